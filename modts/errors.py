@@ -1,0 +1,16 @@
+"""The one exception that a user's mistake raises: one sentence that says what is wrong and what to do."""
+
+
+class ModtsError(ValueError):
+    """A mistake in the input: unknown name, misspelt parameter, wrong shape, missing or corrupt file."""
+
+
+def choose(value, allowed, what: str):
+    """Return `value` if it is one of `allowed`, else raise a ModtsError that lists them.
+
+    >>> choose("SAITS", ["BRITS", "SAITS"], "backbone")
+    'SAITS'
+    """
+    if value not in allowed:
+        raise ModtsError(f"Unknown {what} {value!r}; choose one of: {', '.join(map(str, allowed))}.")
+    return value

@@ -1,0 +1,43 @@
+"""Standardisation: per-feature mean and standard deviation of the observed *training* values, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ModtsError
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """z = (x - mean) / std per feature; NaN stays NaN.
+
+    Attributes
+    ----------
+    mean, std : (F,) float32. A feature never observed in training, or constant there, has std 1 (and mean 0 if unseen).
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def fit(cls, X: np.ndarray) -> Scaler:
+        """Fit on training values X (..., F), NaN = missing."""
+        flat = np.asarray(X, dtype=np.float64).reshape(-1, np.shape(X)[-1])
+        seen = ~np.isnan(flat)
+        if not seen.any():
+            raise ModtsError("The training data hold no observed value at all; check the cohort and its splits.")
+        n = np.maximum(seen.sum(0), 1)
+        mean = np.where(seen, flat, 0).sum(0) / n
+        std = np.sqrt((np.where(seen, flat - mean, 0) ** 2).sum(0) / n)
+        std[std < 1e-8] = 1.0
+        return cls(mean.astype(np.float32), std.astype(np.float32))
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Raw units -> z-scores, (..., F) float32."""
+        return ((np.asarray(X, dtype=np.float32) - self.mean) / self.std).astype(np.float32)
+
+    def inverse(self, Z: np.ndarray) -> np.ndarray:
+        """z-scores -> raw units, (..., F) float32."""
+        return (np.asarray(Z, dtype=np.float32) * self.std + self.mean).astype(np.float32)
