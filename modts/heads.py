@@ -1,0 +1,61 @@
+"""Heads: what reads a latent vector and answers the task.
+
+"simple" is one linear layer, "complex" a five-layer MLP with ReLU, as in arXiv 2411.03941 (its widths are not stated; ours are 128).
+Latents are standardised inside the head with the mean and deviation of the training windows, so a head can be moved as one piece.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from .errors import choose
+from .missingness import seeded
+
+HEADS = ("simple", "complex")
+
+
+class Head(nn.Module):
+    """(B, D) latents -> (B, K) logits (classification, K = 1) or z-scored targets (regression, K = steps).
+
+    Parameters
+    ----------
+    kind : "simple" or "complex".
+    n_inputs, n_outputs : D and K.
+    width : of the hidden layers of "complex".
+    seed : initialises the weights.
+    """
+
+    def __init__(self, kind: str, n_inputs: int, n_outputs: int, width: int = 128, seed: int = 0):
+        super().__init__()
+        choose(kind, HEADS, "head")
+        self.kind, self.width = kind, width
+        self.register_buffer("mean", torch.zeros(n_inputs))
+        self.register_buffer("std", torch.ones(n_inputs))
+        with seeded(seed):
+            if kind == "simple":
+                self.layers = nn.Linear(n_inputs, n_outputs)
+            else:
+                widths = [n_inputs, width, width, width, width, n_outputs]
+                layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+                joined = [layer for pair in zip(layers, [nn.ReLU() for _ in layers], strict=True) for layer in pair]
+                self.layers = nn.Sequential(*joined[:-1])
+
+    def standardise(self, latents: np.ndarray | torch.Tensor) -> Head:
+        """Take mean and deviation from training latents (N, D)."""
+        Z = torch.as_tensor(latents, dtype=torch.float32)
+        self.mean.copy_(Z.mean(0))
+        self.std.copy_(Z.std(0, unbiased=False).clamp(min=1e-4))
+        return self
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.layers((latents - self.mean) / self.std)
+
+
+def task_loss(task: str, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits (B, 1) with y (B,), or the squared error of (B, T) at the observed targets (NaN = not observed)."""
+    if task == "classification":
+        return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float())
+    seen = ~torch.isnan(y)
+    return ((output - torch.nan_to_num(y)) ** 2)[seen].mean()

@@ -1,0 +1,60 @@
+"""Reading latents: from the states of a backbone to one vector a window.
+
+"paper" follows arXiv 2411.03941: final hidden states (forward and backward concatenated) of recurrent models, the mean over time of the
+encoder output of attention models, the flattened encoder features of convolutional ones. "mean+max+last" joins three summaries of the
+states over time with the share of steps at which each feature was observed: what was measured how often is itself a sign of illness.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .errors import choose
+
+POOLINGS = ("paper", "mean+max+last")
+
+
+def pool(kind: str, states: list[torch.Tensor], observed: torch.Tensor, pooling: str = "paper") -> torch.Tensor:
+    """States -> latents.
+
+    Parameters
+    ----------
+    kind : the row's kind.
+    states : [(B, T, D)], one per direction, each in its own order of time.
+    observed : (B, T, F) 1 where the input was observed.
+    pooling : one of POOLINGS.
+
+    Returns
+    -------
+    (B, D') tensor.
+    """
+    choose(pooling, POOLINGS, "pooling")
+    last = torch.cat([state[:, -1] for state in states], dim=-1)
+    if pooling == "paper":
+        if kind == "recurrent":
+            return last
+        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
+    forward = torch.cat([states[0], *(state.flip(1) for state in states[1:])], dim=-1)  # (B, T, D)
+    return torch.cat([forward.mean(1), forward.amax(1), last, observed.mean(1)], dim=-1)
+
+
+def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = None) -> tuple[dict, torch.Tensor]:
+    """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F)."""
+    results, states = backbone.run(backbone.inputs(Z, Z_ori))
+    return results, pool(backbone.row.kind, states, (~torch.isnan(Z)).float(), pooling)
+
+
+@torch.no_grad()
+def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256) -> np.ndarray:
+    """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
+
+    TimesNet picks its periods from the batch, and PyPOTS's CSAI attends over it: for these two the batch size is part of the result.
+    """
+    backbone.eval()
+    X = backbone.check(X)
+    parts = []
+    for start in range(0, len(X), batch_size):
+        Z = torch.from_numpy(backbone.scaler.transform(X[start : start + batch_size])).to(backbone.device)
+        parts.append(live(backbone, Z, pooling)[1].cpu().numpy())
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,192 @@
+"""The one training loop: mini-batches, early stopping, best weights copied, a checkpoint every epoch, exact resume.
+
+Nothing random outlives an epoch: the order of the samples, dropout and artificial masks all start from (seed, epoch), so that a killed and
+resumed run ends with the same bits as a straight one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import missingness, runs, scaling  # noqa: F401  (scaling: fits happen there, on training data only)
+from .errors import ModtsError
+
+
+@dataclass
+class History:
+    """What happened: validation score per epoch, the best epoch (0-based), training loss per epoch."""
+
+    validation: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    best: float | None = None
+    finished: bool = False
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """A seed for one epoch of one run."""
+    return (seed * 1_000_003 + epoch * 7919 + 17) % 2**31
+
+
+def fit(
+    model: nn.Module,
+    step: Callable[[torch.Tensor], torch.Tensor],
+    validate: Callable[[], float],
+    *,
+    n: int,
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    lower_is_better: bool = True,
+    on_epoch: Callable[[int], None] | None = None,
+    checkpoint: Path | None = None,
+    progress: str = "",
+) -> History:
+    """Train `model` in place; it ends with the weights of its best validation epoch.
+
+    Parameters
+    ----------
+    model : its parameters with requires_grad are trained (Adam).
+    step : sample indices (B,) -> scalar loss, with gradients.
+    validate : -> score on validation data.
+    n : number of training samples.
+    epochs, patience : at most so many epochs; stop after `patience` epochs without a better score.
+    on_epoch : called with the epoch's seed before each epoch (draws artificial masks).
+    checkpoint : resume from, and write to, this file after every epoch; removed by the caller when its result is safe.
+    progress : a label; one line is printed an epoch if it is not empty.
+
+    Raises
+    ------
+    ModtsError : the loss or the score is not finite, or the checkpoint is corrupt.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
+    history, best = History(), _copy(model)
+    if checkpoint and Path(checkpoint).exists():
+        history, best = _resume(checkpoint, model, optimiser)
+    for epoch in range(len(history.validation), epochs):
+        if history.finished:
+            break
+        start = epoch_seed(seed, epoch)
+        if on_epoch:
+            on_epoch(start)
+        torch.manual_seed(start)
+        model.train()
+        total = 0.0
+        for indices in torch.randperm(n).split(batch_size):
+            optimiser.zero_grad(set_to_none=True)
+            loss = step(indices)
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(indices)
+        model.eval()
+        with torch.no_grad():
+            value = float(validate())
+        if not (np.isfinite(total) and np.isfinite(value)):
+            raise ModtsError(f"Training diverged in epoch {epoch} (loss {total / n}, validation {value}); use a smaller learning rate.")
+        history.loss.append(total / n)
+        history.validation.append(value)
+        better = history.best is None or (value < history.best if lower_is_better else value > history.best)
+        if better:
+            history.best, history.best_epoch, best = value, epoch, _copy(model)
+        history.finished = epoch - history.best_epoch >= patience
+        if progress:
+            print(f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}", flush=True)
+        if checkpoint:
+            _write(checkpoint, model, optimiser, best, history)
+    model.load_state_dict(best)
+    model.eval()
+    return history
+
+
+def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights by value: state_dict() alone hands out references that go on training."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _write(path: Path, model, optimiser, best, history) -> None:
+    from safetensors.torch import save
+
+    tensors = {f"model.{k}": v for k, v in _copy(model).items()} | {f"best.{k}": v for k, v in best.items()}
+    for i, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{k}": torch.as_tensor(v).clone() for k, v in state.items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    runs.atomic_write(path, save(tensors, metadata={"history": json.dumps(asdict(history))}))
+
+
+def _resume(path: Path, model, optimiser) -> tuple[History, dict]:
+    from safetensors import safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            history = History(**json.loads((file.metadata() or {})["history"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        parts: dict[str, dict] = {"model": {}, "best": {}, "optimiser": {}}
+        for name, value in tensors.items():
+            part, rest = name.split(".", 1)
+            parts[part][rest] = value
+        model.load_state_dict(parts["model"])
+        state: dict[int, dict] = {}
+        for name, value in parts["optimiser"].items():
+            i, field_name = name.split(".", 1)
+            state.setdefault(int(i), {})[field_name] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    except Exception as error:
+        raise ModtsError(f"The training checkpoint {path} is corrupt or of another model ({error}); delete it and run again.") from None
+    return history, parts["best"]
+
+
+def pretrain(
+    backbone,
+    X_train: np.ndarray,
+    X_val: np.ndarray,
+    *,
+    pattern: str = "point",
+    rate: float = 0.1,
+    epochs: int = 200,
+    patience: int = 10,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: str = "",
+) -> History:
+    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
+
+    In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
+    absolute error, in z-scores, on validation values hidden once.
+    """
+    Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
+    hidden_val = backbone.tensor(missingness.mask(X_val, pattern, rate, seed=epoch_seed(seed, -1)))
+    scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
+    if not scored.any():
+        raise ModtsError(f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored.")
+    now = {}
+
+    def on_epoch(epoch_start):
+        now["Z"] = backbone.tensor(missingness.mask(X_train, pattern, rate, seed=epoch_start))
+
+    def step(indices):
+        return backbone.run(backbone.inputs(now["Z"][indices], Z_train[indices]))[0]["loss"]
+
+    def validate():
+        filled = [
+            backbone.run(backbone.inputs(part))[0]["imputation"] for part in hidden_val.split(max(batch_size, 256))
+        ]
+        return (torch.cat(filled) - torch.nan_to_num(Z_val))[scored].abs().mean().item()
+
+    return fit(
+        backbone, step, validate, n=len(Z_train), epochs=epochs, patience=patience, batch_size=batch_size, lr=lr,
+        weight_decay=weight_decay, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, progress=progress,
+    )  # fmt: skip
