@@ -1,0 +1,89 @@
+"""Cohorts: every data set of the compendium behind one call, ``load_cohort(name, seed)``.
+
+Simulated cohorts are always at hand. The public ones come from the folder in ``MODTS_DATA`` (laid out as a tsdb_home), or by download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+import numpy as np
+
+from modts.cohorts.base import Cohort
+from modts.errors import ModtsError
+
+__all__ = ["Cohort", "cohort_from_arrays", "cohort_from_table", "cohort_names", "load_cohort"]
+
+# name -> (module, function); imported on demand, so that asking for one cohort costs only that one
+_LOADERS = {
+    "simulated_icu": ("simulated_icu", "load"),
+    "simulated_air": ("simulated_air", "load"),
+    "physionet_2012": ("physionet", "load_2012"),
+    "physionet_2019": ("physionet", "load_2019"),
+    "eicu": ("icu", "load_eicu"),
+    "mimic": ("icu", "load_mimic"),
+    "italy_air": ("series", "load_italy_air"),
+    "beijing_air": ("series", "load_beijing_air"),
+    "ett_h1": ("series", "load_ett_h1"),
+    "ett_h2": ("series", "load_ett_h2"),
+    "ett_m1": ("series", "load_ett_m1"),
+    "ett_m2": ("series", "load_ett_m2"),
+    "traffic": ("series", "load_traffic"),
+}
+
+
+def cohort_names() -> tuple[str, ...]:
+    """Names that :func:`load_cohort` knows, the embedded ones first."""
+    return tuple(_LOADERS)
+
+
+def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
+    """Load a cohort by name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`cohort_names`, or the path of an ``.npz`` file written by :meth:`Cohort.save`.
+    seed : int
+        Drives the split of stays; series are split by time, whatever the seed. Data never depend on it. A saved cohort whose splits
+        were given by its owner keeps them.
+    **options
+        What the cohort's loader takes, for example ``subset="all"`` for ``physionet_2012``.
+
+    Returns
+    -------
+    Cohort
+
+    Raises
+    ------
+    ModtsError
+        If the name or an option is unknown, or the data are absent or damaged.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ModtsError(f"The split seed must be a whole number of 0 or more, not {seed!r}.")
+    if str(name).endswith(".npz"):
+        if options:
+            raise ModtsError(f"A saved cohort takes no options, but got {', '.join(options)}.")
+        return Cohort.load(name).resplit(seed)
+    if name not in _LOADERS:
+        known = ", ".join(_LOADERS)
+        raise ModtsError(f"Unknown cohort {name!r}; choose one of: {known}; or the path of a saved cohort (.npz).")
+    loader = _loader(name)
+    allowed = loader.__code__.co_varnames[1 : loader.__code__.co_argcount + loader.__code__.co_kwonlyargcount]
+    for option in options:
+        if option not in allowed:
+            known = ", ".join(allowed) if allowed else "none"
+            raise ModtsError(f"Cohort {name!r} has no option {option!r}; its options: {known}.")
+    return loader(int(seed), **options)
+
+
+def _loader(name: str) -> Callable[..., Cohort]:
+    module, function = _LOADERS[name]
+    return getattr(import_module(f"modts.cohorts.{module}"), function)
+
+
+def __getattr__(name: str):
+    if name in ("cohort_from_arrays", "cohort_from_table"):
+        return getattr(import_module("modts.cohorts.files"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

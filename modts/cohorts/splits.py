@@ -1,0 +1,68 @@
+"""Splits and label subsets: by stay with a seed (64/16/20, stratified), or by time.
+
+Sizes follow BenchPOTS, which the paper's sibling benchmarks use: 20 % test, then 20 % of the rest for validation, rounded up, each class
+on its own. PhysioNet 2012 set-a thus gives 2557/640/800.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from modts.errors import ModtsError
+
+
+def seeded(n: int, labels: np.ndarray | None, seed: int) -> dict[str, np.ndarray]:
+    """Split ``n`` rows 64/16/20 at random, class by class if ``labels`` (N,) are given.
+
+    Raises
+    ------
+    ModtsError
+        If a class (or the whole) has fewer than three rows, so that some split would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == c) for c in (0, 1)]
+    for number, rows in enumerate(groups):
+        if len(rows) < 3:
+            what = "rows" if labels is None else f"rows with label {number}"
+            raise ModtsError(f"Splitting into train, val and test needs at least 3 {what}, but there are {len(rows)}.")
+        rows = rng.permutation(rows)
+        n_test = math.ceil(0.2 * len(rows))
+        n_val = math.ceil(0.2 * (len(rows) - n_test))
+        parts["test"].append(rows[:n_test])
+        parts["val"].append(rows[n_test : n_test + n_val])
+        parts["train"].append(rows[n_test + n_val :])
+    return {name: np.sort(np.concatenate(rows)) for name, rows in parts.items()}
+
+
+def in_order(n_train: int, n_val: int, n_test: int) -> dict[str, np.ndarray]:
+    """Split rows that are already in time order: first train, then validation, then test."""
+    bounds = np.cumsum([0, n_train, n_val, n_test])
+    return {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(("train", "val", "test"))}
+
+
+def by_time(n: int) -> dict[str, np.ndarray]:
+    """Split ``n`` rows in time order 60/20/20."""
+    if n < 3:
+        raise ModtsError(f"Splitting into train, val and test needs at least 3 rows, but there are {n}.")
+    held = max(1, round(0.2 * n))
+    return in_order(n - 2 * held, held, held)
+
+
+def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.ndarray:
+    """Sorted positions of ``floor(fraction * n)`` of ``n`` rows, in the classes' proportions if ``labels`` are given."""
+    size = math.floor(fraction * n + 1e-9)  # 1e-9: 0.1 * 250 must be 25, whatever binary fractions say
+    if size < 1:
+        raise ModtsError(f"A label fraction of {fraction} of {n} training rows leaves no row.")
+    rng = np.random.default_rng([seed, 1])  # another stream than the splits' own
+    if labels is None:
+        return np.sort(rng.permutation(n)[:size])
+    positive, negative = (rng.permutation(np.flatnonzero(labels == c)) for c in (1, 0))
+    n_positive = round(size * len(positive) / n)
+    if n_positive < 1 or size - n_positive < 1:
+        raise ModtsError(
+            f"A label fraction of {fraction} of {n} training rows ({len(positive)} positive) leaves only one class; take more."
+        )
+    return np.sort(np.concatenate([positive[:n_positive], negative[: size - n_positive]]))
