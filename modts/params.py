@@ -1,0 +1,182 @@
+"""Strict notebook parameters: one pydantic model a notebook, unknown names refused, no silent conversion.
+
+papermill only warns about a misspelt parameter and runs with the default, and YAML reads 1e-4 as text; the cell after a notebook's parameters
+hands its names to `validate`, which stops with one sentence.
+"""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ModtsError, choose
+
+Name = Annotated[str, Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+BackboneName = Literal["BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer"]
+HeadName = Literal["simple", "complex"]
+Pooling = Literal["paper", "mean+max+last"]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Common(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    profile: Name = "quick"
+    cohort: Name = "simulated_icu"
+    seeds: Seeds = [0]
+    threads: Positive = 1
+
+    @model_validator(mode="after")
+    def _known(self):
+        from .cohorts import cohort_names
+
+        for name in (self.cohort, getattr(self, "source", "") or self.cohort):
+            if not name.endswith(".npz"):
+                choose(name, cohort_names(), "cohort")
+            elif not Path(name).exists():
+                raise ValueError(f"There is no cohort file {name}.")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"Seeds must differ, got {self.seeds}.")
+        return self
+
+
+class Pretrain(Common):
+    """Pretraining, and what every later notebook needs to name the same backbone."""
+
+    backbone: BackboneName = "SAITS"
+    size: Literal["small", "paper"] = "small"
+    criterion: Literal["mse", "mae"] = "mse"
+    pattern: Literal["point", "rdo", "sequence", "block", "mar", "mnar_x", "mnar_t", "mnar_nonuniform"] = "point"
+    rate: Rate = 0.1
+    epochs: Positive = 10
+    patience: Positive = 5
+    batch_size: Positive = 128
+    lr: LearningRate = 1e-3
+
+
+class Extract(Pretrain):
+    """Extraction of latents."""
+
+    poolings: Annotated[list[Pooling], Field(min_length=1)] = ["paper"]
+
+
+class Adapt(Extract):
+    """What heads and end-to-end training share."""
+
+    heads: Annotated[list[HeadName], Field(min_length=1)] = ["simple", "complex"]
+    label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
+    head_lrs: list[LearningRate] = [3e-3]
+    head_weight_decays: list[Annotated[float, Field(ge=0)]] = [1e-4, 1e-2]
+    head_epochs: Positive = 60
+    head_patience: Positive = 10
+
+
+class Heads(Adapt):
+    """Heads on frozen latents."""
+
+
+class EndToEnd(Adapt):
+    """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
+
+    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], Field(min_length=1)] = ["finetune", "e2e", "e2e_shipped"]
+    e2e_lrs: list[LearningRate] = [1e-3, 3e-4]
+    e2e_epochs: Positive = 8
+    e2e_patience: Positive = 3
+    auxiliary: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _same_budget(self):
+        modular = len(self.head_lrs) * len(self.head_weight_decays)
+        if len(self.e2e_lrs) != modular:
+            raise ValueError(
+                f"Both arms must have the same tuning budget: {len(self.e2e_lrs)} end-to-end learning rates against {modular} head settings "
+                "(head_lrs x head_weight_decays)."
+            )
+        return self
+
+
+class Transfer(Adapt):
+    """A frozen backbone from another cohort."""
+
+    source: Name = "simulated_icu"
+
+
+class Latency(Extract):
+    """Raw window to prediction."""
+
+    batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1)] = [1, 8, 64, 512]
+    repeats: Positive = 30
+
+
+class Baselines(Common):
+    """The simple baselines of a cohort: no backbone."""
+
+    label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
+    pattern: Literal["point", "rdo", "sequence", "block", "mar", "mnar_x", "mnar_t", "mnar_nonuniform"] = "point"
+    rate: Rate = 0.1
+
+
+STAGE_PARAMS = {
+    "pretrain": Pretrain, "extract": Extract, "heads": Heads, "end_to_end": EndToEnd, "transfer": Transfer, "latency": Latency,
+    "baselines": Baselines,
+}  # fmt: skip
+
+
+def parse(stage: str, values: dict) -> Common:
+    """Validated parameters of a stage, or a ModtsError of one sentence."""
+    model = STAGE_PARAMS[choose(stage, STAGE_PARAMS, "stage")]
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise ModtsError(_sentence(model, error)) from None
+
+
+def _sentence(model, error: ValidationError) -> str:
+    first = error.errors()[0]
+    name, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        import difflib
+
+        near = difflib.get_close_matches(name, model.model_fields, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the parameters are {', '.join(model.model_fields)}."
+        return f"Unknown parameter {name!r}{hint}"
+    if not name:
+        return message
+    if first["type"] == "float_type" and isinstance(first["input"], str):
+        message += " (YAML reads 1e-4 as text; write 0.0001 or 1.0e-4)"
+    return f"Parameter {name} = {first['input']!r}: {message}."
+
+
+def validate(stage: str, namespace: dict) -> Common:
+    """Parameters from a notebook's globals: every plain public name there must be a parameter of the stage.
+
+    In a notebook a ModtsError is then shown as its one sentence, without traceback, and papermill still fails.
+    """
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
+        and not isinstance(value, (types.ModuleType, types.FunctionType, type))
+    }
+    _one_sentence()
+    return parse(stage, values)
+
+
+def _one_sentence() -> None:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((ModtsError,), lambda self, kind, value, traceback, tb_offset=None: [f"ModtsError: {value}"])
