@@ -1,0 +1,138 @@
+"""eICU and MIMIC as hourly cohorts in the YAIB/ricu layout: dyn, outc and sta parquet in one folder.
+
+YAIB: van de Water et al., ICLR 2024 (arXiv 2306.05109); ricu: Bennett et al., GigaScience 2023. Both databases need credentialed access;
+their open demos can be had in the same layout. Whoever has the full databases writes the three tables with YAIB's cohort scripts and
+names the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modts.cohorts import splits
+from modts.cohorts.base import Cohort
+from modts.cohorts.tsdb_home import reading
+from modts.errors import ModtsError
+
+# ricu concept -> unit (ricu's concept dictionary)
+UNITS = {
+    "alb": "g/dL", "alp": "IU/L", "alt": "IU/L", "ast": "IU/L", "be": "mmol/L", "bicar": "mmol/L", "bili": "mg/dL",
+    "bili_dir": "mg/dL", "bnd": "%", "bun": "mg/dL", "ca": "mg/dL", "cai": "mmol/L", "ck": "IU/L", "ckmb": "ng/mL",
+    "cl": "mmol/L", "crea": "mg/dL", "crp": "mg/L", "dbp": "mmHg", "fgn": "mg/dL", "fio2": "%", "glu": "mg/dL",
+    "hgb": "g/dL", "hr": "1/min", "inr_pt": "", "k": "mmol/L", "lact": "mmol/L", "lymph": "%", "map": "mmHg",
+    "mch": "pg", "mchc": "%", "mcv": "fL", "methb": "%", "mg": "mg/dL", "na": "mmol/L", "neut": "%", "o2sat": "%",
+    "pco2": "mmHg", "ph": "", "phos": "mg/dL", "plt": "1e3/uL", "po2": "mmHg", "ptt": "s", "resp": "1/min",
+    "sbp": "mmHg", "temp": "degC", "tnt": "ng/mL", "urine": "mL", "wbc": "1e3/uL",
+}  # fmt: skip
+_STATIC = {"age": "years", "sex": "1 = male", "height": "cm", "weight": "kg"}
+_TASKS = {"mortality24": "death in the ICU, told from the first 24 hours"}
+
+
+def load_eicu(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
+    """eICU (Pollard et al. 2018); ``folder`` holds dyn, outc and sta parquet, default $MODTS_DATA/yaib_demo/<task>/eicu_demo.
+
+    ``static=True`` adds age, sex, height and weight as variables observed at the first hour.
+    """
+    return _load(
+        "eicu", "eICU", seed, folder, task, static,
+        citation="Pollard TJ, Johnson AEW, Raffa JD, et al. The eICU Collaborative Research Database. Sci Data 2018;5:180178. "
+        "Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
+        source="https://physionet.org/content/eicu-crd-demo/2.0.1/",
+    )  # fmt: skip
+
+
+def load_mimic(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
+    """MIMIC-III (Johnson et al. 2016); options as for eicu, default folder $MODTS_DATA/yaib_demo/<task>/mimic_demo."""
+    return _load(
+        "mimic", "MIMIC-III", seed, folder, task, static,
+        citation="Johnson AEW, Pollard TJ, Shen L, et al. MIMIC-III, a freely accessible critical care database. Sci Data "
+        "2016;3:160035. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
+        source="https://physionet.org/content/mimiciii-demo/1.4/",
+    )  # fmt: skip
+
+
+def _load(
+    name: str, title: str, seed: int, folder: str | None, task: str, static: bool, *, citation: str, source: str
+) -> Cohort:
+    demo = folder is None
+    path = _demo_folder(name, task) if demo else Path(folder).expanduser()
+    for table in ("dyn", "outc", *(["sta"] if static else [])):
+        if not (path / f"{table}.parquet").is_file():
+            raise ModtsError(
+                f"The {name} folder {str(path)!r} holds no {table}.parquet; it must hold dyn, outc and sta parquet as YAIB writes "
+                "them."
+            )
+    X, y, ids, features = reading(title, path, lambda: _tables(path, static))
+    return Cohort(
+        name=name, title=f"{title}{' demo' if demo else ''} ({task})", X=X, y=y, ids=ids, features=features,
+        units=tuple((UNITS | _STATIC).get(f, "") for f in features), task="classification",
+        target=_TASKS.get(task, f"label of the task {task!r}"), target_unit="", splits=splits.seeded(len(y), y, seed),
+        split_seed=seed, licence="Open Database License v1.0 (ODbL)" if demo else "PhysioNet credentialed access",
+        citation=citation, source=source, notes={"task": task, "static": static, "demo": demo},
+    )  # fmt: skip
+
+
+def _demo_folder(name: str, task: str) -> Path:
+    home = os.environ.get("MODTS_DATA")
+    if not home:
+        raise ModtsError(
+            f'Cohort {name!r} needs folder="..." with dyn, outc and sta parquet in the YAIB layout (or MODTS_DATA with the open demos in '
+            "yaib_demo)."
+        )
+    path = Path(home) / "yaib_demo" / task / f"{name}_demo"
+    if not path.is_dir():
+        raise ModtsError(f"There is no folder {str(path)!r} for cohort {name!r}; give folder= or another task=.")
+    return path
+
+
+def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return X (N, T, F), y (N,), ids (N,), features; stays sorted by id, shorter stays padded with NaN."""
+    outc = _columns(pd.read_parquet(path / "outc.parquet"), path / "outc.parquet", "stay_id", "label")
+    if outc["stay_id"].duplicated().any():
+        raise ModtsError(f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay can be loaded.")
+    outc = outc.sort_values("stay_id")
+    if not outc["label"].isin([0, 1]).all():
+        raise ModtsError(f"{path / 'outc.parquet'}: labels must be 0 or 1, not {outc['label'].unique()[:5].tolist()}.")
+    dyn = _columns(pd.read_parquet(path / "dyn.parquet"), path / "dyn.parquet", "stay_id", "time")
+    stays = outc["stay_id"].to_numpy()
+    row = pd.Index(stays).get_indexer(dyn["stay_id"])
+    if (row < 0).any():
+        raise ModtsError(f"{path / 'dyn.parquet'} holds stay {dyn['stay_id'].to_numpy()[row < 0][0]}, which outc.parquet lacks.")
+    absent = np.setdiff1d(stays, dyn["stay_id"])
+    if len(absent):
+        raise ModtsError(f"{path / 'outc.parquet'} holds stay {absent[0]}, which dyn.parquet lacks ({len(absent)} such stays).")
+    hour = _hours(dyn["time"], path / "dyn.parquet")
+    if pd.DataFrame({"row": row, "hour": hour}).duplicated().any():
+        raise ModtsError(f"{path / 'dyn.parquet'} holds the same hour of a stay twice.")
+    features = [c for c in dyn.columns if c not in ("stay_id", "time")]
+    X = np.full((len(stays), hour.max() + 1, len(features)), np.nan, dtype=np.float32)  # (N, T, F)
+    X[row, hour] = dyn[features].to_numpy(dtype=np.float32)
+    if static:
+        sta = _columns(pd.read_parquet(path / "sta.parquet"), path / "sta.parquet", "stay_id", *_STATIC)
+        sta = sta.drop_duplicates("stay_id").set_index("stay_id").reindex(stays)
+        sta["sex"] = sta["sex"].map({"Male": 1.0, "Female": 0.0})  # anything else: not known
+        first = np.full((*X.shape[:2], len(_STATIC)), np.nan, dtype=np.float32)
+        first[:, 0] = sta[list(_STATIC)].to_numpy(dtype=np.float32)
+        X = np.concatenate([X, first], axis=2)
+        features = [*features, *_STATIC]
+    return X, outc["label"].to_numpy(dtype=np.int64), stays.astype(str), tuple(features)
+
+
+def _columns(table: pd.DataFrame, path: Path, *names: str) -> pd.DataFrame:
+    for name in names:
+        if name not in table.columns:
+            raise ModtsError(f"{path} has no column {name!r}; it has: {', '.join(map(str, table.columns[:8]))}.")
+    return table
+
+
+def _hours(time: pd.Series, path: Path) -> np.ndarray:
+    """Whole hours since admission, from ricu's durations or from plain numbers."""
+    hours = time.dt.total_seconds() / 3600 if pd.api.types.is_timedelta64_dtype(time) else pd.to_numeric(time)
+    whole = hours.to_numpy(dtype=np.float64)
+    if not (np.isfinite(whole).all() and (whole >= 0).all() and (whole == np.floor(whole)).all()):
+        raise ModtsError(f"{path}: time must be whole hours since admission, 0 or more.")
+    return whole.astype(np.int64)
