@@ -1,0 +1,336 @@
+"""Baselines: what a table must beat before a learned representation means anything.
+
+Predictors are boosted trees (LightGBM, Ke et al. 2017) and linear models on quantities anyone would compute by hand: summary
+statistics per feature for one label a stay, interpolated values around each step for a target at every step. Imputers are linear
+interpolation, last observation carried forward and the mean. Each is meant to be as strong as a simple baseline honestly is:
+hyper-parameters come from the validation split, by small grids that cost seconds; test stays are only ever predicted.
+"""
+
+import itertools
+
+import numpy as np
+
+from modts import scores
+from modts.errors import ModtsError, choose
+from modts.scaling import Scaler
+
+STATISTICS = ("mean", "min", "max", "std", "first", "last", "count")
+PREDICTORS = {"classification": ("LightGBM", "Logistic regression"), "regression": ("LightGBM", "Ridge regression")}
+IMPUTERS = ("Linear interpolation", "LOCF", "Mean")
+
+_MEMBERS = 5  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
+_ROUNDS, _PATIENCE = 1500, 50
+_COMMON = {"verbose": -1, "deterministic": True, "force_col_wise": True, "bagging_freq": 1, "bagging_fraction": 0.8}
+_TREES = {
+    "classification": (
+        {"num_leaves": 31, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.5, "lambda_l2": 1.0},
+        {"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 5.0},
+        {"num_leaves": 4, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 5.0},
+        {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.05, "feature_fraction": 0.2, "lambda_l2": 1.0},
+    ),
+    "regression": (
+        {"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.1, "feature_fraction": 0.8},
+        {"num_leaves": 4, "min_child_samples": 20, "learning_rate": 0.1, "feature_fraction": 0.3},
+        # a linear model in each leaf: physical targets (humidity from temperature) are smooth, plain trees are stairs
+        {"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.1, "feature_fraction": 0.3, "linear_tree": True,
+         "linear_lambda": 1.0, "max_bin": 63},
+    ),
+}  # fmt: skip
+_INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
+_PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
+_TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
+_WIDEST = (
+    700  # features of one step, beyond which neighbouring steps are left out (132 or 862 channels): minutes, no gain
+)
+
+
+def statistics(X):
+    """Per-feature mean, minimum, maximum, standard deviation, first and last value, and the share of steps observed.
+
+    Parameters
+    ----------
+    X : (N, T, F) array with NaN = missing
+
+    Returns
+    -------
+    (N, 7 * F) array of float64
+        Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count is 0).
+    """
+    X = _series(X)
+    return np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
+
+
+def impute(name, X, fill):
+    """Fill the missing values of each series without learning anything.
+
+    Parameters
+    ----------
+    name : {"Linear interpolation", "LOCF", "Mean"}
+        Interpolation carries the edges outwards; LOCF fills the start of a series backward.
+    X : (N, T, F) array with NaN = missing
+    fill : float or (F,) array
+        The training mean, in the units of `X` (0 for z-scores): what a series without any value gets, and all that "Mean" uses.
+
+    Returns
+    -------
+    (N, T, F) array without NaN, of the dtype of `X`
+
+    Raises
+    ------
+    ModtsError
+        Unknown name, `X` not three-dimensional, or a `fill` that does not fit.
+    """
+    X = _series(X)
+    choose(name, IMPUTERS, "imputer")
+    fill = np.asarray(fill, dtype=X.dtype)
+    if fill.shape not in ((), (X.shape[2],)) or not np.isfinite(fill).all():
+        raise ModtsError(
+            f"The fill must be one finite number or one for each of {X.shape[2]} features; it has shape {fill.shape}."
+        )
+    if name == "Mean":
+        return np.where(np.isnan(X), fill, X)
+    out = _interpolate(X) if name == "Linear interpolation" else _carry(X)
+    return np.where(np.isnan(out), fill, out)
+
+
+def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
+    """Fit a baseline predictor on labelled training rows, choose its settings on validation, predict the test split.
+
+    Parameters
+    ----------
+    name : str
+        "LightGBM"; "Logistic regression" (classification) or "Ridge regression" (regression).
+    cohort : modts.Cohort
+    labelled : int array
+        Rows of the training split whose labels may be used (`cohort.labelled(fraction, seed)`).
+    seed : int
+        Seed of the boosting; the linear models have no randomness.
+    threads : int
+        LightGBM's threads.
+    record : dict, optional
+        Filled with what was chosen and its validation score.
+
+    Returns
+    -------
+    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, in the units of `cohort.y`
+
+    Raises
+    ------
+    ModtsError
+        A name that does not fit the task, or labelled rows with one class or no observed target.
+    """
+    choose(name, PREDICTORS[cohort.task], f"baseline for {cohort.task}")
+    record = {} if record is None else record
+    labelled = np.asarray(labelled)
+    if cohort.task == "classification":
+        return _classify(name, cohort, labelled, seed, threads, record)
+    return _regress(name, cohort, labelled, seed, threads, record)
+
+
+# --- one label a stay
+
+
+def _classify(name, cohort, labelled, seed, threads, record):
+    y = cohort.y[labelled]
+    if len(np.unique(y)) < 2:
+        raise ModtsError(
+            f"The {len(y)} labelled rows hold one class only: give a larger label fraction or another seed."
+        )
+    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
+    train, val, test = (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
+    if name == "LightGBM":
+        data = [("statistics", (train, y), (val, y_val), test)]
+        return _boost("classification", data, lambda p: scores.auroc(y_val, p), seed, threads, record)
+    from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
+
+    train, val, test = _winsorised(train, val, test)
+    best = None
+    for inverse in _INVERSE_PENALTIES:
+        model = LogisticRegression(C=inverse, max_iter=2000).fit(train, y)
+        value = scores.auroc(y_val, model.decision_function(val))
+        if best is None or value > best[0]:
+            best = value, inverse, model
+    record.update(validation=best[0], C=best[1])
+    return best[2].predict_proba(test)[:, 1]
+
+
+def _winsorised(train, *others):
+    """Clip at the training tails, fill with the training mean, standardise: all statistics of the training rows."""
+    some = ~np.isnan(train).all(0)
+    low, high, mean, spread = np.zeros((4, train.shape[1]))
+    low[some], high[some] = np.nanquantile(train[:, some], (_TAILS, 1 - _TAILS), axis=0)
+    clipped = np.clip(train, low, high)
+    mean[some], spread[some] = np.nanmean(clipped[:, some], axis=0), np.nanstd(clipped[:, some], axis=0)
+    spread[spread < 1e-12] = np.inf  # says nothing in training: becomes 0 everywhere
+    return [np.nan_to_num((np.clip(Z, low, high) - mean) / spread, nan=0.0) for Z in (train, *others)]
+
+
+def _boost(task, data, judge, seed, threads, record):
+    """Choose features and trees on validation with one fit each; average `_MEMBERS` fits of the choice.
+
+    data: list of (description, (train rows, targets), (validation rows, targets), test rows)
+    judge: validation prediction -> score, higher is better
+    """
+    import lightgbm
+
+    objective = {"classification": ("binary", "auc"), "regression": ("l2", "l1")}[task]
+
+    def fit(trees, train, val, member):
+        settings = {"objective": objective[0], "metric": objective[1], "num_threads": threads}
+        settings |= {"seed": seed * 1000 + member} | _COMMON | trees
+        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+        train, val = lightgbm.Dataset(*train), lightgbm.Dataset(*val)
+        return lightgbm.train(settings, train, _ROUNDS, valid_sets=[val], callbacks=[stop])
+
+    best = None
+    for (kind, train, val, test), trees in itertools.product(data, _TREES[task]):
+        model = fit(trees, train, val, 0)
+        value = judge(model.predict(val[0], num_threads=threads))
+        if best is None or value > best[0]:
+            best = value, kind, trees, model, (train, val, test)
+    value, kind, trees, model, (train, val, test) = best
+    members = [model] + [fit(trees, train, val, member) for member in range(1, _MEMBERS)]
+    record.update(validation=abs(value), features=kind, rounds=[m.best_iteration for m in members], **trees)
+    return np.mean([m.predict(test, num_threads=threads) for m in members], axis=0)
+
+
+# --- a target at every step
+
+
+def _regress(name, cohort, labelled, seed, threads, record):
+    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
+    X, y = cohort.X[labelled], np.asarray(cohort.y[labelled], dtype=np.float64)  # (N, T, F), (N, T)
+    seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
+    if not seen.any() or not seen_val.any():
+        raise ModtsError(
+            f"Regression needs observed targets: the labelled rows have {seen.sum()}, validation {seen_val.sum()}."
+        )
+    centre, scale = y[seen].mean(), y[seen].std() or 1.0
+    y, y_val = (y - centre) / scale, (y_val - centre) / scale
+    scaler = Scaler.fit(X)
+    X, X_val, X_test = (scaler.transform(Z).astype(np.float64) for Z in (X, X_val, X_test))
+
+    def judge(p):  # observed validation cells, in order
+        return -scores.mae(y_val[seen_val], p)
+
+    reaches = (0, 2) if X.shape[2] * 5 <= _WIDEST else (0,)
+    if name == "LightGBM":
+        data = []
+        for reach in reaches:
+            train, val, test = (_around(Z, reach) for Z in (X, X_val, X_test))
+            test = test.reshape(-1, test.shape[2])
+            data.append(
+                (f"values within {reach} steps", (train[seen], y[seen]), (val[seen_val], y_val[seen_val]), test)
+            )
+        p = _boost("regression", data, judge, seed, threads, record).reshape(X_test.shape[:2])
+    else:
+        p = _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record)
+    return p * scale + centre
+
+
+def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
+    """The better on validation of one model for all steps and one model per step on the whole window; then of the penalties."""
+    others, seen, best = (X_val, X_test), ~np.isnan(y), None
+    steps = np.eye(X.shape[1])  # which step it is, so that each has its own intercept
+
+    def one_for_all(reach):
+        rows = [np.nan_to_num(_around(Z, reach)[..., :-1]) for Z in (X, *others)]  # (N, T, D)
+        rows = [np.concatenate([Z, np.broadcast_to(steps, (len(Z), *steps.shape))], axis=2) for Z in rows]
+        flat = [Z.reshape(-1, Z.shape[2]) for Z in rows[1:]]
+        out = _ridge_path(rows[0][seen], y[seen][:, None], flat)
+        return [p.reshape(len(_PENALTIES), *Z.shape[:2]) for p, Z in zip(out, others, strict=True)]
+
+    def one_per_step():
+        rows = [np.nan_to_num(_interpolate(Z)).reshape(len(Z), -1) for Z in (X, *others)]  # (N, T * F)
+        out = [np.zeros((len(_PENALTIES), *Z.shape[:2])) for Z in others]
+        patterns, which = np.unique(
+            seen, axis=1, return_inverse=True
+        )  # steps observed in the same rows are solved together
+        for index in range(patterns.shape[1]):
+            group, observed = which.ravel() == index, patterns[:, index]
+            if observed.any():  # else the mean, 0
+                for p, q in zip(out, _ridge_path(rows[0][observed], y[observed][:, group], rows[1:]), strict=True):
+                    p[:, :, group] = q
+        return out
+
+    layouts = {f"values within {reach} steps": (lambda reach=reach: one_for_all(reach)) for reach in reaches}
+    for kind, layout in {**layouts, "the whole window": one_per_step}.items():
+        val, test = layout()
+        for penalty, p_val, p_test in zip(_PENALTIES, val, test, strict=True):
+            value = judge(p_val[seen_val])
+            if best is None or value > best[0]:
+                best = value, kind, penalty, p_test
+    record.update(validation=-best[0], features=best[1], alpha=best[2])
+    return best[3]
+
+
+def _ridge_path(Z, Y, others):
+    """Ridge regression with intercept for every penalty: rows (N, D), targets (N, K) -> predictions (penalties, M, K) each."""
+    middle, centre = Z.mean(0), Y.mean(0)
+    Z, Y = Z - middle, Y - centre
+    wide = (
+        Z.shape[1] > Z.shape[0]
+    )  # then the smaller system is the one over rows (the kernel form of the same solution)
+    values, vectors = np.linalg.eigh(Z @ Z.T if wide else Z.T @ Z)
+    target = vectors.T @ (Y if wide else Z.T @ Y)
+    out = []
+    for other in others:
+        base = ((other - middle) @ Z.T if wide else other - middle) @ vectors
+        out.append(np.stack([base @ (target / (np.maximum(values, 0)[:, None] + a)) + centre for a in _PENALTIES]))
+    return out
+
+
+def _around(X, reach):
+    """Interpolated values at each step and up to `reach` steps before and after it, then the step: (N, T, F * (2r + 1) + 1)."""
+    filled, steps = _interpolate(X), np.arange(X.shape[1])
+    near = [filled[:, np.clip(steps + shift, 0, X.shape[1] - 1)] for shift in range(-reach, reach + 1)]
+    return np.concatenate([*near, np.broadcast_to(steps[:, None], (*X.shape[:2], 1))], axis=2)
+
+
+# --- the arithmetic of series with gaps
+
+
+def _series(X):
+    X = np.asarray(X)
+    if X.ndim != 3 or X.dtype.kind != "f":
+        raise ModtsError(
+            f"X must be a float array (N, T, F) with NaN for missing, but it is {X.dtype} of shape {X.shape}."
+        )
+    return X
+
+
+def _statistics(X):
+    X = X.astype(np.float64)
+    seen = ~np.isnan(X)
+    count = seen.sum(1)  # (N, F)
+    some = np.where(count > 0, count, np.nan)
+    mean = np.where(seen, X, 0).sum(1) / some
+    least, most = np.where(seen, X, np.inf).min(1), np.where(seen, X, -np.inf).max(1)
+    least[count == 0] = most[count == 0] = np.nan
+    spread = np.sqrt(np.square(np.where(seen, X - mean[:, None], 0)).sum(1) / some)
+    first, last = _before_after(seen)[1][:, 0], _before_after(seen)[0][:, -1]  # (N, F)
+    first, last = (np.take_along_axis(X, np.clip(at, 0, X.shape[1] - 1)[:, None], 1)[:, 0] for at in (first, last))
+    return np.concatenate([mean, least, most, spread, first, last, count / X.shape[1]], axis=1)
+
+
+def _before_after(seen):
+    """For each cell the last observed step up to it (-1: none) and the first from it on (T: none): two (N, T, F) int arrays."""
+    steps = np.arange(seen.shape[1])[None, :, None]
+    before = np.maximum.accumulate(np.where(seen, steps, -1), axis=1)
+    after = np.minimum.accumulate(np.where(seen, steps, seen.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    return before, after
+
+
+def _carry(X):
+    before, after = _before_after(~np.isnan(X))
+    return np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
+
+
+def _interpolate(X):
+    """Straight lines between observed values, the first and last carried outwards; NaN stays in series with no value."""
+    before, after = _before_after(~np.isnan(X))
+    left = np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
+    right = np.take_along_axis(X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1)
+    inside = (before >= 0) & (after < X.shape[1])
+    share = (np.arange(X.shape[1])[None, :, None] - before) / np.maximum(after - before, 1)
+    return (left + np.where(inside, share, 0) * (right - left)).astype(X.dtype)
