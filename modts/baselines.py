@@ -18,12 +18,12 @@ STATISTICS = ("mean", "min", "max", "std", "first", "last", "count")
 PREDICTORS = {"classification": ("LightGBM", "Logistic regression"), "regression": ("LightGBM", "Ridge regression")}
 IMPUTERS = ("Linear interpolation", "LOCF", "Mean")
 
-_MEMBERS = 5  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
+_MEMBERS = 3  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
 _ROUNDS, _PATIENCE = 1500, 50
 _COMMON = {"verbose": -1, "deterministic": True, "force_col_wise": True, "bagging_freq": 1, "bagging_fraction": 0.8}
 _TREES = {
     "classification": (
-        {"num_leaves": 31, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.5, "lambda_l2": 1.0},
+        {"num_leaves": 15, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 1.0},
         {"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 5.0},
         {"num_leaves": 4, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 5.0},
         {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.05, "feature_fraction": 0.2, "lambda_l2": 1.0},
@@ -37,7 +37,7 @@ _TREES = {
     ),
 }  # fmt: skip
 _INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
-_PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
+_PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
 _TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
 _WIDEST = (
     700  # features of one step, beyond which neighbouring steps are left out (132 or 862 channels): minutes, no gain
