@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from . import scores
-from .backbones import BACKBONES, Backbone, _core, _criterion
+from .backbones import BACKBONES, Backbone, core, pypots
 from .errors import ModtsError, choose
 from .heads import Head, task_loss
 from .latents import live
@@ -107,11 +107,8 @@ class Shipped(nn.Module):
         row = BACKBONES[backbone.name]
         fixed = {k: v for k, v in row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")}
         with seeded(seed):
-            from pypots.nn.modules.loss import CrossEntropy
-
-            loss = CrossEntropy()
-            core = _core(backbone.name, "classification")
-            self.module = core(
+            loss = pypots("nn.modules.loss").CrossEntropy()
+            self.module = core(backbone.name, "classification")(
                 n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
                 **backbone.config, **fixed, **row.classifier,
             )  # fmt: skip

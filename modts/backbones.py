@@ -125,19 +125,22 @@ def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
     return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
 
 
-def _core(name: str, task: str):
-    """PyPOTS's class; its banner and log lines are silenced at the source."""
+def pypots(module: str):
+    """Import a PyPOTS module (seconds, once a process); its banner and log lines are silenced at the source."""
     logging.getLogger("pypots").setLevel(logging.ERROR)
+    sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # the banner asks for an encoding
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        return importlib.import_module(f"pypots.{module}")
+
+
+def core(name: str, task: str):
+    """PyPOTS's module class of a backbone; task: "imputation" or "classification"."""
     package, _, cls = BACKBONES[name].core.rpartition(".")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        module = importlib.import_module(f"pypots.{task}.{package}")
-    return getattr(module, cls)
+    return getattr(pypots(f"{task}.{package}"), cls)
 
 
 def _criterion(criterion: str):
-    with contextlib.redirect_stdout(io.StringIO()):
-        from pypots.nn.modules.loss import MAE, MSE
-    return {"mse": MSE, "mae": MAE}[choose(criterion, ("mse", "mae"), "criterion")]()
+    return getattr(pypots("nn.modules.loss"), choose(criterion, ("mse", "mae"), "criterion").upper())()
 
 
 class Backbone(nn.Module):
@@ -163,9 +166,9 @@ class Backbone(nn.Module):
         self.config, self.criterion, self.options = dict(config or self.row.small), criterion, dict(options or {})
         self.card: dict = {}
         loss = _criterion(criterion)
-        core = _core(name, "imputation")
+        module = core(name, "imputation")
         with seeded(seed):
-            self.module = core(
+            self.module = module(
                 n_steps=self.n_steps, n_features=len(self.features), training_loss=loss, validation_metric=loss,
                 **self.config, **self.row.fixed,
             )  # fmt: skip

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import lru_cache
 
 import numpy as np
 
-from . import adaptation, runs, scores
+from . import adaptation, baselines as simple, runs, scores
 from .backbones import build, load_backbone
 from .cohorts import load_cohort
 from .latents import extract as extract_latents
 from .missingness import mask
 from .params import Baselines, EndToEnd, Extract, Heads, Pretrain
+from .scaling import Scaler
 from .training import epoch_seed
 from .training import pretrain as pretrain_backbone
 
@@ -24,6 +26,7 @@ SPLITS = ("train", "val", "test")
 _PRETRAINING = ("size", "criterion", "pattern", "rate", "epochs", "patience", "batch_size", "lr")
 
 
+@lru_cache(maxsize=4)
 def cohort_for(name: str, seed: int):
     """The cohort at a split seed; series are split by time, so their split does not change with the seed (it is 0)."""
     cohort = load_cohort(name, seed=0)
@@ -168,7 +171,8 @@ def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make):
         if seed not in prepared:
             cohort, spec, work = make(seed)
             targets, _ = adaptation.labels(cohort)
-            prepared[seed] = cohort, targets, cohort.labelled(fraction, seed), spec, work
+            labelled = np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))  # positions in the split
+            prepared[seed] = cohort, targets, labelled, spec, work
         _, targets, labelled, spec, work = prepared[seed]
         spec = {**spec, "arm": arm, "head": head, "pooling": pooling, "fraction": fraction, "lr": lr, "wd": weight_decay}
         return _unit(stage, params, seed, spec, lambda checkpoint: work(targets, labelled, lr, weight_decay, checkpoint))
@@ -265,5 +269,40 @@ def end_to_end(params: EndToEnd) -> runs.Run:
             return cohort, spec, work
 
         _arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, make)
+    run.finish()
+    return run
+
+
+# --- baselines ------------------------------------------------------------------------------------------------------------------
+
+
+def baselines(params: Baselines) -> runs.Run:
+    """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
+    run = runs.Run("baselines", params.model_dump())
+    for name in simple.IMPUTERS:
+        items, seeds = [], []
+        for seed in params.seeds:
+            cohort = cohort_for(params.cohort, seed)
+            scaler = Scaler.fit(cohort.part("train")[0])
+            hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
+            items.append((truth, simple.impute(name, scaler.transform(hidden), 0.0), scored))
+            seeds.append((cohort.split_seed, seed))
+        _rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
+    for name, fraction in itertools.product(simple.PREDICTORS[cohort.task], params.label_fractions):
+        items, seeds = [], []
+        for seed in params.seeds:
+            runs.seed_everything(seed, params.threads)
+            cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
+            targets, scaler = adaptation.labels(cohort)
+            prediction = simple.fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
+            if scaler is not None:
+                prediction = scaler.transform(prediction[..., None])[..., 0]
+            items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
+            seeds.append((cohort.split_seed, seed))
+            run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(np.float32)
+            run.timings[f"{name} {fraction:g} seed {seed}"] = round(time.perf_counter() - clock, 3)
+            run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
+        _rows(run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction)
     run.finish()
     return run
