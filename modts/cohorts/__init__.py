@@ -1,6 +1,7 @@
 """Cohorts: every data set of the compendium behind one call, ``load_cohort(name, seed)``.
 
-Simulated cohorts are always at hand. The public ones come from the folder in ``MODTS_DATA`` (laid out as a tsdb_home), or by download.
+Simulated cohorts are always at hand. The public ones come from the folder in ``MODTS_DATA`` (laid out as a tsdb_home),
+or by download.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
     name : str
         One of :func:`cohort_names`, or the path of an ``.npz`` file written by :meth:`Cohort.save`.
     seed : int
-        Drives the split of stays; series are split by time, whatever the seed. Data never depend on it. A saved cohort whose splits
-        were given by its owner keeps them.
+        Drives the split of stays; series are split by time, whatever the seed. Data never depend on it. A saved cohort
+        whose splits were given by its owner keeps them.
     **options
         What the cohort's loader takes, for example ``subset="all"`` for ``physionet_2012``.
 

@@ -1,8 +1,8 @@
 """The Cohort: the one shape in which every data set enters the compendium.
 
-A cohort is raw: values in their own units, NaN where nothing was measured, no scaling. Its splits are made here, before anything
-else, by stay (or by time for series), so that nothing downstream can choose its own test set. The content hash names exactly these
-values, labels and splits, and goes into the provenance of every number computed from them.
+A cohort is raw: values in their own units, NaN where nothing was measured, no scaling. Its splits are made here, before
+anything else, by stay (or by time for series), so that nothing downstream can choose its own test set. The content hash
+names exactly these values, labels and splits, and goes into the provenance of every number computed from them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Cohort:
     X : numpy.ndarray
         ``(N, T, F)`` float32 in raw units; NaN = not measured (or beyond the end of a shorter series).
     y : numpy.ndarray
-        Classification: ``(N,)`` int64, 0 or 1. Regression: ``(N, T)`` float32 in raw units, NaN where the target is missing.
+        Classification: ``(N,)`` int64, 0 or 1. Regression: ``(N, T)`` float32 in raw units, NaN where the target is
+        missing.
     ids : numpy.ndarray
         ``(N,)`` unicode: stay id, or for series the start time of the window. Unique.
     features, units : tuple of str
@@ -164,7 +165,8 @@ class Cohort:
     def labelled(self, fraction: float, seed: int) -> np.ndarray:
         """Row numbers of a seeded subset of the train split, stratified for classification (label scarcity).
 
-        A smaller fraction with the same seed lies inside a larger one, class by class. 10 % of 2,557 are 255 (rounded down).
+        A smaller fraction with the same seed lies inside a larger one, class by class. 10 % of 2,557 are 255 (rounded
+        down).
 
         Parameters
         ----------
@@ -196,7 +198,7 @@ class Cohort:
         return replace(self, splits=_splits.seeded(self.n_samples, labels, seed), split_seed=seed)
 
     def describe(self) -> dict:
-        """Return one JSON-able row for the data-sets page: sizes, missing rate, prevalence or target mean, licence, hash."""
+        """Return one JSON-able row for the data-sets page: sizes, missing rate, prevalence or target, licence, hash."""
         row = {
             "name": self.name, "title": self.title, "task": self.task, "target": self.target,
             "target_unit": self.target_unit, "n": self.n_samples, **{s: len(self.splits[s]) for s in SPLITS},
@@ -217,7 +219,7 @@ class Cohort:
         return row
 
     def save(self, path: str | Path) -> Path:
-        """Write the cohort to one ``.npz`` file (no pickle, whole or not at all) that :func:`modts.load_cohort` reads."""
+        """Write one ``.npz`` file (no pickle, whole or not at all) that :func:`modts.load_cohort` reads."""
         from modts.runs import atomic_write
 
         path = Path(path)

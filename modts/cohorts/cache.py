@@ -1,7 +1,8 @@
 """Our own parsed copy of raw data: an ``.npz`` (no pickle) beside a manifest with its checksum.
 
-TSDB keeps its parsed copy as an unchecked pickle. Ours is written whole, manifest last; each load compares the sha256 of the arrays' file
-with the manifest. The name holds the loader's version and a fingerprint of the raw files, so either change leads to a new parse.
+TSDB keeps its parsed copy as an unchecked pickle. Ours is written whole, manifest last; each load compares the sha256
+of the arrays' file with the manifest. The name holds the loader's version and a fingerprint of the raw files, so either
+change leads to a new parse.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def _read(data_path: Path, manifest_path: Path) -> dict[str, np.ndarray]:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ModtsError(
-            f"The parsed copy {data_path} does not match its checksum (expected {expected[:12]}..., found {found[:12]}...); "
-            "delete this file and load again."
+            f"The parsed copy {data_path} does not match its checksum (expected {expected[:12]}..., found "
+            f"{found[:12]}...); delete this file and load again."
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as z:
         return {name: z[name] for name in z.files}

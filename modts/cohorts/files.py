@@ -1,7 +1,8 @@
 """Own data: a cohort from arrays, or from one long table (id, time, variables, label) in CSV or parquet.
 
-Users of imputation libraries ask for this first: their own tables, series of different lengths, and a sentence instead of a traceback when
-something does not fit. Shorter series are padded with missing values; nothing is filled, scaled or dropped.
+Users of imputation libraries ask for this first: their own tables, series of different lengths, and a sentence instead
+of a traceback when something does not fit. Shorter series are padded with missing values; nothing is filled, scaled or
+dropped.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ def cohort_from_arrays(
     Parameters
     ----------
     X : array_like or list of array_like
-        ``(N, T, F)`` raw values with NaN for missing, or a list of ``(T_i, F)`` arrays of different lengths, which are padded with NaN
-        at the end to the longest.
+        ``(N, T, F)`` raw values with NaN for missing, or a list of ``(T_i, F)`` arrays of different lengths, which are
+        padded with NaN at the end to the longest.
     y : array_like
-        ``(N,)`` of 0 and 1 (classification) or ``(N, T)`` (regression: one target value per step, NaN where missing; a list of
-        ``(T_i,)`` with a list ``X``).
+        ``(N,)`` of 0 and 1 (classification) or ``(N, T)`` (regression: one target value per step, NaN where missing; a
+        list of ``(T_i,)`` with a list ``X``).
     ids : sequence, optional
         One unique id per row; default "0", "1", ...
     features, units : sequence of str, optional
@@ -56,7 +57,8 @@ def cohort_from_arrays(
     target, target_unit : str
         What ``y`` is.
     splits : dict, optional
-        ``"train"``, ``"val"``, ``"test"`` -> row numbers, if you have your own; otherwise 64/16/20 by ``seed``, stratified.
+        ``"train"``, ``"val"``, ``"test"`` -> row numbers, if you have your own; otherwise 64/16/20 by ``seed``,
+        stratified.
     by_time : bool
         Rows are in time order and are split in that order, 60/20/20.
     seed : int
@@ -140,15 +142,16 @@ def cohort_from_table(
     table : str, pathlib.Path or pandas.DataFrame
         A .csv or .parquet file, or a data frame.
     id, time, label : str
-        Names of the columns. ``time`` holds numbers or dates. For classification the label (0 or 1) is the same in all rows of an id; for
-        regression it is the target's value at that time (may be empty).
+        Names of the columns. ``time`` holds numbers or dates. For classification the label (0 or 1) is the same in all
+        rows of an id; for regression it is the target's value at that time (may be empty).
     features : list of str, optional
         Variable columns; default: all the others.
     n_steps : int, optional
         Keep the first ``n_steps`` steps; shorter series are padded as missing. Default: the longest series.
     step : float or str, optional
-        Length of a time step: a number in the unit of ``time`` (counted from 0), or for dates a duration such as ``"1h"`` (counted from
-        the id's first time). Values within one step are averaged; steps without rows are missing. Default: each row is one step.
+        Length of a time step: a number in the unit of ``time`` (counted from 0), or for dates a duration such as
+        ``"1h"`` (counted from the id's first time). Values within one step are averaged; steps without rows are
+        missing. Default: each row is one step.
     task : {"classification", "regression"}
     **about
         As for :func:`cohort_from_arrays`: ``name``, ``title``, ``units``, ``target``, ``seed``, ``licence``, ...
@@ -160,15 +163,17 @@ def cohort_from_table(
     Raises
     ------
     ModtsError
-        For an unreadable file, a missing or non-numeric column, a repeated (id, time), an id without any value, a label that changes
-        within an id or is not 0 or 1, infinite values, or too few ids of a class to split.
+        For an unreadable file, a missing or non-numeric column, a repeated (id, time), an id without any value, a label
+        that changes within an id or is not 0 or 1, infinite values, or too few ids of a class to split.
     """
     choose(task, TASKS, "task")
     frame = _read(table)
     features = [c for c in frame.columns if c not in (id, time, label)] if features is None else list(features)
     for column in (id, time, label, *features):
         if column not in frame.columns:
-            raise ModtsError(f"The table has no column {column!r}; its columns: {', '.join(map(str, frame.columns[:20]))}.")
+            raise ModtsError(
+                f"The table has no column {column!r}; its columns: {', '.join(map(str, frame.columns[:20]))}."
+            )
     if label in features:
         raise ModtsError(f"The label column {label!r} must not be among the features.")
     if not features or len(frame) == 0:
@@ -180,11 +185,15 @@ def cohort_from_table(
         if not (pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().all()):
             word = frame[column][pd.to_numeric(frame[column], errors="coerce").isna() & frame[column].notna()]
             example = f" (for example {word.iloc[0]!r})" if len(word) else ""
-            raise ModtsError(f"Column {column!r} is not numeric{example}; encode it as numbers or leave it out of features.")
+            raise ModtsError(
+                f"Column {column!r} is not numeric{example}; encode it as numbers or leave it out of features."
+            )
     again = frame.duplicated([id, time])
     if again.any():
         row = frame[again].iloc[0]
-        raise ModtsError(f"Id {row[id]!r} has several rows at time {row[time]!r}; each (id, time) may occur once.")
+        raise ModtsError(
+            f"Id {_show(row[id])} has several rows at time {_show(row[time])}; each (id, time) may occur once."
+        )
     if n_steps is not None and (isinstance(n_steps, bool) or not isinstance(n_steps, int) or n_steps < 1):
         raise ModtsError(f"n_steps must be a whole number of 1 or more, not {n_steps!r}.")
 
@@ -209,7 +218,12 @@ def cohort_from_table(
     return cohort_from_arrays(X, y, ids=ids, features=features, task=task, **about)
 
 
-# ---- checks --------------------------------------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------------------------
+
+
+def _show(value) -> str:
+    """A value as a user wrote it: 'p1', not np.str_('p1')."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _numeric(value, what: str) -> np.ndarray:
@@ -231,7 +245,9 @@ def _pad(series: list[np.ndarray], what: str) -> np.ndarray:
 
 def _labels(y: np.ndarray) -> None:
     if np.isnan(y).any():
-        raise ModtsError(f"The label of row {int(np.flatnonzero(np.isnan(y))[0])} is missing; every sample needs a label of 0 or 1.")
+        raise ModtsError(
+            f"The label of row {int(np.flatnonzero(np.isnan(y))[0])} is missing; every sample needs a label of 0 or 1."
+        )
     if not np.isin(y, (0, 1)).all():
         raise ModtsError(f"Labels must be 0 or 1, not {sorted(set(y[~np.isin(y, (0, 1))].tolist()))[:5]}.")
 
@@ -240,10 +256,12 @@ def _values(X: np.ndarray, ids: np.ndarray, features: list[str]) -> None:
     infinite = np.isinf(X) | (np.abs(X) > np.finfo(np.float32).max)
     if infinite.any():
         i, _, f = np.argwhere(infinite)[0]
-        raise ModtsError(f"Feature {features[f]!r} of {ids[i]!r} holds an infinite value; use NaN for missing.")
+        raise ModtsError(f"Feature {features[f]!r} of {_show(ids[i])} holds an infinite value; use NaN for missing.")
     empty = np.isnan(X).all(axis=(1, 2))
     if empty.any():
-        raise ModtsError(f"Series {ids[empty][0]!r} has no value at all ({int(empty.sum())} such series); leave it out.")
+        raise ModtsError(
+            f"Series {_show(ids[empty][0])} has no value at all ({int(empty.sum())} such series); leave it out."
+        )
     unused = np.isnan(X).all(axis=(0, 1))
     if unused.any():
         raise ModtsError(f"Feature {features[int(np.flatnonzero(unused)[0])]!r} has no value at all; leave it out.")
@@ -284,9 +302,12 @@ def _clock(column: pd.Series, name: str) -> pd.Series:
     if pd.api.types.is_timedelta64_dtype(column):
         return column.dt.total_seconds()
     try:
-        return pd.to_datetime(column)
+        return pd.to_datetime(column, format="ISO8601")  # 03/04/2024 could be read two ways, so it is not guessed
     except (ValueError, TypeError) as error:
-        raise ModtsError(f"Column {name!r} holds neither numbers nor dates (for example {column.iloc[0]!r}).") from error
+        raise ModtsError(
+            f"Column {name!r} holds neither numbers nor dates such as 2024-01-31 or 2024-01-31 10:00 (first: "
+            f"{column.iloc[0]!r})."
+        ) from error
 
 
 def _positions(clock: pd.Series, row: np.ndarray, step: float | str | None) -> np.ndarray:
@@ -317,7 +338,9 @@ def _one_label(values: np.ndarray, row: np.ndarray, ids: np.ndarray, name: str) 
     first = values[np.searchsorted(row, np.arange(len(ids)))]
     differs = ~((values == first[row]) | (np.isnan(values) & np.isnan(first[row])))
     if differs.any():
-        raise ModtsError(f"The label {name!r} is not constant within id {ids[row[differs][0]]!r}; one label per id is needed.")
+        raise ModtsError(
+            f"The label {name!r} is not constant within id {_show(ids[row[differs][0]])}; one label per id is needed."
+        )
     if np.isnan(first).any():
-        raise ModtsError(f"Id {ids[np.isnan(first)][0]!r} has no label in column {name!r}.")
+        raise ModtsError(f"Id {_show(ids[np.isnan(first)][0])} has no label in column {name!r}.")
     return first

@@ -1,8 +1,8 @@
 """eICU and MIMIC as hourly cohorts in the YAIB/ricu layout: dyn, outc and sta parquet in one folder.
 
-YAIB: van de Water et al., ICLR 2024 (arXiv 2306.05109); ricu: Bennett et al., GigaScience 2023. Both databases need credentialed access;
-their open demos can be had in the same layout. Whoever has the full databases writes the three tables with YAIB's cohort scripts and
-names the folder.
+YAIB: van de Water et al., ICLR 2024 (arXiv 2306.05109); ricu: Bennett et al., GigaScience 2023. Both databases need
+credentialed access; their open demos can be had in the same layout. Whoever has the full databases writes the three
+tables with YAIB's cohort scripts and names the folder.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ _TASKS = {"mortality24": "death in the ICU, told from the first 24 hours"}
 
 
 def load_eicu(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
-    """eICU (Pollard et al. 2018); ``folder`` holds dyn, outc and sta parquet, default $MODTS_DATA/yaib_demo/<task>/eicu_demo.
+    """eICU; ``folder`` holds dyn, outc and sta parquet, default $MODTS_DATA/yaib_demo/<task>/eicu_demo.
 
     ``static=True`` adds age, sex, height and weight as variables observed at the first hour.
     """
     return _load(
         "eicu", "eICU", seed, folder, task, static,
-        citation="Pollard TJ, Johnson AEW, Raffa JD, et al. The eICU Collaborative Research Database. Sci Data 2018;5:180178. "
-        "Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
+        citation="Pollard TJ, Johnson AEW, Raffa JD, et al. The eICU Collaborative Research Database. Sci Data "
+        "2018;5:180178. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
         source="https://physionet.org/content/eicu-crd-demo/2.0.1/",
     )  # fmt: skip
 
 
 def load_mimic(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
-    """MIMIC-III (Johnson et al. 2016); options as for eicu, default folder $MODTS_DATA/yaib_demo/<task>/mimic_demo."""
+    """MIMIC-III; options as for eicu, default folder $MODTS_DATA/yaib_demo/<task>/mimic_demo."""
     return _load(
         "mimic", "MIMIC-III", seed, folder, task, static,
-        citation="Johnson AEW, Pollard TJ, Shen L, et al. MIMIC-III, a freely accessible critical care database. Sci Data "
-        "2016;3:160035. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
+        citation="Johnson AEW, Pollard TJ, Shen L, et al. MIMIC-III, a freely accessible critical care database. Sci "
+        "Data 2016;3:160035. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
         source="https://physionet.org/content/mimiciii-demo/1.4/",
     )  # fmt: skip
 
@@ -63,8 +63,8 @@ def _load(
     for table in ("dyn", "outc", *(["sta"] if static else [])):
         if not (path / f"{table}.parquet").is_file():
             raise ModtsError(
-                f"The {name} folder {str(path)!r} holds no {table}.parquet; it must hold dyn, outc and sta parquet as YAIB writes "
-                "them."
+                f"The {name} folder {str(path)!r} holds no {table}.parquet; it must hold dyn, outc and sta parquet "
+                "as YAIB writes them."
             )
     X, y, ids, features = reading(title, path, lambda: _tables(path, static))
     return Cohort(
@@ -80,8 +80,8 @@ def _demo_folder(name: str, task: str) -> Path:
     home = os.environ.get("MODTS_DATA")
     if not home:
         raise ModtsError(
-            f'Cohort {name!r} needs folder="..." with dyn, outc and sta parquet in the YAIB layout (or MODTS_DATA with the open demos in '
-            "yaib_demo)."
+            f'Cohort {name!r} needs folder="..." with dyn, outc and sta parquet in the YAIB layout (or MODTS_DATA '
+            "with the open demos in yaib_demo)."
         )
     path = Path(home) / "yaib_demo" / task / f"{name}_demo"
     if not path.is_dir():
@@ -93,7 +93,9 @@ def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarra
     """Return X (N, T, F), y (N,), ids (N,), features; stays sorted by id, shorter stays padded with NaN."""
     outc = _columns(pd.read_parquet(path / "outc.parquet"), path / "outc.parquet", "stay_id", "label")
     if outc["stay_id"].duplicated().any():
-        raise ModtsError(f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay can be loaded.")
+        raise ModtsError(
+            f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay can be loaded."
+        )
     outc = outc.sort_values("stay_id")
     if not outc["label"].isin([0, 1]).all():
         raise ModtsError(f"{path / 'outc.parquet'}: labels must be 0 or 1, not {outc['label'].unique()[:5].tolist()}.")
@@ -101,10 +103,14 @@ def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarra
     stays = outc["stay_id"].to_numpy()
     row = pd.Index(stays).get_indexer(dyn["stay_id"])
     if (row < 0).any():
-        raise ModtsError(f"{path / 'dyn.parquet'} holds stay {dyn['stay_id'].to_numpy()[row < 0][0]}, which outc.parquet lacks.")
+        raise ModtsError(
+            f"{path / 'dyn.parquet'} holds stay {dyn['stay_id'].to_numpy()[row < 0][0]}, which outc.parquet lacks."
+        )
     absent = np.setdiff1d(stays, dyn["stay_id"])
     if len(absent):
-        raise ModtsError(f"{path / 'outc.parquet'} holds stay {absent[0]}, which dyn.parquet lacks ({len(absent)} such stays).")
+        raise ModtsError(
+            f"{path / 'outc.parquet'} holds stay {absent[0]}, which dyn.parquet lacks ({len(absent)} such stays)."
+        )
     hour = _hours(dyn["time"], path / "dyn.parquet")
     if pd.DataFrame({"row": row, "hour": hour}).duplicated().any():
         raise ModtsError(f"{path / 'dyn.parquet'} holds the same hour of a stay twice.")

@@ -1,10 +1,12 @@
 """PhysioNet challenges 2012 (in-hospital death) and 2019 (sepsis): intensive-care stays as 48 hourly steps.
 
-PhysioNet 2012: Silva et al., Comput Cardiol 2012;39:245-248. As in TSI-Bench and CSAI (the paper's siblings): the mean of each hour, hours
-0 to 47, 35 variables in the order of ``FEATURES_2012``, set-a by default, stays with a single recorded hour dropped (TSDB's rule).
-PhysioNet 2019: Reyna et al., Crit Care Med 2020;48(2):210-217. Stays of at least 48 hourly rows, their first 48, one label a stay.
+PhysioNet 2012: Silva et al., Comput Cardiol 2012;39:245-248. As in TSI-Bench and CSAI (the paper's siblings): the mean
+of each hour, hours 0 to 47, 35 variables in the order of ``FEATURES_2012``, set-a by default, stays with a single
+recorded hour dropped (TSDB's rule). PhysioNet 2019: Reyna et al., Crit Care Med 2020;48(2):210-217. Stays of at least
+48 hourly rows, their first 48, one label a stay.
 
-The text files are read in one pass instead of one by one as TSDB does (a minute); a test compares the arrays with TSDB's.
+The text files are read in one pass instead of one by one as TSDB does (a minute); a test compares the arrays with
+TSDB's.
 """
 
 from __future__ import annotations
@@ -106,8 +108,9 @@ def _parse_2012(stays: list[Path], outcomes: Path) -> dict[str, np.ndarray]:
 def load_2019(seed: int, subset: str | None = None) -> Cohort:
     """PhysioNet 2019: first 48 hours of stays of at least 48 hours; label: sepsis at any time of the stay.
 
-    ``subset`` is training_setA (the paper's siblings' choice, and the default where all its 20,336 stays are there), training_setB
-    (the default otherwise) or all. The challenge's label is 1 from six hours before onset; most onsets lie after hour 48.
+    ``subset`` is training_setA (the paper's siblings' choice, and the default where all its 20,336 stays are there),
+    training_setB (the default otherwise) or all. The challenge's label is 1 from six hours before onset; most onsets
+    lie after hour 48.
     """
     folder = dataset_folder("physionet_2019")
     n_a = sum(1 for _ in (folder / _FOLDERS_2019["training_setA"]).glob("*.psv"))
@@ -167,7 +170,9 @@ def _concatenate(files: list[Path], separator: str) -> pd.DataFrame:
         first, _, body = path.read_bytes().replace(b"\r\n", b"\n").partition(b"\n")
         header = header or first
         if first != header:
-            raise ModtsError(f"{path} has another header ({first.decode(errors='replace')[:60]!r}) than its neighbours.")
+            raise ModtsError(
+                f"{path} has another header ({first.decode(errors='replace')[:60]!r}) than its neighbours."
+            )
         body = body.strip(b"\n") + b"\n"
         bodies.append(body if body != b"\n" else b"")
         lengths.append(bodies[-1].count(b"\n"))

@@ -1,12 +1,14 @@
-"""Long series cut into windows: Italy and Beijing air quality, ETT, PeMS traffic, split by time as BenchPOTS and TSI-Bench do.
+"""Long series cut into windows and split by time: Italy and Beijing air quality, ETT, PeMS traffic.
 
-The regression task is TSI-Bench's: the target is the last column at every step, the features are all the others; the target is not among
-the features, at pretraining either. Windows do not overlap and no window crosses from one split into the next. Traps handled here: Italy's
--200 is NaN, Beijing's stations are sorted, traffic's dates are made without the frequency name that pandas 3 refuses.
+Splits are those of BenchPOTS. The regression task is TSI-Bench's: the target is the last column at every step, the
+features are all the others; the target is not among the features, at pretraining either. Windows do not overlap and no
+window crosses from one split into the next. Traps handled here: Italy's -200 is NaN, Beijing's stations are sorted,
+traffic's dates are made without the frequency name that pandas 3 refuses.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +36,9 @@ _TRAFFIC_ROWS = 17_544  # hours of 2015 and 2016
 def load_italy_air(seed: int, n_steps: int = 12) -> Cohort:
     """Air quality in an Italian city, hourly 2004-2005; target AH (absolute humidity) at every step."""
     folder = dataset_folder("italy_air_quality")
-    table = _table("italy_air_quality", folder, raw_files(folder, "AirQualityUCI.csv", "Italy air quality"), _parse_italy)
+    table = _table(
+        "italy_air_quality", folder, raw_files(folder, "AirQualityUCI.csv", "Italy air quality"), _parse_italy
+    )
     held = round(0.2 * len(table[0]))  # BenchPOTS: rows, not windows
     lengths = (len(table[0]) - 2 * held, held, held)
     features = table[2]
@@ -43,15 +47,15 @@ def load_italy_air(seed: int, n_steps: int = 12) -> Cohort:
         [_ITALY_UNITS.get(f, "") for f in features],
         "AH (absolute humidity) at every step", "",
         licence="Creative Commons Attribution 4.0 (CC BY 4.0)",
-        citation="De Vito S, Massera E, Piga M, Martinotto L, Di Francia G. On field calibration of an electronic nose for "
-        "benzene estimation in an urban pollution monitoring scenario. Sens Actuators B 2008;129(2):750-757.",
+        citation="De Vito S, Massera E, Piga M, Martinotto L, Di Francia G. On field calibration of an electronic nose "
+        "for benzene estimation in an urban pollution monitoring scenario. Sens Actuators B 2008;129(2):750-757.",
         source="https://archive.ics.uci.edu/dataset/360/air+quality",
         notes={"missing_code": -200, "remark": "T and RH, from which AH follows by physics, are among the features"},
     )  # fmt: skip
 
 
 def load_beijing_air(seed: int, n_steps: int = 24) -> Cohort:
-    """Air quality at 12 Beijing stations, hourly 2013-2017; target: the wind speed of the last station at every step."""
+    """Air quality at 12 Beijing stations, hourly 2013-2017; target: wind speed at the last station at every step."""
     folder = dataset_folder("beijing_multisite_air_quality")
     files = raw_files(folder, "PRSA_Data_20130301-20170228/*.csv", "Beijing air quality")
     table = _table("beijing_multisite_air_quality", folder, files, _parse_beijing)
@@ -76,12 +80,14 @@ def _ett(subset: str, default_steps: int) -> Callable[..., Cohort]:
             f"ett_{subset[3:]}", f"Electricity transformer temperature ({subset})", table, _months(table[1], 14, 5),
             n_steps, seed, [""] * len(table[2]), "OT (oil temperature) at every step", "degC",
             licence="Creative Commons Attribution-NoDerivatives 4.0 (CC BY-ND 4.0)",
-            citation="Zhou H, Zhang S, Peng J, et al. Informer: beyond efficient transformer for long sequence time-series "
-            "forecasting. AAAI 2021;35(12):11106-11115.",
+            citation="Zhou H, Zhang S, Peng J, et al. Informer: beyond efficient transformer for long sequence "
+            "time-series forecasting. AAAI 2021;35(12):11106-11115.",
             source="https://github.com/zhouhaoyi/ETDataset",
         )  # fmt: skip
 
-    load.__doc__ = f"Electricity transformer {subset}: six loads; target OT at every step, windows of {default_steps} steps."
+    load.__doc__ = (
+        f"Electricity transformer {subset}: six loads; target OT at every step, windows of {default_steps} steps."
+    )
     return load
 
 
@@ -104,7 +110,7 @@ def load_traffic(seed: int, n_steps: int = 24) -> Cohort:
     )  # fmt: skip
 
 
-# ---- one long table -> windows -----------------------------------------------------------------------------------------
+# ---- one long table -> windows -----------------------------------------------------------------------------------
 
 
 def _windows(name, title, table, lengths, n_steps, seed, units, target, target_unit, **about) -> Cohort:
@@ -150,20 +156,23 @@ def _table(key: str, folder: Path, files: list[Path], parse: Callable) -> tuple[
     return cached["values"], cached["times"], cached["columns"].tolist()
 
 
-def _parse_italy(files: list[Path]) -> tuple[pd.DataFrame, pd.Series]:
+def _tsdb_reads(function: str, folder: Path) -> pd.DataFrame:
     import_tsdb()
-    from tsdb.loading_funcs import load_italy_air_quality
+    from tsdb import loading_funcs
 
-    frame = load_italy_air_quality(str(files[0].parent))["X"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TSDB's business: pandas' inplace= is on its way out
+        return getattr(loading_funcs, function)(str(folder))["X"]
+
+
+def _parse_italy(files: list[Path]) -> tuple[pd.DataFrame, pd.Series]:
+    frame = _tsdb_reads("load_italy_air_quality", files[0].parent)
     time = pd.to_datetime(frame["Date"] + " " + frame["Time"], format="%d/%m/%Y %H.%M.%S")
     return frame.drop(columns=["Date", "Time"]).replace(-200, np.nan), time  # -200 is the file's code for "missing"
 
 
 def _parse_beijing(files: list[Path]) -> tuple[pd.DataFrame, pd.Series]:
-    import_tsdb()
-    from tsdb.loading_funcs import load_beijing_air_quality
-
-    frame = load_beijing_air_quality(str(files[0].parent.parent))["X"]
+    frame = _tsdb_reads("load_beijing_air_quality", files[0].parent.parent)
     frame["time"] = pd.to_datetime(frame[["year", "month", "day", "hour"]])
     frame = frame.drop(columns=["No", "year", "month", "day", "hour", "wd"])  # wd is a word (wind direction)
     # TSDB concatenates in the file system's order: sort the stations, and let the clock align them

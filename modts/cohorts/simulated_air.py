@@ -1,9 +1,10 @@
 """simulated_air: three air-quality stations in one city, one window a day, with sensor outages and a known truth.
 
-Traffic (two rush hours, weaker at weekends), sunlight (day and season), and slow weather (wind, temperature) drive every series, so that
-the sensors are correlated and the hours have a daily cycle. Sensors drop out for hours at a time (runs of NaN), sometimes a whole station
-at once, and single readings get lost. The regression task has TSI-Bench's form: the target is another series, ozone at the centre, at
-every hour; it is not among the features, and it has gaps of its own. Split by time. Everything comes from a fixed seed.
+Traffic (two rush hours, weaker at weekends), sunlight (day and season), and slow weather (wind, temperature) drive
+every series, so that the sensors are correlated and the hours have a daily cycle. Sensors drop out for hours at a time
+(runs of NaN), sometimes a whole station at once, and single readings get lost. The regression task has TSI-Bench's
+form: the target is another series, ozone at the centre, at every hour; it is not among the features, and it has gaps of
+its own. Split by time. Everything comes from a fixed seed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ UNITS = (*(list(_POLLUTANTS.values()) * len(_STATIONS)), "degC")
 
 
 def load(seed: int) -> Cohort:
-    """Simulated air quality: 400 days x 24 hours x 10 sensors; target ozone at the centre at every hour; 240/80/80 by time."""
+    """Simulated air quality: 400 days x 24 hours x 10 sensors; target ozone at the centre; 240/80/80 by time."""
     truth, ozone = _world()  # (L, F), (L,)
     rng = np.random.default_rng([_SEED, 1])
     hidden = np.zeros(truth.shape, dtype=bool)

@@ -1,10 +1,11 @@
 """simulated_icu: intensive-care stays whose truth is known, so that what missing data do can be seen instead of argued.
 
-A latent severity (a level, a slope and an AR(1) wander, per stay) moves twelve correlated vital signs and laboratory values; death is drawn
-from a logistic function of the severity's end and course. Measuring is informative: the sicker, the more often, panels of laboratory tests
-together. Hence the true value under every gap is known, and so is the best AUROC that any model could reach: that of the true probability
-of death. `observe` hides the same truth by other mechanisms (MCAR, MAR, MNAR; Rubin, Biometrika 1976;63:581-592) for teaching.
-Everything is generated from a fixed seed: the data are the same everywhere, the split seed only divides them.
+A latent severity (a level, a slope and an AR(1) wander, per stay) moves twelve correlated vital signs and laboratory
+values; death is drawn from a logistic function of the severity's end and course. Measuring is informative: the sicker,
+the more often, panels of laboratory tests together. Hence the true value under every gap is known, and so is the best
+AUROC that any model could reach: that of the true probability of death. `observe` hides the same truth by other
+mechanisms (MCAR, MAR, MNAR; Rubin, Biometrika 1976;63:581-592) for teaching. Everything is generated from a fixed seed:
+the data are the same everywhere, the split seed only divides them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from modts.errors import ModtsError, choose
 STAYS, STEPS = 600, 48
 _SEED = 20_241_106
 
-# name: unit, typical value, effect of one unit of severity, spread between stays, spread over time, lowest, highest, decimals
+# name: unit, typical value, effect of a unit of severity, spread between stays, spread over time, lowest, highest,
+# decimals
 # (labs whose values are skewed are made on the log scale: see _LOG)
 _VARIABLES = {
     "HR": ("1/min", 84.0, 6.0, 11.0, 6.0, 25, 220, 0),
@@ -39,7 +41,7 @@ _VARIABLES = {
 }
 FEATURES = tuple(_VARIABLES)
 _LOG = np.array([f in ("Lactate", "Creatinine", "BUN", "WBC", "Platelets", "Glucose") for f in FEATURES])
-# measured per hour at severity 0 (logit), and how much a unit of severity adds to that logit; one panel = drawn together
+# measured per hour at severity 0 (logit), and how much a unit of severity adds to it; one panel = drawn together
 _PANELS = (
     (("HR",), 1.0, 0.5), (("MAP",), 0.7, 0.6), (("RespRate",), 0.5, 0.5), (("SaO2",), 0.7, 0.5), (("Temp",), -0.9, 0.4),
     (("GCS",), -1.0, 0.5), (("Lactate",), -2.9, 1.0), (("BUN", "Creatinine"), -2.3, 0.6), (("Glucose",), -1.8, 0.5),
@@ -110,9 +112,9 @@ def observe(
     severity : numpy.ndarray
         ``(N, T)``; used by ``"informative"`` only.
     mechanism : {"informative", "MCAR", "MAR", "MNAR"}
-        ``informative``: the sicker, the more is measured (panel by panel; ``rate`` has no effect). ``MCAR``: every cell alike.
-        ``MAR``: pulse and blood pressure stay complete, and the higher the pulse, the fewer of the others are missing. ``MNAR``: values
-        far above the variable's median are missing more often, whatever else is seen.
+        ``informative``: the sicker, the more is measured (panel by panel; ``rate`` has no effect). ``MCAR``: every cell
+        alike. ``MAR``: pulse and blood pressure stay complete, and the higher the pulse, the fewer of the others are
+        missing. ``MNAR``: values far above the variable's median are missing more often, whatever else is seen.
     rate : float
         Expected share of missing cells (of the cells that may be missing).
     seed : int
@@ -148,7 +150,12 @@ def observe(
             chance = np.broadcast_to(_at_rate(-(pulse - pulse.mean()) / pulse.std(), rate), truth.shape).copy()
             chance[:, :, [FEATURES.index(f) for f in ("HR", "MAP")]] = 0.0
         else:
-            rank = truth.reshape(-1, truth.shape[2]).argsort(0, kind="stable").argsort(0, kind="stable").reshape(truth.shape)
+            rank = (
+                truth.reshape(-1, truth.shape[2])
+                .argsort(0, kind="stable")
+                .argsort(0, kind="stable")
+                .reshape(truth.shape)
+            )
             chance = _at_rate(4 * (rank / (rank.max() + 1) - 0.5), rate)
         hidden = draw < chance
     return np.where(hidden, np.float32(np.nan), truth.astype(np.float32))
@@ -160,8 +167,8 @@ def load(seed: int, mechanism: str = "informative", rate: float = 0.6) -> Cohort
     best = _auroc(w.died, w.risk)
     expected = _expected_auroc(w.risk)
     return Cohort(
-        name="simulated_icu", title="Simulated intensive care", X=observe(w.truth, w.severity, mechanism, rate), y=w.died,
-        ids=np.array([f"icu-{i:04d}" for i in range(STAYS)]), features=FEATURES,
+        name="simulated_icu", title="Simulated intensive care", y=w.died,
+        X=observe(w.truth, w.severity, mechanism, rate), ids=np.array([f"icu-{i:04d}" for i in range(STAYS)]), features=FEATURES,
         units=tuple(v[0] for v in _VARIABLES.values()), task="classification", target="in-hospital death",
         target_unit="", splits=splits.seeded(STAYS, w.died, seed), split_seed=seed,
         licence="BSD-3-Clause (generated by modts)", citation="The modts contributors: simulated_icu.",
@@ -170,8 +177,9 @@ def load(seed: int, mechanism: str = "informative", rate: float = 0.6) -> Cohort
             "mechanism": mechanism,
             "best_auroc": best,
             "best_auroc_expected": expected,
-            "best_auroc_how": "AUROC of the true probability of death (a logistic function of the latent trajectory, which no model "
-            "sees) on the drawn outcomes of all 600 stays; best_auroc_expected is its mean over all outcomes that could be drawn",
+            "best_auroc_how": "AUROC of the true probability of death (a logistic function of the latent trajectory, "
+            "which no model sees) on the drawn outcomes of all stays; best_auroc_expected is its mean over all outcomes "
+            "that could be drawn",
         },
     )  # fmt: skip
 

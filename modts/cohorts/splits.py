@@ -1,7 +1,7 @@
 """Splits and label subsets: by stay with a seed (64/16/20, stratified), or by time.
 
-Sizes follow BenchPOTS, which the paper's sibling benchmarks use: 20 % test, then 20 % of the rest for validation, rounded up, each class
-on its own. PhysioNet 2012 set-a thus gives 2557/640/800.
+Sizes follow BenchPOTS, which the paper's sibling benchmarks use: 20 % test, then 20 % of the rest for validation,
+rounded up, each class on its own. PhysioNet 2012 set-a thus gives 2557/640/800.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def by_time(n: int) -> dict[str, np.ndarray]:
 
 
 def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.ndarray:
-    """Sorted positions of ``floor(fraction * n)`` of ``n`` rows, in the classes' proportions if ``labels`` are given."""
+    """Sorted positions of ``floor(fraction * n)`` of ``n`` rows, in the classes' proportions if labels are given."""
     size = math.floor(fraction * n + 1e-9)  # 1e-9: 0.1 * 250 must be 25, whatever binary fractions say
     if size < 1:
         raise ModtsError(f"A label fraction of {fraction} of {n} training rows leaves no row.")
@@ -63,6 +63,7 @@ def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.
     n_positive = round(size * len(positive) / n)
     if n_positive < 1 or size - n_positive < 1:
         raise ModtsError(
-            f"A label fraction of {fraction} of {n} training rows ({len(positive)} positive) leaves only one class; take more."
+            f"A label fraction of {fraction} of {n} training rows ({len(positive)} positive) leaves only one class; take "
+            "more."
         )
     return np.sort(np.concatenate([positive[:n_positive], negative[: size - n_positive]]))

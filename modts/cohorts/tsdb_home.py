@@ -1,9 +1,9 @@
 """Where the public data sets lie, and TSDB's loaders kept away from the user's home folder.
 
-TSDB (0.8) reads its home from ``~/.pypots/config.ini`` when it is imported, writes that file if it is absent, and knows no environment
-variable. Here the folder is ``MODTS_DATA`` (laid out as a tsdb_home) if that is set: TSDB is then imported with a throw-away home, so
-``~/.pypots`` is neither read nor written, and nothing is downloaded. If it is unset, TSDB's own home is used, and an absent data set is
-downloaded from the addresses TSDB knows.
+TSDB (0.8) reads its home from ``~/.pypots/config.ini`` when it is imported, writes that file if it is absent, and knows
+no environment variable. Here the folder is ``MODTS_DATA`` (laid out as a tsdb_home) if that is set: TSDB is then
+imported with a throw-away home, so ``~/.pypots`` is neither read nor written, and nothing is downloaded. If it is
+unset, TSDB's own home is used, and an absent data set is downloaded from the addresses TSDB knows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from modts.errors import ModtsError
 
 
 def import_tsdb() -> ModuleType:
-    """Import TSDB quietly; with ``MODTS_DATA`` set, make that folder its home for this process and leave ``~/.pypots`` alone.
+    """Import TSDB quietly; with ``MODTS_DATA`` set, make that folder its home in this process and leave ~/.pypots alone.
 
     Call it before the first import of pypots, pygrinder or benchpots, which all import TSDB.
     """
@@ -48,7 +48,7 @@ def _private_home(data: Path) -> Iterator[None]:
         config.parent.mkdir()
         config.write_text(f"[path]\ntsdb_home = {str(data).replace('%', '%%')}\n", encoding="utf-8")
         try:
-            os.environ.update({name: home for name in before})
+            os.environ.update(dict.fromkeys(before, home))
             yield
         finally:
             for name, value in before.items():
@@ -68,8 +68,8 @@ def dataset_folder(name: str) -> Path:
         folder = Path(home).resolve() / name
         if not folder.is_dir():
             raise ModtsError(
-                f"MODTS_DATA is set to {home!r} but holds no folder {name!r}; put the data set there as TSDB lays it out, "
-                "or unset MODTS_DATA to let TSDB download it."
+                f"MODTS_DATA is set to {home!r} but holds no folder {name!r}; put the data set there as TSDB lays it "
+                "out, or unset MODTS_DATA to let TSDB download it."
             )
         return folder
     tsdb = import_tsdb()
@@ -87,8 +87,8 @@ def _download(tsdb: ModuleType, name: str, folder: Path) -> None:
         os.replace(partial, folder)
     except Exception as error:  # no network, refused, disk full, bad archive: the user's remedy is the same
         raise ModtsError(
-            f"Downloading {name!r} through TSDB failed ({' '.join(str(error).split())[:160]}); check the network, or set "
-            "MODTS_DATA to a folder that holds it."
+            f"Downloading {name!r} through TSDB failed ({' '.join(str(error).split())[:160]}); check the network, or "
+            "set MODTS_DATA to a folder that holds it."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""eICU and MIMIC in the YAIB layout, on small tables made here."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modts.cohorts import load_cohort
+from modts.errors import ModtsError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve stays of 2 to 4 hours, unsorted, times as ricu's durations."""
+    rng = np.random.default_rng(0)
+    rows = [(100 - i, h, rng.normal(80), np.nan if h else 1.5) for i in range(12) for h in range(2 + i % 3)]
+    dyn = pd.DataFrame(rows, columns=["stay_id", "time", "hr", "lact"])
+    dyn["time"] = pd.to_timedelta(dyn["time"], unit="h")
+    dyn.sample(frac=1, random_state=0).to_parquet(tmp_path / "dyn.parquet")
+    stays = 100 - np.arange(12)
+    pd.DataFrame({"stay_id": stays, "label": np.arange(12) % 2}).to_parquet(tmp_path / "outc.parquet")
+    sta = {"stay_id": stays, "age": 60.0, "sex": ["Male", "Female"] * 6, "height": 170.0, "weight": np.nan}
+    pd.DataFrame(sta).to_parquet(tmp_path / "sta.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["eicu", "mimic"])
+def test_yaib_layout(name, folder):
+    c = load_cohort(name, folder=str(folder))
+    assert c.X.shape == (12, 4, 2) and c.features == ("hr", "lact") and c.units == ("1/min", "mmol/L")
+    assert list(c.ids) == [str(i) for i in range(89, 101)]
+    assert c.y[list(c.ids).index("99")] == 1  # the second stay made above
+    i = list(c.ids).index("100")  # the first: two hours, then padding
+    assert not np.isnan(c.X[i, :2, 0]).any() and np.isnan(c.X[i, 2:]).all() and c.X[i, 0, 1] == 1.5
+    assert c.content_hash == load_cohort(name, folder=str(folder)).content_hash
+    assert str(folder) not in str(c.describe())  # nobody's paths on a page
+
+
+def test_static_variables_are_observed_at_the_first_hour(folder):
+    c = load_cohort("eicu", folder=str(folder), static=True)
+    assert c.features == ("hr", "lact", "age", "sex", "height", "weight")
+    sex = c.X[:, :, c.features.index("sex")]
+    assert set(sex[:, 0]) == {0.0, 1.0} and np.isnan(sex[:, 1:]).all()
+    assert sex[list(c.ids).index("100"), 0] == 1.0
+
+
+def edit(path, change):
+    change(pd.read_parquet(path)).to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    "table, change, sentence",
+    [
+        ("dyn", lambda d: d.rename(columns={"time": "hour"}), "no column 'time'"),
+        ("dyn", lambda d: d[d.stay_id != 95], "holds stay 95, which dyn.parquet lacks"),
+        ("dyn", lambda d: pd.concat([d, d.iloc[:1]]), "same hour of a stay twice"),
+        ("dyn", lambda d: d.assign(time=d.time + pd.Timedelta("20min")), "whole hours since admission"),
+        ("dyn", lambda d: d.assign(hr="high"), "cannot be read"),
+        ("outc", lambda d: d[d.stay_id != 95], "holds stay 95, which outc.parquet lacks"),
+        ("outc", lambda d: d.assign(label=d.label * 3), "labels must be 0 or 1"),
+        ("outc", lambda d: pd.concat([d, d]), "several labels per stay"),
+        ("outc", lambda d: d.assign(label=0), "at least 3 rows with label 1"),
+    ],
+)
+def test_tables_that_do_not_fit(folder, table, change, sentence):
+    edit(folder / f"{table}.parquet", change)
+    with pytest.raises(ModtsError, match=sentence):
+        load_cohort("eicu", folder=str(folder))
+
+
+def test_absent_or_damaged_files(folder, monkeypatch):
+    (folder / "dyn.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ModtsError, match="eICU files in .* cannot be read"):
+        load_cohort("eicu", folder=str(folder))
+    (folder / "dyn.parquet").unlink()
+    with pytest.raises(ModtsError, match="holds no dyn.parquet"):
+        load_cohort("eicu", folder=str(folder))
+    monkeypatch.delenv("MODTS_DATA", raising=False)
+    with pytest.raises(ModtsError, match='needs folder="..."'):
+        load_cohort("mimic")
+    monkeypatch.setenv("MODTS_DATA", str(folder))
+    with pytest.raises(ModtsError, match="There is no folder .*mimic_demo"):
+        load_cohort("mimic")
