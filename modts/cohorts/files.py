@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from modts.cohorts import splits as _splits
-from modts.cohorts.base import SPLITS, TASKS, Cohort
+from modts.cohorts.base import TASKS, Cohort
+from modts.cohorts.checks import check_labels, check_values, given_splits, numeric, pad, show
 from modts.errors import ModtsError, choose
 
 _MAX_CELLS = 2_000_000_000  # a wrong step size asks for terabytes; stop before the memory does
@@ -83,9 +84,9 @@ def cohort_from_arrays(
     Cohort(mine: classification, 20 x 6 x 3, 12/4/4 train/val/test, 0.0% missing)
     """
     if isinstance(X, (list, tuple)) and len({len(np.asarray(x)) for x in X}) > 1:
-        y = _pad([np.asarray(v)[:, None] for v in y], "y")[:, :, 0] if np.ndim(y[0]) == 1 else y
-        X = _pad([np.asarray(x) for x in X], "X")
-    X, y = _numeric(X, "X"), _numeric(y, "y")
+        y = pad([np.asarray(v)[:, None] for v in y], "y")[:, :, 0] if np.ndim(y[0]) == 1 else y
+        X = pad([np.asarray(x) for x in X], "X")
+    X, y = numeric(X, "X"), numeric(y, "y")
     if X.ndim != 3 or 0 in X.shape:
         raise ModtsError(f"X must have shape (samples, steps, features) with no empty side, not {X.shape}.")
     n, steps, width = X.shape
@@ -96,7 +97,7 @@ def cohort_from_arrays(
     if y.shape != wanted:
         raise ModtsError(f"For {task} y must have shape {wanted}, not {y.shape}.")
     if task == "classification":
-        _labels(y)
+        check_labels(y)
     if np.isinf(y).any():
         raise ModtsError("y holds infinite values; use NaN for missing.")
     ids = np.array([str(i) for i in (range(n) if ids is None else ids)])
@@ -105,11 +106,11 @@ def cohort_from_arrays(
         raise ModtsError(f"X has {width} features but {len(features)} names were given.")
     if len(ids) != n:
         raise ModtsError(f"X has {n} rows but {len(ids)} ids were given.")
-    _values(X, ids, features)
+    check_values(X, ids, features)
     if task == "regression" and np.isnan(y).all():
         raise ModtsError("The regression target has no value at all.")
     if splits is not None:
-        made, how = _given(splits, n), "given"
+        made, how = given_splits(splits, n), "given"
     elif by_time:
         made, how = _splits.by_time(n), "time"
     elif task == "classification":
@@ -192,11 +193,13 @@ def cohort_from_table(
     if again.any():
         row = frame[again].iloc[0]
         raise ModtsError(
-            f"Id {_show(row[id])} has several rows at time {_show(row[time])}; each (id, time) may occur once."
+            f"Id {show(row[id])} has several rows at time {show(row[time])}; each (id, time) may occur once."
         )
     if n_steps is not None and (isinstance(n_steps, bool) or not isinstance(n_steps, int) or n_steps < 1):
         raise ModtsError(f"n_steps must be a whole number of 1 or more, not {n_steps!r}.")
 
+    if frame[id].dtype == object:  # numbers and words mixed cannot be sorted
+        frame[id] = frame[id].astype(str)
     clock = _clock(frame[time], time)
     frame = frame.assign(**{time: clock}).sort_values([id, time], kind="stable")
     ids, row = np.unique(frame[id].to_numpy(), return_inverse=True)
@@ -218,66 +221,7 @@ def cohort_from_table(
     return cohort_from_arrays(X, y, ids=ids, features=features, task=task, **about)
 
 
-# ---- checks --------------------------------------------------------------------------------------------------------
-
-
-def _show(value) -> str:
-    """A value as a user wrote it: 'p1', not np.str_('p1')."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
-
-
-def _numeric(value, what: str) -> np.ndarray:
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModtsError(f"{what} must be an array of numbers: {error}.") from error
-
-
-def _pad(series: list[np.ndarray], what: str) -> np.ndarray:
-    """Stack (T_i, F) arrays to (N, T, F), NaN at the end of the shorter ones."""
-    if any(s.ndim != 2 or s.shape[1] != series[0].shape[1] for s in series):
-        raise ModtsError(f"Each series of {what} must have shape (steps, features) with the same features.")
-    out = np.full((len(series), max(map(len, series)), series[0].shape[1]), np.nan)
-    for i, s in enumerate(series):
-        out[i, : len(s)] = s
-    return out
-
-
-def _labels(y: np.ndarray) -> None:
-    if np.isnan(y).any():
-        raise ModtsError(
-            f"The label of row {int(np.flatnonzero(np.isnan(y))[0])} is missing; every sample needs a label of 0 or 1."
-        )
-    if not np.isin(y, (0, 1)).all():
-        raise ModtsError(f"Labels must be 0 or 1, not {sorted(set(y[~np.isin(y, (0, 1))].tolist()))[:5]}.")
-
-
-def _values(X: np.ndarray, ids: np.ndarray, features: list[str]) -> None:
-    infinite = np.isinf(X) | (np.abs(X) > np.finfo(np.float32).max)
-    if infinite.any():
-        i, _, f = np.argwhere(infinite)[0]
-        raise ModtsError(f"Feature {features[f]!r} of {_show(ids[i])} holds an infinite value; use NaN for missing.")
-    empty = np.isnan(X).all(axis=(1, 2))
-    if empty.any():
-        raise ModtsError(
-            f"Series {_show(ids[empty][0])} has no value at all ({int(empty.sum())} such series); leave it out."
-        )
-    unused = np.isnan(X).all(axis=(0, 1))
-    if unused.any():
-        raise ModtsError(f"Feature {features[int(np.flatnonzero(unused)[0])]!r} has no value at all; leave it out.")
-
-
-def _given(splits: dict, n: int) -> dict[str, np.ndarray]:
-    if set(splits) != set(SPLITS):
-        raise ModtsError(f"splits must have the keys train, val and test, not {', '.join(map(str, splits))}.")
-    made = {k: np.sort(np.asarray(v, dtype=np.int64)) for k, v in splits.items()}
-    for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = np.intersect1d(made[a], made[b])
-        if len(both):
-            raise ModtsError(f"Row {int(both[0])} is in both {a} and {b}; splits must not overlap.")
-    if not np.array_equal(np.sort(np.concatenate(list(made.values()))), np.arange(n)):
-        raise ModtsError(f"The splits must together hold each of the {n} rows exactly once.")
-    return made
+# ---- from a table to a grid ----------------------------------------
 
 
 def _read(table) -> pd.DataFrame:
@@ -339,8 +283,8 @@ def _one_label(values: np.ndarray, row: np.ndarray, ids: np.ndarray, name: str) 
     differs = ~((values == first[row]) | (np.isnan(values) & np.isnan(first[row])))
     if differs.any():
         raise ModtsError(
-            f"The label {name!r} is not constant within id {_show(ids[row[differs][0]])}; one label per id is needed."
+            f"The label {name!r} is not constant within id {show(ids[row[differs][0]])}; one label per id is needed."
         )
     if np.isnan(first).any():
-        raise ModtsError(f"Id {_show(ids[np.isnan(first)][0])} has no label in column {name!r}.")
+        raise ModtsError(f"Id {show(ids[np.isnan(first)][0])} has no label in column {name!r}.")
     return first

@@ -63,7 +63,7 @@ def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.
     n_positive = round(size * len(positive) / n)
     if n_positive < 1 or size - n_positive < 1:
         raise ModtsError(
-            f"A label fraction of {fraction} of {n} training rows ({len(positive)} positive) leaves only one class; take "
-            "more."
+            f"A label fraction of {fraction} of {n} training rows ({len(positive)} positive) leaves only one class; "
+            "take more."
         )
     return np.sort(np.concatenate([positive[:n_positive], negative[: size - n_positive]]))

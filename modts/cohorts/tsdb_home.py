@@ -22,7 +22,7 @@ from modts.errors import ModtsError
 
 
 def import_tsdb() -> ModuleType:
-    """Import TSDB quietly; with ``MODTS_DATA`` set, make that folder its home in this process and leave ~/.pypots alone.
+    """Import TSDB quietly; with ``MODTS_DATA`` set, make that folder its home here and leave ~/.pypots alone.
 
     Call it before the first import of pypots, pygrinder or benchpots, which all import TSDB.
     """
