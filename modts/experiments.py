@@ -12,12 +12,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import adaptation, baselines as simple, runs, scores
+from . import adaptation, runs, scores
+from . import baselines as simple
+from . import latency as timing
+from . import transfer as transferring
 from .backbones import build, load_backbone
 from .cohorts import load_cohort
+from .heads import Head
 from .latents import extract as extract_latents
+from .latents import pool
 from .missingness import mask
-from .params import Baselines, EndToEnd, Extract, Heads, Pretrain
+from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 from .scaling import Scaler
 from .training import epoch_seed
 from .training import pretrain as pretrain_backbone
@@ -163,7 +168,7 @@ def _tuned(candidates: list[tuple[float, float]], seeds: list[int], unit, better
     return [unit(seed, *winner) for seed in seeds], winner, sum(outcome[2] for outcome in first.values())
 
 
-def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make):
+def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make, source=""):
     """Tune, train and score one arm over all seeds. make(seed) -> (cohort, targets, spec, work(labelled, lr, wd, checkpoint))."""
     prepared = {}
 
@@ -193,9 +198,8 @@ def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make):
     run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(labelled)}
     _rows(
         run, cohort.task, items, seeds, backbone=params.backbone, arm=arm, head=head, pooling=pooling, label_fraction=fraction,
-        pattern=params.pattern,
+        pattern=params.pattern, source=source,
     )  # fmt: skip
-    return items
 
 
 def _rows(run, task, items, seeds, **columns) -> None:
@@ -215,22 +219,30 @@ def heads(params: Heads) -> runs.Run:
     run = runs.Run("heads", params.model_dump())
     candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
     for arm, pooling, head, fraction in itertools.product(("frozen", "untrained"), params.poolings, params.heads, params.label_fractions):
-        start = adaptation.ARMS[arm].start
 
-        def make(seed, arm=arm, start=start, head=head, pooling=pooling):
-            parts, cohort, upstream = latents_for(params, seed, start, pooling)
+        def latents(seed, start=adaptation.ARMS[arm].start, pooling=pooling):
+            return latents_for(params, seed, start, pooling)
 
-            def work(targets, labelled, lr, weight_decay, checkpoint):
-                return adaptation.adapt(
-                    arm, head, targets, labelled, latents=parts, lr=lr, weight_decay=weight_decay, epochs=params.head_epochs,
-                    patience=params.head_patience, seed=seed,
-                )  # fmt: skip
-
-            return cohort, {"upstream": upstream, "epochs": params.head_epochs, "patience": params.head_patience}, work
-
-        _arm(run, "heads", params, candidates, arm, head, pooling, fraction, make)
+        _arm(run, "heads", params, candidates, arm, head, pooling, fraction, _on_latents(params, arm, head, latents))
     run.finish()
     return run
+
+
+def _on_latents(params: Heads, arm: str, head: str, latents):
+    """make(seed) for an arm that trains a head on latents(seed) (see _arm)."""
+
+    def make(seed):
+        parts, cohort, upstream = latents(seed)
+
+        def work(targets, labelled, lr, weight_decay, checkpoint):
+            return adaptation.adapt(
+                arm, head, targets, labelled, latents=parts, lr=lr, weight_decay=weight_decay, epochs=params.head_epochs,
+                patience=params.head_patience, seed=seed,
+            )  # fmt: skip
+
+        return cohort, {"upstream": upstream, "epochs": params.head_epochs, "patience": params.head_patience}, work
+
+    return make
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
@@ -241,34 +253,128 @@ def end_to_end(params: EndToEnd) -> runs.Run:
         if arm == "e2e_shipped":
             if cohort_for(params.cohort, params.seeds[0]).task != "classification" or pooling != params.poolings[0]:
                 continue  # PyPOTS ships classifiers only, and they bring their own pooling
-            pooling, head = "", ""
+            _arm(run, "end_to_end", params, candidates, arm, "", "", fraction, _whole(params, arm, "", "paper"))
         else:
             head = params.heads[0]
+            _arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, _whole(params, arm, head, pooling))
+    run.finish()
+    return run
 
-        def make(seed, arm=arm, head=head, pooling=pooling):
-            cohort = cohort_for(params.cohort, seed)
-            spec = {
-                "data": cohort.content_hash, "size": params.size, "criterion": params.criterion, "epochs": params.e2e_epochs,
-                "patience": params.e2e_patience, "auxiliary": params.auxiliary, "pattern": params.pattern, "rate": params.rate,
-                "batch_size": params.batch_size,
-            }  # fmt: skip
-            if adaptation.ARMS[arm].start == "pretrained":
-                spec["upstream"] = pretrained(params, seed)[2]
 
-            def work(targets, labelled, lr, weight_decay, checkpoint):
-                if adaptation.ARMS[arm].start == "pretrained":
-                    backbone = pretrained(params, seed)[0]
-                else:
-                    backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
-                return adaptation.adapt(
-                    arm, head, targets, labelled, backbone=backbone, windows=windows(cohort), pooling=pooling or "paper", lr=lr,
-                    weight_decay=weight_decay, epochs=params.e2e_epochs, patience=params.e2e_patience, batch_size=params.batch_size,
-                    auxiliary=params.auxiliary, pattern=params.pattern, rate=params.rate, seed=seed, checkpoint=checkpoint,
-                )  # fmt: skip
+def _whole(params: EndToEnd, arm: str, head: str, pooling: str):
+    """make(seed) for an arm that trains backbone and head together (see _arm)."""
+    fixed = {
+        name: getattr(params, name)
+        for name in ("size", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
+    }
 
-            return cohort, spec, work
+    def make(seed):
+        cohort = cohort_for(params.cohort, seed)
+        from_pretrained = adaptation.ARMS[arm].start == "pretrained"
+        spec = {**fixed, "data": cohort.content_hash, "upstream": pretrained(params, seed)[2] if from_pretrained else ""}
 
-        _arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, make)
+        def work(targets, labelled, lr, weight_decay, checkpoint):
+            if from_pretrained:
+                backbone = pretrained(params, seed)[0]
+            else:
+                backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+            return adaptation.adapt(
+                arm, head, targets, labelled, backbone=backbone, windows=windows(cohort), pooling=pooling, lr=lr,
+                weight_decay=weight_decay, epochs=params.e2e_epochs, patience=params.e2e_patience, batch_size=params.batch_size,
+                auxiliary=params.auxiliary, pattern=params.pattern, rate=params.rate, seed=seed, checkpoint=checkpoint,
+            )  # fmt: skip
+
+        return cohort, spec, work
+
+    return make
+
+
+# --- transfer -------------------------------------------------------------------------------------------------------------------
+
+
+def transfer(params: Transfer) -> runs.Run:
+    """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
+    run = runs.Run("transfer", params.model_dump())
+    candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
+    source_params = Pretrain(**{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source})
+    pooling = params.poolings[0]
+
+    def moved(seed):
+        """Latents of the target's windows under the source's backbone."""
+        source, source_cohort, upstream = pretrained(source_params, seed)
+        target = cohort_for(params.cohort, seed)
+        alignment = transferring.align(source_cohort.features, target.features)
+        run.extra["overlap"] = alignment.report
+        spec = {"code": runs.code_hash("transfer"), "data": target.content_hash, "upstream": upstream, "pooling": pooling, "seed": seed}
+        path = runs.artifact_dir("transfer", target.name, params.backbone, spec) / "latents.npz"
+        if not path.exists():
+            shifted = {
+                name: transferring.to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
+                for name, X in windows(target).items()
+            }
+            runs.write_arrays(path, **{name: extract_latents(source, X, pooling) for name, X in shifted.items()})
+        return runs.read_arrays(path), target, runs.key(spec)
+
+    def native(seed):
+        return latents_for(params, seed, "pretrained", pooling)
+
+    for head, fraction in itertools.product(params.heads, params.label_fractions):
+        _arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, _on_latents(params, "frozen", head, native))
+        _arm(
+            run, "transfer", params, candidates, "transfer", head, pooling, fraction, _on_latents(params, "frozen", head, moved),
+            source=source_params.cohort,
+        )  # fmt: skip
+    for fraction in params.label_fractions:
+        head = params.heads[0]
+        whole = [(lr, 0.0) for lr in params.e2e_lrs]
+        _arm(run, "end_to_end", params, whole, "e2e", head, pooling, fraction, _whole(params, "e2e", head, pooling))
+    run.finish()
+    return run
+
+
+# --- latency --------------------------------------------------------------------------------------------------------------------
+
+
+def latency(params: Latency) -> runs.Run:
+    """Raw window to prediction, stage by stage: the modular model, and PyPOTS's end-to-end classifier of the same sizes."""
+    import torch
+
+    run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
+    backbone, cohort, _ = pretrained(params, seed, run)
+    runs.seed_everything(seed, params.threads)
+    X, _ = cohort.part("test")
+    targets, _ = adaptation.labels(cohort)
+    width = backbone.latents(X[:2], pooling).shape[1]
+    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
+
+    def pick(batch):
+        return X[np.resize(np.arange(len(X)), batch)]
+
+    def prepare(x):
+        Z = torch.from_numpy(backbone.scaler.transform(x)).to(backbone.device)
+        return backbone.inputs(Z), (~torch.isnan(Z)).float()
+
+    def encode(given):
+        _, states = backbone.run(given[0])
+        return pool(backbone.row.kind, states, given[1], pooling)
+
+    stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
+    if cohort.task == "classification":
+        shipped = adaptation.Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
+        shipped = shipped.to(backbone.device).eval()
+        stages["e2e_shipped"] = {
+            "inputs": prepare,
+            "backbone": lambda given: shipped.module(given[0])["classification_proba"].cpu().numpy(),
+        }
+    rows = []
+    for arm, chain in stages.items():
+        for row in timing.measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
+            rows.append({
+                "profile": params.profile, "cohort": cohort.name, "backbone": params.backbone, "arm": arm, "stage": row["stage"],
+                "batch": row["batch"], "p50_ms": round(row["p50_ms"], 4), "p99_ms": round(row["p99_ms"], 4), "repeats": row["repeats"],
+                "hardware": runs.hardware(), "run": run.id,
+            })  # fmt: skip
+    run.extra["latency"] = rows
     run.finish()
     return run
 

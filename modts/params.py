@@ -104,10 +104,16 @@ class EndToEnd(Adapt):
         return self
 
 
-class Transfer(Adapt):
-    """A frozen backbone from another cohort."""
+class Transfer(EndToEnd):
+    """A frozen backbone from another cohort, beside the target's own and a network trained from scratch."""
 
     source: Name = "simulated_icu"
+
+    @model_validator(mode="after")
+    def _two_cohorts(self):
+        if self.source == self.cohort:
+            raise ValueError(f"Transfer needs two cohorts, but source and cohort are both {self.cohort!r}.")
+        return self
 
 
 class Latency(Extract):
