@@ -1,0 +1,218 @@
+"""Pictures of results: one style, a palette that colour-blind readers can tell apart, and no picture without words.
+
+Colours are Okabe and Ito's (Color Universal Design, 2008) and every colour comes with its own mark, so that nothing
+hangs on colour alone. Each picture is drawn twice, for a desk (panels side by side) and for a phone (panels stacked);
+the page shows the one that fits. `save` refuses a picture without alt text.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from modts import runs
+from modts.errors import ModtsError
+from modts.tables import BACKBONES, HIGHER_IS_BETTER, METRIC_NAMES, arm_name, arm_order
+
+STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9.5, "axes.titleweight": "bold",
+    "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#666666",
+    "axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.7, "axes.axisbelow": True,
+    "legend.frameon": False, "legend.fontsize": 8.5, "xtick.color": "#333333", "ytick.color": "#333333",
+    "figure.facecolor": "white", "savefig.facecolor": "white", "svg.hashsalt": "modts",
+}
+MARKS = {  # (arm, head) -> colour, mark
+    ("untrained", "simple"): ("#8c8c8c", "x"), ("untrained", "complex"): ("#595959", "+"),
+    ("frozen", "simple"): ("#0072B2", "o"), ("frozen", "complex"): ("#56B4E9", "s"),
+    ("transfer", "simple"): ("#CC79A7", "P"), ("transfer", "complex"): ("#8f4a72", "p"),
+    ("finetune", "simple"): ("#009E73", "^"), ("finetune", "complex"): ("#006b4f", "<"),
+    ("e2e", "simple"): ("#D55E00", "D"), ("e2e", "complex"): ("#943f00", "d"),
+    ("e2e_shipped", ""): ("#E69F00", "v"),
+}
+DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+WIDE, NARROW = 7.2, 3.75  # inches; at 96 px an inch the text column of a desk and of a phone
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture: its two files, and the words for who cannot see it."""
+
+    stem: str
+    alt: str
+    caption: str
+    folder: Path
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The SVG for a desk and the one for a phone."""
+        return self.folder / f"{self.stem}-wide.svg", self.folder / f"{self.stem}-narrow.svg"
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text, the same bytes for the same picture."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path) -> Picture:
+    """Draw a picture in both shapes and write it.
+
+    Parameters
+    ----------
+    draw : callable
+        `draw(narrow)` returns the figure.
+    stem : str
+        File name without ending.
+    alt : str
+        What the picture shows, in words, for who cannot see it.
+    caption : str
+        The line under the picture.
+    folder : Path
+
+    Raises
+    ------
+    ModtsError
+        If `alt` is empty, or no more than the file's name.
+    """
+    words = " ".join((alt or "").split())
+    if len(words) < 20 or words == stem:
+        raise ModtsError(f"Picture {stem!r} has the alt text {alt!r}; say in a sentence what the picture shows.")
+    picture = Picture(stem, words, caption, folder)
+    with matplotlib.rc_context(STYLE):
+        for narrow, path in zip((False, True), picture.files, strict=True):
+            text = svg(draw(narrow))
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged file keeps its time
+                runs.atomic_write(path, text)
+    return picture
+
+
+def _panels(count: int, narrow: bool, height: float, per_row: int = 2, **options):
+    columns = 1 if narrow else min(per_row, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(NARROW if narrow else WIDE, height * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns, **options)).ravel()
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    return figure, axes[:count]
+
+
+def _legend(figure: Figure, axes, narrow: bool, columns: int = 4) -> None:
+    found = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper left", ncols=2 if narrow else columns,
+                      handletextpad=0.4, columnspacing=1.2)
+
+
+def mark_of(arm: str, head: str) -> tuple[str, str]:
+    """Colour and mark of an arm; one without a head of its own looks like its Simple one."""
+    for key in ((arm, head), (arm, ""), (arm, "simple")):
+        if key in MARKS:
+            return MARKS[key]
+    return "#000000", "*"
+
+
+def _arms(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+    keys = set(zip(rows["arm"], rows["head"], rows["pooling"], strict=True))
+    return sorted(keys, key=lambda key: (arm_order(*key[:2]), key[2]))
+
+
+def dots(panels: list[tuple[str, pd.DataFrame]], metric: str, narrow: bool, peers: pd.DataFrame | None = None,
+         names_of: dict[str, str] | None = None) -> Figure:
+    """Backbones down, one mark per arm with its 95 % interval; baselines as vertical lines; one panel per title.
+
+    `peers` (columns model, value) are figures from elsewhere: hollow stars in the row of their backbone. `names_of`
+    gives an arm other words in the legend.
+    """
+    models = pd.concat([rows[rows["arm"] != "baseline"] for _, rows in panels])
+    names = [name for name in BACKBONES if name in set(models["backbone"])]
+    arms = _arms(models)
+    baselines = list(dict.fromkeys(name for _, rows in panels for name in rows[rows["arm"] == "baseline"]["backbone"]))
+    row_height = 0.16 + 0.12 * len(arms)
+    figure, axes = _panels(len(panels), narrow, 0.75 + row_height * max(1, len(names)), sharex=True)
+    for axis, (title, rows) in zip(axes, panels, strict=True):
+        for place, (arm, head, pooling) in enumerate(arms):
+            part = rows[(rows["arm"] == arm) & (rows["head"] == head) & (rows["pooling"] == pooling)]
+            part = part[part["backbone"].isin(names)].drop_duplicates("backbone")
+            y = [names.index(name) + 0.72 * ((place + 0.5) / len(arms) - 0.5) for name in part["backbone"]]
+            colour, mark = mark_of(arm, head)
+            axis.hlines(y, part["low"], part["high"], color=colour, linewidth=1.4, alpha=0.7)
+            axis.plot(part["value"], y, mark, color=colour, markersize=5.5,
+                      label=(names_of or {}).get(arm, arm_name(arm, head, pooling)))
+        for name, dash in zip(baselines, DASHES, strict=False):
+            for value in rows[(rows["arm"] == "baseline") & (rows["backbone"] == name)]["value"]:
+                axis.axvline(value, color="#222222", linewidth=1.1, linestyle=dash, label=name)
+        if peers is not None:
+            part = peers[peers["model"].isin(names)]
+            axis.plot(part["value"], [names.index(name) for name in part["model"]], "*", markersize=9,
+                      markerfacecolor="none", color="#222222", label="published elsewhere")
+        axis.set(yticks=range(len(names)), yticklabels=names, title=title,
+                 xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)")
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="y", visible=False)
+        for line in range(1, len(names)):
+            axis.axhline(line - 0.5, color="#e4e4e4", linewidth=0.7)
+        axis.tick_params(axis="y", length=0)
+    _legend(figure, axes, narrow)
+    return figure
+
+
+def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
+    """One panel per backbone: the score against the share of labels, a line per arm, baselines in black."""
+    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    fractions = sorted(rows["label_fraction"].dropna().unique())
+    figure, axes = _panels(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
+    arms = _arms(rows[rows["arm"] != "baseline"])
+    for axis, name in zip(axes, names, strict=True):
+        for place, (arm, head, pooling) in enumerate(arms):
+            part = rows[(rows["backbone"] == name) & (rows["arm"] == arm) & (rows["head"] == head)
+                        & (rows["pooling"] == pooling)].sort_values("label_fraction")
+            colour, mark = mark_of(arm, head)
+            x = np.array([fractions.index(value) for value in part["label_fraction"]]) + 0.05 * (place - len(arms) / 2)
+            axis.vlines(x, part["low"], part["high"], color=colour, linewidth=1.2, alpha=0.6)
+            axis.plot(x, part["value"], marker=mark, color=colour, markersize=5, linewidth=1.3,
+                      label=arm_name(arm, head, pooling))
+        base = rows[rows["arm"] == "baseline"]
+        for other, dash in zip(dict.fromkeys(base["backbone"]), DASHES, strict=False):
+            part = base[base["backbone"] == other].sort_values("label_fraction")
+            axis.plot([fractions.index(value) for value in part["label_fraction"]], part["value"], color="#222222",
+                      linewidth=1.1, linestyle=dash, label=other)
+        axis.set(title=name, xticks=range(len(fractions)), xticklabels=[f"{100 * value:g} %" for value in fractions],
+                 ylabel=METRIC_NAMES[metric], xlim=(-0.35, len(fractions) - 0.65))
+        axis.label_outer()
+        axis.set_xlabel("labels" if narrow is False or name == names[-1] else "")
+    _legend(figure, axes, narrow)
+    return figure
+
+
+def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
+    """One panel per backbone: milliseconds a window against batch size, a line per arm, p50 with a bar up to p99."""
+    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    figure, axes = _panels(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
+    for axis, name in zip(axes, names, strict=True):
+        part = rows[rows["backbone"] == name]
+        for arm in sorted(set(part["arm"]), key=lambda arm: arm_order(arm, "" if arm == "e2e_shipped" else "simple")):
+            line = part[part["arm"] == arm].sort_values("batch")
+            colour, mark = mark_of(arm, "simple")
+            label = {"frozen": "Modular", "e2e": "End to end", "e2e_shipped": "End to end as shipped"}.get(arm, arm)
+            axis.vlines(line["batch"], line["p50_ms"] / line["batch"], line["p99_ms"] / line["batch"], color=colour,
+                        linewidth=1.2, alpha=0.6)
+            axis.plot(line["batch"], line["p50_ms"] / line["batch"], marker=mark, color=colour, markersize=5,
+                      linewidth=1.3, label=label)
+        batches = sorted(rows["batch"].unique())
+        axis.set(title=name, xscale="log", yscale="log", ylabel="ms a window", xlabel="batch size")
+        axis.set_xticks(batches, [f"{int(batch)}" for batch in batches])
+        axis.minorticks_off()
+        axis.label_outer()
+    _legend(figure, axes, narrow)
+    return figure

@@ -1,0 +1,125 @@
+"""Pieces of a page in MyST Markdown: a table, a picture in two shapes, a download, "how this was made".
+
+They are written under `book/_generated` (never committed) and included by the pages of `book/`. A file whose content
+has not changed is not touched, so that Sphinx rebuilds only the pages whose numbers moved.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from modts import runs
+from modts.figures import Picture
+from modts.tables import Cell, Table
+
+NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
+
+
+def out_dir() -> Path:
+    """Where generated pieces go: `book/_generated` under the project's root."""
+    return runs.root() / "book" / "_generated"
+
+
+def write(name: str, text: str) -> Path:
+    """Write a piece if it is new or changed."""
+    path = out_dir() / name
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        runs.atomic_write(path, text)
+    return path
+
+
+def raw(text: str) -> str:
+    """HTML as it is."""
+    return f"```{{raw}} html\n{text.strip()}\n```\n"
+
+
+def bullets(sentences: list[str]) -> str:
+    """Sentences as a list."""
+    return "".join(f"- {sentence}\n" for sentence in sentences) + ("\n" if sentences else "")
+
+
+def note(text: str) -> str:
+    """A quiet box, for what is not there yet."""
+    return f":::{{admonition}} Not here yet\n:class: note\n{text}\n:::\n"
+
+
+def picture(drawn: Picture) -> str:
+    """Both shapes of a picture with one caption; the style sheet shows the one that fits the screen."""
+    wide, narrow = (f"/book/_generated/{path.name}" for path in drawn.files)
+    images = "".join(f":::{{image}} {path}\n:class: {kind}\n:alt: {drawn.alt}\n:::\n\n"
+                     for path, kind in ((wide, "modts-wide"), (narrow, "modts-narrow")))
+    return f"::::{{div}} modts-picture\n{images}{drawn.caption}\n::::\n"
+
+
+def downloads(stem: str, rows: pd.DataFrame, tables: list[Table]) -> str:
+    """Links to the rows behind a table (CSV, one row per measured number) and to the tables in LaTeX."""
+    write(f"{stem}.csv", rows.to_csv(index=False, lineterminator="\n"))
+    links = f"{{download}}`Rows as CSV </book/_generated/{stem}.csv>`"
+    if tables:
+        write(f"{stem}.tex", "\n".join(table.latex() for table in tables))
+        links += f" · {{download}}`Tables in LaTeX </book/_generated/{stem}.tex>`"
+    return f":::{{div}} modts-downloads\n{links}\n:::\n"
+
+
+def command(record: dict) -> str:
+    """The command that makes a run again, from its stored parameters."""
+    if record.get("command"):
+        return record["command"]
+    parts = []
+    for name, value in record.get("params", {}).items():
+        if isinstance(value, (list, dict)):
+            parts.append(f"-y '{name}: {json.dumps(value)}'")
+        elif value not in ("", None):
+            parts.append(f"-p {name} {value}")
+    stage = record.get("stage", "")
+    start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts run {stage}"
+    return " ".join([start, *parts])
+
+
+def anchor(run: str) -> str:
+    """The fragment of the status page that a run's row carries."""
+    return "run-" + "".join(mark if mark.isalnum() else "-" for mark in run.lower())
+
+
+def how_made(ids: list[str], records: dict, status: str = "../status.html") -> str:
+    """A folded box: every run behind the numbers above, when it ran, on what code, and the command that makes it again."""
+    ids = list(dict.fromkeys(part for run in ids for part in str(run).split(",") if part))
+    if not ids:
+        return ""
+    body = []
+    for run in ids:
+        record = records.get(run, {})
+        link = f'<a href="{status}#{anchor(run)}">{html.escape(run)}</a>' if record else html.escape(run)
+        code = html.escape(command(record)) if record else "no provenance file beside the rows"
+        body.append(f'<tr><th scope="row">{link}</th><td>{html.escape(str(record.get("started", ""))[:10])}</td>'
+                    f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
+                    f"<td><code>{code}</code></td></tr>")
+    table = ('<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table>'
+             '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
+             '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>")
+    return f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+
+
+def peers() -> pd.DataFrame:
+    """Figures others report (`book/data/peers.csv`), each with its source."""
+    rows = pd.read_csv(runs.root() / "book" / "data" / "peers.csv", keep_default_na=False, dtype=str)
+    rows["value"] = rows["value"].astype(float)
+    return rows
+
+
+def peers_table(rows: pd.DataFrame, title: str) -> Table:
+    """Figures from elsewhere for one cohort and task, each with its source and what differs."""
+    wide: dict[tuple, dict] = {}
+    for _, row in rows.iterrows():
+        wide.setdefault((row["model"], row["setting"], row["source"], row["note"]), {})[row["metric"]] = row["value"]
+    metrics = list(dict.fromkeys(rows["metric"]))
+    body = [[model, setting, *(Cell(f"{values[name]:.3f}") if name in values else Cell("not given", absent=True)
+                               for name in metrics), Cell(source + (f"; {remark}" if remark else ""), wide=True)]
+            for (model, setting, source, remark), values in wide.items()]
+    return Table(f"What others report on {title}; their splits and masks are their own, so compare with care.",
+                 ["Model", "Setting", *(name.upper() for name in metrics), "Source"], body)
+

@@ -1,0 +1,160 @@
+"""What the pages read: the published rows in `results/` and the rows of this machine's quick run, side by side.
+
+One place that opens the result files, so that tables, figures, verdicts and pages all see the same rows. Nothing here
+computes a score and nothing here trains: a number that is not in a file does not exist (house rule 1).
+
+Which rows are shown: the published profiles (`results/metrics.csv`) and, when this machine has run the quick profile,
+its own rows in place of the published copy of the same run. Each row says where it came from (`place`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from modts import runs
+
+PUBLISHED, LOCAL = "published", "this machine"
+KEY = ["profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "metric",
+       "source"]
+LATENCY_COLUMNS = ["profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats",
+                   "hardware", "run"]
+PAIRED_COLUMNS = ["profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference",
+                  "low", "high", "p", "n_test"]
+NUMBERS = {"value", "low", "high", "n_test", "label_fraction", "p50_ms", "p99_ms", "batch", "repeats", "difference",
+           "p"}
+
+
+@dataclass
+class Results:
+    """Everything the pages may show.
+
+    Attributes
+    ----------
+    metrics : pandas.DataFrame
+        One row per measured number (`runs.COLUMNS` and `place`).
+    summary : pandas.DataFrame
+        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated).
+    latency, paired : pandas.DataFrame
+        As in `results/latency.csv` and `results/paired.csv`.
+    cohorts : dict
+        Cohort name to its `describe()`.
+    runs : dict
+        Run id to its provenance record.
+    """
+
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    latency: pd.DataFrame
+    paired: pd.DataFrame
+    cohorts: dict = field(default_factory=dict)
+    runs: dict = field(default_factory=dict)
+
+    def title(self, cohort: str) -> str:
+        """The cohort's title in words, or its name where no description was kept."""
+        return self.cohorts.get(cohort, {}).get("title", cohort)
+
+
+def device(hardware: str) -> str:
+    """"GPU" or "CPU", read from a hardware line: the two are never averaged nor shown in one table."""
+    text = str(hardware).upper()
+    return "GPU" if text.startswith("GPU") or "NVIDIA" in text or "CUDA" in text else "CPU"
+
+
+def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a result file, absent or empty meaning no rows; numbers as floats, all else as text ("" when empty)."""
+    if not path.is_file() or path.stat().st_size == 0:
+        frame = pd.DataFrame(columns=columns)
+    else:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False).reindex(columns=columns, fill_value="")
+    for name in columns:
+        frame[name] = pd.to_numeric(frame[name], errors="coerce") if name in NUMBERS else frame[name].astype(object)
+    return frame
+
+
+def _both(name: str, columns: list[str]) -> pd.DataFrame:
+    """The published rows and this machine's quick rows; a local run hides the published copy of the same run."""
+    published = read_csv(runs.results_dir() / name, columns).assign(place=PUBLISHED)
+    local = read_csv(runs.work_dir() / "quick" / name, columns).assign(place=LOCAL)
+    for frame in (published, local):
+        frame["profile"] = frame["profile"].replace("quick-reference", "quick")
+    if "run" in columns:
+        ids = published["run"].str.replace("quick-reference-", "quick-", regex=False)
+        published = published[~ids.isin(set(local["run"]))]
+    elif len(local):
+        published = published[published["profile"] != "quick"]
+    frames = [frame for frame in (published, local) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else published
+
+
+def _records(folder: Path, place: str) -> dict:
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        record = runs.read_json(path)
+        if isinstance(record, dict) and record.get("run"):
+            found[record["run"]] = {key: value for key, value in record.items() if key not in ("rows", "history")}
+            found[record["run"]]["place"] = place
+    return found
+
+
+def _cohorts(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    content = runs.read_json(path)
+    rows = content if isinstance(content, list) else [{"name": name, **row} for name, row in content.items()]
+    return {row["name"]: row for row in rows}
+
+
+def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
+    """One row per `KEY`, device and place: the stored mean over seeds, or the single seed where only one was run.
+
+    The mean and its two-level interval are read, not computed: the row whose `split_seed` is empty holds them. Where
+    it is missing (a grid that has not finished) one lone seed stands for itself and several are averaged without an
+    interval, so that no interval is ever invented.
+    """
+    columns = [*KEY, "value", "low", "high", "n_test", "seeds", "device", "hardware", "run", "place"]
+    if metrics.empty:
+        return pd.DataFrame(columns=columns)
+    rows = []
+    frame = metrics.assign(device=[device(text) for text in metrics["hardware"]])
+    for key, group in frame.groupby([*KEY, "device", "place"], sort=False, dropna=False):
+        single = group[group["split_seed"] != ""].dropna(subset=["value"])
+        mean = group[group["split_seed"] == ""].dropna(subset=["value"])
+        row = dict(zip([*KEY, "device", "place"], key, strict=True))
+        chosen = mean if len(mean) else single
+        if not len(chosen):
+            continue
+        row |= {name: float(chosen[name].iloc[0]) for name in ("value", "low", "high")}
+        if not len(mean) and len(single) > 1:
+            row |= {"value": float(single["value"].mean()), "low": float("nan"), "high": float("nan")}
+        row["n_test"] = chosen["n_test"].iloc[0]
+        row["seeds"] = max(1, len(single[["split_seed", "init_seed"]].drop_duplicates()))
+        row["hardware"] = "; ".join(sorted(set(group["hardware"])))
+        row["run"] = ",".join(dict.fromkeys(chosen["run"] if not len(mean) else chosen["run"].iloc[:1]))
+        rows.append(row)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def collect() -> Results:
+    """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
+    metrics = _both("metrics.csv", list(runs.COLUMNS))
+    local = runs.work_dir() / "quick"
+    return Results(
+        metrics=metrics,
+        summary=summarise(metrics),
+        latency=_both("latency.csv", LATENCY_COLUMNS),
+        paired=_both("paired.csv", PAIRED_COLUMNS),
+        cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
+        runs=_records(runs.results_dir() / "runs", PUBLISHED) | _records(local / "runs", LOCAL),
+    )
+
+
+def inputs() -> list[Path]:
+    """The files `collect` reads, for whoever asks whether the pages are up to date."""
+    found = []
+    for folder in (runs.results_dir(), runs.work_dir() / "quick"):
+        found += [folder / name for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")]
+        found += sorted((folder / "runs").glob("*.json"))
+    return [path for path in found if path.is_file()]

@@ -1,0 +1,247 @@
+"""Rows of results -> tables: HTML for the page, CSV and LaTeX for the reader's own paper.
+
+A table never mixes cohorts, profiles or devices (CPU and GPU). Every value carries its 95 % interval, baselines stand
+in the same table as the models, what was not run says so, and only a value that stands clear of all others is bold:
+by a paired test on the same test stays where one was stored, else by intervals that do not overlap. The threshold of
+the paired tests is 0.05 divided by the number of rivals (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+BACKBONES = ("BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer")
+ARMS = {  # (arm, head) -> words on the page, in the order of the columns
+    ("untrained", "simple"): "Untrained + Simple",
+    ("untrained", "complex"): "Untrained + Complex",
+    ("frozen", "simple"): "Frozen + Simple",
+    ("frozen", "complex"): "Frozen + Complex",
+    ("transfer", "simple"): "Transferred + Simple",
+    ("transfer", "complex"): "Transferred + Complex",
+    ("finetune", "simple"): "Fine-tuned + Simple",
+    ("finetune", "complex"): "Fine-tuned + Complex",
+    ("e2e", "simple"): "End to end + Simple",
+    ("e2e", "complex"): "End to end + Complex",
+    ("e2e_shipped", ""): "End to end as shipped",
+}
+HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "mae": False, "mse": False}
+METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "mae": "MAE", "mse": "MSE"}
+NOT_RUN = "not run"
+
+
+def arm_name(arm: str, head: str, pooling: str = "", backbone: str = "") -> str:
+    """The words for one arm: ("frozen", "simple") -> "Frozen + Simple"; a pooling other than the paper's is named."""
+    if arm == "baseline":
+        return backbone
+    words = ARMS.get((arm, head)) or ARMS.get((arm, "")) or f"{arm.replace('_', ' ').capitalize()}"
+    if (arm, head) not in ARMS and head:
+        words = f"{words} + {head.capitalize()}" if (arm, "") not in ARMS else words
+    return words if pooling in ("", "paper") else f"{words} ({pooling} pooling)"
+
+
+def arm_order(arm: str, head: str) -> int:
+    """The place of an arm among the columns; unknown arms go last."""
+    keys = list(ARMS)
+    return keys.index((arm, head)) if (arm, head) in keys else len(keys)
+
+
+def percent(fraction: float) -> str:
+    """0.1 -> "10 %"; NaN -> ""."""
+    return "" if pd.isna(fraction) else f"{100 * float(fraction):g} %"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A value as the tables print it; NaN becomes a dash."""
+    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with its sign, with a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(low: float, high: float, digits: int = 3) -> str:
+    """"0.801–0.842", or "" where no interval is known."""
+    return "" if pd.isna(low) or pd.isna(high) else f"{low:.{digits}f}–{high:.{digits}f}"
+
+
+def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
+    """Standard error of one AUROC (Hanley and McNeil, Radiology 143:29-36, 1982)."""
+    q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
+    spread = auroc * (1 - auroc) + (positives - 1) * (q1 - auroc**2) + (negatives - 1) * (q2 - auroc**2)
+    return math.sqrt(spread / (positives * negatives))
+
+
+@dataclass
+class Cell:
+    """One cell: what is read (`text`), what follows in small (`small`), and whether it stands out or is absent."""
+
+    text: str
+    small: str = ""
+    bold: bool = False
+    absent: bool = False
+    span: int = 1
+    title: str = ""
+    wide: bool = False
+
+
+@dataclass
+class Table:
+    """A table with one header row, whose first column names the row.
+
+    Attributes
+    ----------
+    caption : str
+        What the table shows, with n, seeds, profile and hardware.
+    header : list of str
+    rows : list of list of (Cell or str)
+        A cell's `span` counts columns; the spans of a row sum to the header's length.
+    groups : dict
+        Row number -> a line of words printed above that row.
+    """
+
+    caption: str
+    header: list[str]
+    rows: list[list[Cell | str]]
+    groups: dict[int, str] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The table in a container that scrolls sideways by itself, so that the page never does."""
+        caption = html.escape(self.caption)
+        out = [f'<figure class="modts-figure"><figcaption>{caption}</figcaption>',
+               f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table>', "<thead><tr>"]
+        out += [f'<th scope="col">{html.escape(name)}</th>' for name in self.header]
+        out.append("</tr></thead><tbody>")
+        for place, row in enumerate(self.rows):
+            if place in self.groups:
+                out.append(f'<tr class="group"><th scope="colgroup" colspan="{len(self.header)}">'
+                           f"<span>{html.escape(self.groups[place])}</span></th></tr>")
+            out.append("<tr>" + "".join(_html_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>")
+        return "\n".join([*out, "</tbody></table></div></figure>"]) + "\n"
+
+    def latex(self) -> str:
+        """The same table for LaTeX (package booktabs)."""
+        lines = [r"\begin{table}", rf"\caption{{{_latex(self.caption)}}}",
+                 rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}", r"\toprule",
+                 " & ".join(_latex(name) for name in self.header) + r" \\", r"\midrule"]
+        for place, row in enumerate(self.rows):
+            if place in self.groups:
+                lines.append(rf"\multicolumn{{{len(self.header)}}}{{l}}{{\textit{{{_latex(self.groups[place])}}}}} \\")
+            lines.append(" & ".join(_latex_cell(cell) for cell in row) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _html_cell(cell: Cell | str, first: bool) -> str:
+    cell = cell if isinstance(cell, Cell) else Cell(cell)
+    span = f' colspan="{cell.span}"' if cell.span > 1 else ""
+    title = f' title="{html.escape(cell.title)}"' if cell.title else ""
+    kind = ' class="absent"' if cell.absent else ' class="wide"' if cell.wide else ""
+    text = html.escape(cell.text)
+    text = f"<strong>{text}</strong>" if cell.bold else text
+    small = f'<span class="ci">{html.escape(cell.small)}</span>' if cell.small else ""
+    tag = 'th scope="row"' if first else "td"
+    return f"<{tag}{kind}{span}{title}>{text}{small}</{tag.split()[0]}>"
+
+
+def _latex(text: str) -> str:
+    for mark in "&%$#_{}":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("–", "--").replace("→", r"$\to$")
+
+
+def _latex_cell(cell: Cell | str) -> str:
+    cell = cell if isinstance(cell, Cell) else Cell(cell)
+    text = _latex(cell.text)
+    text = rf"\textbf{{{text}}}" if cell.bold else text
+    text += rf" {{\scriptsize {_latex(cell.small)}}}" if cell.small else ""
+    return rf"\multicolumn{{{cell.span}}}{{l}}{{{text}}}" if cell.span > 1 else text
+
+
+def clear_winner(rows: pd.DataFrame, metric: str, paired: pd.DataFrame | None = None):
+    """The index of the row that stands clear of all others, or None when the best is inside the noise."""
+    rows = rows.dropna(subset=["value"])
+    if len(rows) < 2:
+        return None
+    higher = HIGHER_IS_BETTER[metric]
+    best = rows["value"].idxmax() if higher else rows["value"].idxmin()
+    for other in rows.index.drop(best):
+        tested = _paired_p(paired, rows.loc[best], rows.loc[other])
+        if tested is not None:
+            if not tested < 0.05 / (len(rows) - 1):
+                return None
+            continue
+        edge, rival = ("low", "high") if higher else ("high", "low")
+        gap = rows.loc[best, edge] - rows.loc[other, rival]
+        if not (gap > 0 if higher else gap < 0):  # NaN counts as noise
+            return None
+    return best
+
+
+def _paired_p(paired: pd.DataFrame | None, one: pd.Series, other: pd.Series) -> float | None:
+    row = paired_row(paired, one, other)
+    return None if row is None else float(row["p"])
+
+
+def paired_row(paired: pd.DataFrame | None, one: pd.Series, other: pd.Series) -> pd.Series | None:
+    """The stored paired test of two summary rows over all seeds (either order), or None."""
+    if paired is None or paired.empty:
+        return None
+    ids = ["/".join([row["backbone"], row["arm"], row["head"]]) for row in (one, other)]
+    same = paired[(paired["profile"] == one["profile"]) & (paired["cohort"] == one["cohort"])
+                  & (paired["metric"] == one["metric"]) & (paired["split_seed"] == "")]
+    if not pd.isna(one["label_fraction"]):
+        same = same[(same["label_fraction"] - one["label_fraction"]).abs() < 1e-9]
+    same = same[((same["a"] == ids[0]) & (same["b"] == ids[1])) | ((same["a"] == ids[1]) & (same["b"] == ids[0]))]
+    return None if same.empty else same.iloc[0]
+
+
+def grid(rows: pd.DataFrame, metric: str, caption: str, paired: pd.DataFrame | None = None,
+         backbones: tuple[str, ...] = BACKBONES) -> Table:
+    """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Summary rows of one cohort, profile, device and label fraction.
+    metric : str
+        auroc, auprc, mae or mse.
+    caption : str
+    paired : pandas.DataFrame, optional
+        Stored paired tests.
+    backbones : tuple of str
+        All of these get a row; a cell without a result reads "not run".
+    """
+    rows = rows[rows["metric"] == metric]
+    models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    arms = sorted(set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
+                  key=lambda key: (arm_order(*key[:2]), key[2]))
+    best = clear_winner(rows, metric, paired)
+    body = []
+    for backbone in backbones:
+        line: list[Cell | str] = [backbone]
+        for arm, head, pooling in arms:
+            cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)
+                          & (models["pooling"] == pooling)]
+            line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
+        body.append(line)
+    groups = {len(body): "Baselines"} if len(baselines) else {}
+    for _, row in baselines.iterrows():
+        cell = value_cell(row, best)
+        cell.span = max(1, len(arms))
+        body.append([row["backbone"], cell])
+    header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
+    if not arms:
+        body, groups = [line for line in body if len(line) > 1], {}
+    return Table(caption, header, body, groups)
+
+
+def value_cell(row: pd.Series | None, best=None) -> Cell:
+    """Value with its interval in small; "not run" where there is no row; bold only for the clear winner."""
+    if row is None:
+        return Cell(NOT_RUN, absent=True)
+    return Cell(number(row["value"]), interval(row["low"], row["high"]), bold=row.name == best and best is not None,
+                title=f"run {row['run']}")
