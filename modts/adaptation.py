@@ -15,6 +15,7 @@ e2e_shipped is PyPOTS's classification module with its own loss, as arXiv 2411.0
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ class Shipped(nn.Module):
                 n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
                 **backbone.config, **fixed, **row.classifier,
             )  # fmt: skip
-        self.inputs = backbone.inputs
+        self.inputs = partial(backbone.inputs, shipped=True)
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         probability = self.module(self.inputs(Z))["classification_proba"][:, 1:]

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from . import runs
+from .cohorts.tsdb_home import import_tsdb
 from .errors import ModtsError, choose
 from .inputs import intervals, model_inputs
 from .missingness import seeded
@@ -128,6 +129,7 @@ def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
 def pypots(module: str):
     """Import a PyPOTS module (seconds, once a process); its banner and log lines are silenced at the source."""
     logging.getLogger("pypots").setLevel(logging.ERROR)
+    import_tsdb()  # PyPOTS imports TSDB, which would otherwise write ~/.pypots
     sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # the banner asks for an encoding
     with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
         return importlib.import_module(f"pypots.{module}")
@@ -155,7 +157,7 @@ class Backbone(nn.Module):
     config : constructor arguments (see `sizes`).
     criterion : "mse" (the paper's) or "mae" (PyPOTS's default) inside the model's own reconstruction loss.
     interval : (F,) CSAI's median gaps, from training data.
-    options : "last_observation" ("zero" as PyPOTS, or "locf") for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
+    options : "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
     seed : initialises the weights.
     """
 
@@ -183,9 +185,9 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         return self.interval.device
 
-    def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None) -> dict:
-        """What the module reads. Z : (B, T, F) z-scores with NaN."""
-        last = self.options.get("last_observation", "zero")
+    def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
+        """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+        last = "zero" if shipped else self.options.get("last_observation", "locf")
         return model_inputs(self.row.reads, Z, Z_ori, interval=self.interval, last_observation=last)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:

@@ -1,8 +1,8 @@
 """What the imputers read: masks, time gaps (deltas), last observations, reversed copies; vectorised, once.
 
 Definitions: GRU-D (Che et al. 2018), BRITS (Cao et al. 2018), CSAI (Qian et al. 2024), as PyPOTS 1.5 computes them per sample in Python
-loops. PyPOTS's GRU-D data set fills the gaps with zero *before* it carries the last observation forward, so the model never sees a last
-observation; `last_observation="zero"` repeats that, `"locf"` is what the GRU-D paper describes.
+loops. PyPOTS's GRU-D data set fills the gaps with zero *before* it carries the last observation forward, so its model never sees a last
+observation. `last_observation="locf"`, the default, is what the GRU-D paper describes; `"zero"` repeats PyPOTS.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def model_inputs(
     X_ori: torch.Tensor | None = None,
     empirical_mean: torch.Tensor | None = None,
     interval: torch.Tensor | None = None,
-    last_observation: str = "zero",
+    last_observation: str = "locf",
 ) -> dict:
     """The dictionary that a PyPOTS module's forward takes.
 
@@ -62,6 +62,7 @@ def model_inputs(
     X_ori : the same before hiding; defaults to X, so that nothing counts as hidden.
     empirical_mean : (F,) training mean in z-scores, for GRU-D; zeros by default (that is what standardisation makes it).
     interval : (F,) for CSAI.
+    last_observation : for GRU-D, "locf" or "zero" (see above).
     """
     X_ori = X if X_ori is None else X_ori
     mask = (~torch.isnan(X)).to(torch.float32)

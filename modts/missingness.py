@@ -13,52 +13,75 @@ import numpy as np
 from .errors import ModtsError, choose
 
 
-def _block(X, rate):
+def _pygrinder():
+    """PyGrinder imports TSDB, which would otherwise write ~/.pypots."""
+    from .cohorts.tsdb_home import import_tsdb
+
+    import_tsdb()
     import pygrinder
 
-    _, T, F = X.shape
-    length, width = max(1, T // 6), max(1, F // 4)
-    return pygrinder.block_missing(X, factor=rate, block_len=length, block_width=width)
+    return pygrinder
+
+
+def _filled(X):
+    """Gaps replaced by the mean of their own series (of the feature, where a series is empty): several patterns trip over NaN."""
+    seen = ~np.isnan(X)
+    overall = np.where(seen, X, 0).sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+    own = np.where(seen, X, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    own = np.where(seen.any(1), own, overall)  # (N, F)
+    return np.where(seen, X, own[:, None, :]).astype(np.float32)
+
+
+def _point(X, rate):
+    return _pygrinder().mcar(X, p=rate)
+
+
+def _rdo(X, rate):
+    return _pygrinder().rdo(X, p=rate)
 
 
 def _sequence(X, rate):
-    import pygrinder
+    return _pygrinder().seq_missing(X, p=rate, seq_len=max(2, X.shape[1] // 4))
 
-    return pygrinder.seq_missing(X, p=rate, seq_len=max(2, X.shape[1] // 4))
+
+def _block(X, factor):
+    _, T, F = X.shape
+    return _pygrinder().block_missing(X, factor=factor, block_len=max(1, T // 6), block_width=max(1, F // 4))
 
 
 def _mar(X, rate):
-    """MAR by a logistic model needs a complete 2-D table: columns are filled with their means for the choice only."""
-    import pygrinder
     import torch
 
-    flat = X.reshape(-1, X.shape[-1])
-    filled = np.where(np.isnan(flat), np.nanmean(flat, axis=0, keepdims=True), flat)
-    masked = pygrinder.mar_logistic(torch.from_numpy(filled.astype("float32")), obs_rate=0.3, missing_rate=rate)
-    return np.where(np.isnan(np.asarray(masked)), np.nan, flat).reshape(X.shape)
+    flat = torch.from_numpy(_filled(X).reshape(-1, X.shape[-1]))
+    return np.asarray(_pygrinder().mar_logistic(flat, obs_rate=0.3, missing_rate=rate)).reshape(X.shape)
 
 
-def _simple(function, **fixed):
-    def call(X, rate):
-        import pygrinder
+def _mnar_x(X, rate):
+    from scipy.stats import norm
 
-        arguments = {key: (rate if value == "rate" else value) for key, value in fixed.items()}
-        result = getattr(pygrinder, function)(X, **arguments)
-        return result[0] if isinstance(result, tuple) else result
+    return _pygrinder().mnar_x(_filled(X), offset=float(norm.ppf(1 - rate)))
 
-    return call
+
+def _mnar_t(X, scale):
+    return _pygrinder().mnar_t(X, scale=scale)
+
+
+def _mnar_nonuniform(X, rate):
+    return _pygrinder().mnar_nonuniform(X, p=rate)[0]
 
 
 PATTERNS = {
-    "point": _simple("mcar", p="rate"),  # MCAR: every cell alike
-    "rdo": _simple("rdo", p="rate"),  # exactly this share of the observed cells
+    "point": _point,  # MCAR: every cell alike
+    "rdo": _rdo,  # exactly this share of the observed cells
     "sequence": _sequence,  # runs of steps of one variable
     "block": _block,  # several variables over several steps
     "mar": _mar,  # a logistic function of other variables decides
-    "mnar_x": _simple("mnar_x", offset=0.0),  # values above the mean hide themselves; its rate is not adjustable
-    "mnar_t": _simple("mnar_t"),  # follows a cycle in time; its rate is not adjustable
-    "mnar_nonuniform": _simple("mnar_nonuniform", p="rate"),  # rarely measured variables lose more (CSAI)
+    "mnar_x": _mnar_x,  # values far above the mean of their own series hide themselves
+    "mnar_t": _mnar_t,  # follows a cycle in time
+    "mnar_nonuniform": _mnar_nonuniform,  # rarely measured variables lose more (CSAI)
 }
+# PyGrinder's parameter of these is no rate: it is searched for within the bounds until the wanted share is hidden.
+_SEARCHED = {"block": (0.0, 1.0), "mnar_t": (0.0, 64.0)}
 
 
 @contextlib.contextmanager
@@ -83,7 +106,7 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     ----------
     X : (N, T, F) float array, NaN where missing.
     pattern : one of PATTERNS.
-    rate : share of the values to hide, 0 <= rate < 1 (mnar_x and mnar_t set their own share).
+    rate : share of the observed values to hide, 0 <= rate < 1; patterns with structure meet it approximately.
     seed : the same seed hides the same cells.
 
     Raises
@@ -96,9 +119,20 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     if not 0 <= rate < 1:
         raise ModtsError(f"The missingness rate must be at least 0 and below 1, got {rate}.")
     X = np.array(X, dtype=np.float32)
-    if rate == 0:
+    if rate == 0 or np.isnan(X).all():
         return X
-    with seeded(seed):
-        hidden = np.isnan(np.asarray(PATTERNS[pattern](X.copy(), rate)))
-    X[hidden] = np.nan
+    seen = ~np.isnan(X)
+
+    def hidden(amount):
+        with seeded(seed):
+            return np.isnan(np.asarray(PATTERNS[pattern](X.copy(), amount))) & seen
+
+    if pattern in _SEARCHED:
+        low, high = _SEARCHED[pattern]
+        for _ in range(14):
+            middle = (low + high) / 2
+            low, high = (low, middle) if hidden(middle).sum() > rate * seen.sum() else (middle, high)
+        X[hidden(low)] = np.nan
+    else:
+        X[hidden(rate)] = np.nan
     return X

@@ -1,0 +1,50 @@
+"""What the notebooks show: a run's summary as a table, a picture that always has alt text."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+
+from .errors import ModtsError
+
+
+class Html:
+    """A piece of HTML for a notebook's output, with a plain text beside it."""
+
+    def __init__(self, code: str, text: str):
+        self.code, self.text = code, text
+
+    def _repr_html_(self) -> str:
+        return self.code
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def picture(figure, alt: str) -> Html:
+    """A matplotlib figure as an image with the given alt text, which must say what is seen."""
+    import matplotlib.pyplot as plt
+
+    if not alt.strip():
+        raise ModtsError("A picture needs alt text that says what is seen.")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="max-width:100%">', f"[picture: {alt}]")
+
+
+def summary(run, metric: str) -> Html:
+    """A run's means over seeds with their 95 % intervals, one line per arm, head, pooling and label fraction."""
+    names = {"arm": "Arm", "source": "From", "head": "Head", "pooling": "Pooling", "label_fraction": "Labels"}
+    rows = [row for row in run.rows if row["metric"] == metric and row["init_seed"] == ""]
+    used = [column for column in names if any(row[column] != "" for row in rows)]
+    head = "".join(f"<th>{names[column]}</th>" for column in used) + f"<th>{metric.upper()}</th><th>95 % interval</th>"
+    body = ""
+    for row in rows:
+        cells = [f"{row[column]:.0%}" if column == "label_fraction" and row[column] != "" else row[column] for column in used]
+        cells += [f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"]
+        body += "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"
+    table = f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return Html(table, f"{len(rows)} rows of {metric}")
