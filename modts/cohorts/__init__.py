@@ -20,6 +20,7 @@ __all__ = ["Cohort", "cohort_from_arrays", "cohort_from_table", "cohort_names", 
 _LOADERS = {
     "simulated_icu": ("simulated_icu", "load"),
     "simulated_air": ("simulated_air", "load"),
+    "simulated_ward": ("simulated_icu", "load_ward"),
     "physionet_2012": ("physionet", "load_2012"),
     "physionet_2019": ("physionet", "load_2019"),
     "eicu": ("icu", "load_eicu"),
