@@ -23,30 +23,58 @@ AXIS = (
     ("End to end", "random, trained"),
 )
 ALT = (
-    "Flow of the method in one direction: cohort, missingness, backbone, latents, head, scores. The backbone learns to impute "
-    "without labels; only the head needs labels. Below, the one axis of adaptation: an untrained frozen backbone, a "
-    "pretrained frozen one, fine-tuning, and end-to-end training, where the backbone is what differs and the head stays."
+    "Flow of the method in one direction: cohort, missingness, backbone, latents, head, scores. The backbone learns to "
+    "impute without labels; only the head needs labels. Below, the one axis of adaptation: an untrained "
+    "frozen backbone, a pretrained frozen one, fine-tuning, and end-to-end training, where only the backbone differs."
 )
 CAPTION = (
-    "One direction, no way back. Blue stops need no labels; orange ones do. The same code trains every arm: an arm says "
-    "only what starts pretrained and what may train."
+    "One direction, no way back. Blue stops need no labels; orange ones do. The same code trains every arm: an arm "
+    "says only what starts pretrained and what may train."
 )
 BLUE, ORANGE, GREY = ("#e3f0f8", "#0072B2"), ("#fdeee0", "#D55E00"), ("#f3f3f3", "#777777")
 
 
 def _box(axis, x, y, width, height, words, colours, title_size=9):
     fill, edge = colours
-    axis.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.08", facecolor=fill,
-                                  edgecolor=edge, linewidth=1.2))
-    axis.text(x + width / 2, y + height * 0.74, words[0], ha="center", va="center", fontsize=title_size,
-              fontweight="bold", color="#1a1a1a")
-    axis.text(x + width / 2, y + height * 0.33, words[1], ha="center", va="center", fontsize=7.6, color="#333333",
-              linespacing=1.25)
+    axis.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor=fill,
+            edgecolor=edge,
+            linewidth=1.2,
+        )
+    )
+    axis.text(
+        x + width / 2,
+        y + height * 0.74,
+        words[0],
+        ha="center",
+        va="center",
+        fontsize=title_size,
+        fontweight="bold",
+        color="#1a1a1a",
+    )
+    axis.text(
+        x + width / 2,
+        y + height * 0.33,
+        words[1],
+        ha="center",
+        va="center",
+        fontsize=7.6,
+        color="#333333",
+        linespacing=1.25,
+    )
 
 
 def _arrow(axis, start, end):
-    axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, linewidth=1.2, color="#555555",
-                                   shrinkA=1, shrinkB=1))
+    axis.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=10, linewidth=1.2, color="#555555", shrinkA=1, shrinkB=1
+        )
+    )
 
 
 def flow(narrow: bool) -> Figure:
@@ -72,12 +100,21 @@ def flow(narrow: bool) -> Figure:
             _arrow(axis, (x + width, y + height / 2), (next_x, y + height / 2))
         else:  # to the start of the next row
             middle = y - leap / 2
-            axis.plot([x + width / 2, x + width / 2, next_x + width / 2], [y, middle, middle], color="#555555",
-                      linewidth=1.2)
+            axis.plot(
+                [x + width / 2, x + width / 2, next_x + width / 2], [y, middle, middle], color="#555555", linewidth=1.2
+            )
             _arrow(axis, (next_x + width / 2, middle), (next_x + width / 2, next_y + height))
     top = total_height - rows * height - (rows - 1) * leap
-    axis.text(total_width / 2, top - 0.33, "What the backbone starts from, and whether it may train", ha="center",
-              va="center", fontsize=8.6 if narrow else 9, fontweight="bold", color="#333333")
+    axis.text(
+        total_width / 2,
+        top - 0.33,
+        "What the backbone starts from, and whether it may train",
+        ha="center",
+        va="center",
+        fontsize=8.6 if narrow else 9,
+        fontweight="bold",
+        color="#333333",
+    )
     per_row = len(AXIS) // axis_rows
     small = (total_width - (per_row - 1) * 0.14) / per_row
     for place, words in enumerate(AXIS):

@@ -22,18 +22,37 @@ from modts.errors import ModtsError
 from modts.tables import BACKBONES, HIGHER_IS_BETTER, METRIC_NAMES, arm_name, arm_order
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9.5, "axes.titleweight": "bold",
-    "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#666666",
-    "axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.7, "axes.axisbelow": True,
-    "legend.frameon": False, "legend.fontsize": 8.5, "xtick.color": "#333333", "ytick.color": "#333333",
-    "figure.facecolor": "white", "savefig.facecolor": "white", "svg.hashsalt": "modts",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "modts",
 }
 MARKS = {  # (arm, head) -> colour, mark
-    ("untrained", "simple"): ("#8c8c8c", "x"), ("untrained", "complex"): ("#595959", "+"),
-    ("frozen", "simple"): ("#0072B2", "o"), ("frozen", "complex"): ("#56B4E9", "s"),
-    ("transfer", "simple"): ("#CC79A7", "P"), ("transfer", "complex"): ("#8f4a72", "p"),
-    ("finetune", "simple"): ("#009E73", "^"), ("finetune", "complex"): ("#006b4f", "<"),
-    ("e2e", "simple"): ("#D55E00", "D"), ("e2e", "complex"): ("#943f00", "d"),
+    ("untrained", "simple"): ("#8c8c8c", "x"),
+    ("untrained", "complex"): ("#595959", "+"),
+    ("frozen", "simple"): ("#0072B2", "o"),
+    ("frozen", "complex"): ("#56B4E9", "s"),
+    ("transfer", "simple"): ("#CC79A7", "P"),
+    ("transfer", "complex"): ("#8f4a72", "p"),
+    ("finetune", "simple"): ("#009E73", "^"),
+    ("finetune", "complex"): ("#006b4f", "<"),
+    ("e2e", "simple"): ("#D55E00", "D"),
+    ("e2e", "complex"): ("#943f00", "d"),
     ("e2e_shipped", ""): ("#E69F00", "v"),
 }
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -110,8 +129,14 @@ def _legend(figure: Figure, axes, narrow: bool, columns: int = 4) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        figure.legend(found.values(), found.keys(), loc="outside upper left", ncols=2 if narrow else columns,
-                      handletextpad=0.4, columnspacing=1.2)
+        figure.legend(
+            found.values(),
+            found.keys(),
+            loc="outside upper left",
+            ncols=2 if narrow else columns,
+            handletextpad=0.4,
+            columnspacing=1.2,
+        )
 
 
 def mark_of(arm: str, head: str) -> tuple[str, str]:
@@ -127,8 +152,13 @@ def _arms(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     return sorted(keys, key=lambda key: (arm_order(*key[:2]), key[2]))
 
 
-def dots(panels: list[tuple[str, pd.DataFrame]], metric: str, narrow: bool, peers: pd.DataFrame | None = None,
-         names_of: dict[str, str] | None = None) -> Figure:
+def dots(
+    panels: list[tuple[str, pd.DataFrame]],
+    metric: str,
+    narrow: bool,
+    peers: pd.DataFrame | None = None,
+    names_of: dict[str, str] | None = None,
+) -> Figure:
     """Backbones down, one mark per arm with its 95 % interval; baselines as vertical lines; one panel per title.
 
     `peers` (columns model, value) are figures from elsewhere: hollow stars in the row of their backbone. `names_of`
@@ -147,17 +177,34 @@ def dots(panels: list[tuple[str, pd.DataFrame]], metric: str, narrow: bool, peer
             y = [names.index(name) + 0.72 * ((place + 0.5) / len(arms) - 0.5) for name in part["backbone"]]
             colour, mark = mark_of(arm, head)
             axis.hlines(y, part["low"], part["high"], color=colour, linewidth=1.4, alpha=0.7)
-            axis.plot(part["value"], y, mark, color=colour, markersize=5.5,
-                      label=(names_of or {}).get(arm, arm_name(arm, head, pooling)))
+            axis.plot(
+                part["value"],
+                y,
+                mark,
+                color=colour,
+                markersize=5.5,
+                label=(names_of or {}).get(arm, arm_name(arm, head, pooling)),
+            )
         for name, dash in zip(baselines, DASHES, strict=False):
             for value in rows[(rows["arm"] == "baseline") & (rows["backbone"] == name)]["value"]:
                 axis.axvline(value, color="#222222", linewidth=1.1, linestyle=dash, label=name)
         if peers is not None:
             part = peers[peers["model"].isin(names)]
-            axis.plot(part["value"], [names.index(name) for name in part["model"]], "*", markersize=9,
-                      markerfacecolor="none", color="#222222", label="published elsewhere")
-        axis.set(yticks=range(len(names)), yticklabels=names, title=title,
-                 xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)")
+            axis.plot(
+                part["value"],
+                [names.index(name) for name in part["model"]],
+                "*",
+                markersize=9,
+                markerfacecolor="none",
+                color="#222222",
+                label="published elsewhere",
+            )
+        axis.set(
+            yticks=range(len(names)),
+            yticklabels=names,
+            title=title,
+            xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)",
+        )
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="y", visible=False)
         for line in range(1, len(names)):
@@ -175,20 +222,42 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
     arms = _arms(rows[rows["arm"] != "baseline"])
     for axis, name in zip(axes, names, strict=True):
         for place, (arm, head, pooling) in enumerate(arms):
-            part = rows[(rows["backbone"] == name) & (rows["arm"] == arm) & (rows["head"] == head)
-                        & (rows["pooling"] == pooling)].sort_values("label_fraction")
+            part = rows[
+                (rows["backbone"] == name)
+                & (rows["arm"] == arm)
+                & (rows["head"] == head)
+                & (rows["pooling"] == pooling)
+            ].sort_values("label_fraction")
             colour, mark = mark_of(arm, head)
             x = np.array([fractions.index(value) for value in part["label_fraction"]]) + 0.05 * (place - len(arms) / 2)
             axis.vlines(x, part["low"], part["high"], color=colour, linewidth=1.2, alpha=0.6)
-            axis.plot(x, part["value"], marker=mark, color=colour, markersize=5, linewidth=1.3,
-                      label=arm_name(arm, head, pooling))
+            axis.plot(
+                x,
+                part["value"],
+                marker=mark,
+                color=colour,
+                markersize=5,
+                linewidth=1.3,
+                label=arm_name(arm, head, pooling),
+            )
         base = rows[rows["arm"] == "baseline"]
         for other, dash in zip(dict.fromkeys(base["backbone"]), DASHES, strict=False):
             part = base[base["backbone"] == other].sort_values("label_fraction")
-            axis.plot([fractions.index(value) for value in part["label_fraction"]], part["value"], color="#222222",
-                      linewidth=1.1, linestyle=dash, label=other)
-        axis.set(title=name, xticks=range(len(fractions)), xticklabels=[f"{100 * value:g} %" for value in fractions],
-                 ylabel=METRIC_NAMES[metric], xlim=(-0.35, len(fractions) - 0.65))
+            axis.plot(
+                [fractions.index(value) for value in part["label_fraction"]],
+                part["value"],
+                color="#222222",
+                linewidth=1.1,
+                linestyle=dash,
+                label=other,
+            )
+        axis.set(
+            title=name,
+            xticks=range(len(fractions)),
+            xticklabels=[f"{100 * value:g} %" for value in fractions],
+            ylabel=METRIC_NAMES[metric],
+            xlim=(-0.35, len(fractions) - 0.65),
+        )
         axis.label_outer()
         axis.set_xlabel("labels" if narrow is False or name == names[-1] else "")
     _legend(figure, axes, narrow)
@@ -205,10 +274,23 @@ def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
             line = part[part["arm"] == arm].sort_values("batch")
             colour, mark = mark_of(arm, "simple")
             label = {"frozen": "Modular", "e2e": "End to end", "e2e_shipped": "End to end as shipped"}.get(arm, arm)
-            axis.vlines(line["batch"], line["p50_ms"] / line["batch"], line["p99_ms"] / line["batch"], color=colour,
-                        linewidth=1.2, alpha=0.6)
-            axis.plot(line["batch"], line["p50_ms"] / line["batch"], marker=mark, color=colour, markersize=5,
-                      linewidth=1.3, label=label)
+            axis.vlines(
+                line["batch"],
+                line["p50_ms"] / line["batch"],
+                line["p99_ms"] / line["batch"],
+                color=colour,
+                linewidth=1.2,
+                alpha=0.6,
+            )
+            axis.plot(
+                line["batch"],
+                line["p50_ms"] / line["batch"],
+                marker=mark,
+                color=colour,
+                markersize=5,
+                linewidth=1.3,
+                label=label,
+            )
         batches = sorted(rows["batch"].unique())
         axis.set(title=name, xscale="log", yscale="log", ylabel="ms a window", xlabel="batch size")
         axis.set_xticks(batches, [f"{int(batch)}" for batch in batches])

@@ -50,8 +50,10 @@ def note(text: str) -> str:
 def picture(drawn: Picture) -> str:
     """Both shapes of a picture with one caption; the style sheet shows the one that fits the screen."""
     wide, narrow = (f"/book/_generated/{path.name}" for path in drawn.files)
-    images = "".join(f":::{{image}} {path}\n:class: {kind}\n:alt: {drawn.alt}\n:::\n\n"
-                     for path, kind in ((wide, "modts-wide"), (narrow, "modts-narrow")))
+    images = "".join(
+        f":::{{image}} {path}\n:class: {kind}\n:alt: {drawn.alt}\n:::\n\n"
+        for path, kind in ((wide, "modts-wide"), (narrow, "modts-narrow"))
+    )
     return f"::::{{div}} modts-picture\n{images}{drawn.caption}\n::::\n"
 
 
@@ -86,7 +88,7 @@ def anchor(run: str) -> str:
 
 
 def how_made(ids: list[str], records: dict, status: str = "../status.html") -> str:
-    """A folded box: every run behind the numbers above, when it ran, on what code, and the command that makes it again."""
+    """A folded box: every run behind the numbers above, when it ran, its code, and the command that makes it again."""
     ids = list(dict.fromkeys(part for run in ids for part in str(run).split(",") if part))
     if not ids:
         return ""
@@ -95,12 +97,16 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         record = records.get(run, {})
         link = f'<a href="{status}#{anchor(run)}">{html.escape(run)}</a>' if record else html.escape(run)
         code = html.escape(command(record)) if record else "no provenance file beside the rows"
-        body.append(f'<tr><th scope="row">{link}</th><td>{html.escape(str(record.get("started", ""))[:10])}</td>'
-                    f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
-                    f"<td><code>{code}</code></td></tr>")
-    table = ('<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table>'
-             '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
-             '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>")
+        body.append(
+            f'<tr><th scope="row">{link}</th><td>{html.escape(str(record.get("started", ""))[:10])}</td>'
+            f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
+            f"<td><code>{code}</code></td></tr>"
+        )
+    table = (
+        '<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table>'
+        '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
+        '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>"
+    )
     return f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
 
 
@@ -117,9 +123,17 @@ def peers_table(rows: pd.DataFrame, title: str) -> Table:
     for _, row in rows.iterrows():
         wide.setdefault((row["model"], row["setting"], row["source"], row["note"]), {})[row["metric"]] = row["value"]
     metrics = list(dict.fromkeys(rows["metric"]))
-    body = [[model, setting, *(Cell(f"{values[name]:.3f}") if name in values else Cell("not given", absent=True)
-                               for name in metrics), Cell(source + (f"; {remark}" if remark else ""), wide=True)]
-            for (model, setting, source, remark), values in wide.items()]
-    return Table(f"What others report on {title}; their splits and masks are their own, so compare with care.",
-                 ["Model", "Setting", *(name.upper() for name in metrics), "Source"], body)
-
+    body = [
+        [
+            model,
+            setting,
+            *(Cell(f"{values[name]:.3f}") if name in values else Cell("not given", absent=True) for name in metrics),
+            Cell(source + (f"; {remark}" if remark else ""), wide=True),
+        ]
+        for (model, setting, source, remark), values in wide.items()
+    ]
+    return Table(
+        f"What others report on {title}; their splits and masks are their own, so compare with care.",
+        ["Model", "Setting", *(name.upper() for name in metrics), "Source"],
+        body,
+    )

@@ -10,7 +10,16 @@ import pandas as pd
 
 from modts import verdicts
 from modts.results import Results
-from modts.tables import HIGHER_IS_BETTER, METRIC_NAMES, arm_name, arm_order, auroc_standard_error, number, percent, signed
+from modts.tables import (
+    HIGHER_IS_BETTER,
+    METRIC_NAMES,
+    arm_name,
+    arm_order,
+    auroc_standard_error,
+    number,
+    percent,
+    signed,
+)
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -28,7 +37,7 @@ def spread(rows: pd.DataFrame) -> str:
 
 
 def seeds(rows: pd.DataFrame) -> str:
-    """"three seeds", or "one to three seeds" where rows differ."""
+    """ "three seeds", or "one to three seeds" where rows differ."""
     low, high = int(rows["seeds"].min()), int(rows["seeds"].max())
     words = count(high) if low == high else f"{count(low)} to {count(high)}"
     return f"{words} seed{'s' if high > 1 else ''}"
@@ -52,8 +61,12 @@ def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
     if len(rows[rows["arm"] != "baseline"]):
         return rows, True
     rows = results.summary
-    rows = rows[(rows["cohort"] == "simulated_icu") & (rows["metric"] == "auroc") & (rows["source"] == "")
-                & rows["pooling"].isin(["", "paper", "statistics"])]
+    rows = rows[
+        (rows["cohort"] == "simulated_icu")
+        & (rows["metric"] == "auroc")
+        & (rows["source"] == "")
+        & rows["pooling"].isin(["", "paper", "statistics"])
+    ]
     return rows, False
 
 
@@ -62,9 +75,11 @@ def front(results: Results) -> list[str]:
     rows, real = front_rows(results)
     rows = rows[rows["source"] == ""]
     if rows.empty:
-        return ["No results are here yet: `make book` makes the quick ones on this machine.",
-                "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
-                "Until then this book shows the method, the notebooks and what each page will hold."]
+        return [
+            "No results are here yet: `make book` makes the quick ones on this machine.",
+            "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
+            "Until then this book shows the method, the notebooks and what each page will hold.",
+        ]
     where = results.title(rows["cohort"].iloc[0])
     lead = f"On {where}" if real else f"The results on real data are not here yet; on {where}, embedded data,"
     frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
@@ -75,8 +90,10 @@ def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
     if frozen.empty:
         return f"{lead} no head on a frozen backbone has been scored yet."
     full, scarce = _at(frozen, 1.0), _scarce(frozen)
-    words = (f"{lead} ({full['n_test'].max():.0f} test stays, {seeds(frozen)}), one linear layer on "
-             f"{count(full['backbone'].nunique())} frozen backbones reaches an AUROC of **{spread(full)}**")
+    words = (
+        f"{lead} ({full['n_test'].max():.0f} test stays, {seeds(frozen)}), one linear layer on "
+        f"{count(full['backbone'].nunique())} frozen backbones reaches an AUROC of **{spread(full)}**"
+    )
     if scarce:
         words += f", and of **{spread(_at(frozen, scarce))}** with {percent(scarce)} of the labels"
     base = rows[rows["backbone"] == "LightGBM"]
@@ -92,10 +109,15 @@ def _end_to_end(rows: pd.DataFrame, real: bool) -> str:
     part = _at(rows, scarce if scarce else 1.0)
     shipped, own = part[part["arm"] == "e2e_shipped"], part[(part["arm"] == "e2e") & (part["head"] != "complex")]
     tuned = part[(part["arm"] == "finetune") & (part["head"] != "complex")]
-    bits = [f"{words} {spread(some)}" for words, some in (
-        ("fine-tuning the pretrained backbone reaches", tuned),
-        ("training end to end with the reconstruction loss kept", own),
-        ("and as PyPOTS ships it", shipped)) if len(some)]
+    bits = [
+        f"{words} {spread(some)}"
+        for words, some in (
+            ("fine-tuning the pretrained backbone reaches", tuned),
+            ("training end to end with the reconstruction loss kept", own),
+            ("and as PyPOTS ships it", shipped),
+        )
+        if len(some)
+    ]
     if not bits:
         return "End-to-end training has not been scored there yet."
     words = f"With {percent(scarce) if scarce else 'all'} of the labels, {', '.join(bits)}"
@@ -105,14 +127,18 @@ def _end_to_end(rows: pd.DataFrame, real: bool) -> str:
         found = any(row["low"] <= figures[row["backbone"].lower()] for _, row in named.iterrows())
         theirs = " and ".join(f"{figures[name.lower()]:g} for {name}" for name in named["backbone"])
         ours = " and ".join(number(value) for value in named["value"])
-        words += f"; the fall to chance that the paper reports there ({theirs}) is {'seen' if found else 'not found'}: {ours} here"
+        seen = "seen" if found else "not found"
+        words += f"; the fall to chance that the paper reports there ({theirs}) is {seen}: {ours} here"
     return words + "."
 
 
 def _simple_methods(results: Results) -> str:
     rows = verdicts.pick(results, task="imputation", metric="mae")
-    rows = rows if len(rows) else results.summary[(results.summary["task"] == "imputation")
-                                                  & (results.summary["metric"] == "mae")]
+    rows = (
+        rows
+        if len(rows)
+        else results.summary[(results.summary["task"] == "imputation") & (results.summary["metric"] == "mae")]
+    )
     rows = rows[rows["pattern"].isin(["", "point"])]
     bits = []
     for cohort, part in rows.groupby("cohort", sort=False):
@@ -126,7 +152,7 @@ def _simple_methods(results: Results) -> str:
 
 
 def block(rows: pd.DataFrame, metric: str, title: str, paired: pd.DataFrame) -> list[str]:
-    """What one cohort's rows say for one metric: the best mean, how many are inside its noise, and the baselines' place."""
+    """What one cohort's rows say for one metric: the best mean, how many are in its noise, the baselines' place."""
     rows = rows[(rows["metric"] == metric)].dropna(subset=["value"])
     models, base = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
     if models.empty:
@@ -135,13 +161,17 @@ def block(rows: pd.DataFrame, metric: str, title: str, paired: pd.DataFrame) -> 
     best = models.loc[models["value"].idxmax() if higher else models["value"].idxmin()]
     rival = (models["high"] >= best["low"]) if higher else (models["low"] <= best["high"])
     name = f"{best['backbone']}, {arm_name(best['arm'], best['head'], best['pooling'])}"
-    out.append(f"Best mean {METRIC_NAMES[metric]} on {title}: {name}, {verdicts.said(best)}; the intervals of "
-               f"{int(rival.sum()) - 1} of the {len(models) - 1} other results overlap with it. It was the best of "
-               f"{len(models)} on the test set, so it flatters itself.")
+    out.append(
+        f"Best mean {METRIC_NAMES[metric]} on {title}: {name}, {verdicts.said(best)}; the intervals of "
+        f"{int(rival.sum()) - 1} of the {len(models) - 1} other results overlap with it. It was the best of "
+        f"{len(models)} on the test set, so it flatters itself."
+    )
     for _, line in base.iterrows():
         ahead = models["value"] > line["value"] if higher else models["value"] < line["value"]
-        out.append(f"{line['backbone']} reaches {verdicts.said(line)}: {int(ahead.sum())} of the {len(models)} results of "
-                   "deep backbones have a better mean.")
+        out.append(
+            f"{line['backbone']} reaches {verdicts.said(line)}: {int(ahead.sum())} of the {len(models)} results of "
+            "deep backbones have a better mean."
+        )
     return out
 
 
@@ -153,9 +183,12 @@ def heads(results: Results, rows: pd.DataFrame, metric: str) -> list[str]:
         return []
     both = both.dropna()
     better = both["complex"] > both["simple"] if HIGHER_IS_BETTER[metric] else both["complex"] < both["simple"]
-    return [f"On frozen latents the Complex head has the better mean {METRIC_NAMES[metric]} for {int(better.sum())} of "
-            f"{len(both)} backbones; the mean difference (Complex minus Simple) is "
-            f"{signed((both['complex'] - both['simple']).mean())}."]
+    words = (
+        f"On frozen latents the Complex head has the better mean {METRIC_NAMES[metric]} for {int(better.sum())} of "
+        f"{len(both)} backbones; the mean difference (Complex minus Simple) is "
+        f"{signed((both['complex'] - both['simple']).mean())}."
+    )
+    return [words]
 
 
 def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
@@ -166,9 +199,12 @@ def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
         return []
     middle = rows[rows["metric"] == "auroc"]["value"].median()
     error = auroc_standard_error(0.8 if np.isnan(middle) else middle, positives, n_test - positives)
-    return [f"One AUROC on these {n_test} test windows ({positives} of them positive) has a standard error of about "
-            f"{error:.3f} (Hanley and McNeil), so differences below about {2 * error:.2f} between two models are noise "
-            "unless a paired test says otherwise."]
+    words = (
+        f"One AUROC on these {n_test} test windows ({positives} of them positive) has a standard error of about "
+        f"{error:.3f} (Hanley and McNeil), so differences below about {2 * error:.2f} between two models are noise "
+        "unless a paired test says otherwise."
+    )
+    return [words]
 
 
 def scarcity(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:
@@ -178,8 +214,10 @@ def scarcity(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float
     if scarce is None:
         return []
     out = []
-    arms = sorted(rows[rows["arm"] != "baseline"].groupby(["arm", "head", "pooling"], sort=False),
-                  key=lambda pair: arm_order(*pair[0][:2]))
+    arms = sorted(
+        rows[rows["arm"] != "baseline"].groupby(["arm", "head", "pooling"], sort=False),
+        key=lambda pair: arm_order(*pair[0][:2]),
+    )
     for (arm, head, pooling), part in arms:
         full, few = (_at(part, value).set_index("backbone")["value"] for value in (1.0, scarce))
         fall = (few - full).dropna()

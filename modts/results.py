@@ -17,14 +17,60 @@ import pandas as pd
 from modts import runs
 
 PUBLISHED, LOCAL = "published", "this machine"
-KEY = ["profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "metric",
-       "source"]
-LATENCY_COLUMNS = ["profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats",
-                   "hardware", "run"]
-PAIRED_COLUMNS = ["profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference",
-                  "low", "high", "p", "n_test"]
-NUMBERS = {"value", "low", "high", "n_test", "label_fraction", "p50_ms", "p99_ms", "batch", "repeats", "difference",
-           "p"}
+KEY = [
+    "profile",
+    "cohort",
+    "task",
+    "backbone",
+    "arm",
+    "head",
+    "pooling",
+    "label_fraction",
+    "pattern",
+    "metric",
+    "source",
+]
+LATENCY_COLUMNS = [
+    "profile",
+    "cohort",
+    "backbone",
+    "arm",
+    "stage",
+    "batch",
+    "p50_ms",
+    "p99_ms",
+    "repeats",
+    "hardware",
+    "run",
+]
+PAIRED_COLUMNS = [
+    "profile",
+    "cohort",
+    "task",
+    "metric",
+    "label_fraction",
+    "split_seed",
+    "a",
+    "b",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "n_test",
+]
+NUMBERS = {
+    "value",
+    "low",
+    "high",
+    "n_test",
+    "label_fraction",
+    "p50_ms",
+    "p99_ms",
+    "batch",
+    "repeats",
+    "difference",
+    "p",
+}
 
 
 @dataclass
@@ -58,7 +104,7 @@ class Results:
 
 
 def device(hardware: str) -> str:
-    """"GPU" or "CPU", read from a hardware line: the two are never averaged nor shown in one table."""
+    """ "GPU" or "CPU", read from a hardware line: the two are never averaged nor shown in one table."""
     text = str(hardware).upper()
     return "GPU" if text.startswith("GPU") or "NVIDIA" in text or "CUDA" in text else "CPU"
 

@@ -65,7 +65,7 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
-    """"0.801–0.842", or "" where no interval is known."""
+    """ "0.801–0.842", or "" where no interval is known."""
     return "" if pd.isna(low) or pd.isna(high) else f"{low:.{digits}f}–{high:.{digits}f}"
 
 
@@ -112,22 +112,32 @@ class Table:
     def html(self) -> str:
         """The table in a container that scrolls sideways by itself, so that the page never does."""
         caption = html.escape(self.caption)
-        out = [f'<figure class="modts-figure"><figcaption>{caption}</figcaption>',
-               f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table>', "<thead><tr>"]
+        out = [
+            f'<figure class="modts-figure"><figcaption>{caption}</figcaption>',
+            f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table>',
+            "<thead><tr>",
+        ]
         out += [f'<th scope="col">{html.escape(name)}</th>' for name in self.header]
         out.append("</tr></thead><tbody>")
         for place, row in enumerate(self.rows):
             if place in self.groups:
-                out.append(f'<tr class="group"><th scope="colgroup" colspan="{len(self.header)}">'
-                           f"<span>{html.escape(self.groups[place])}</span></th></tr>")
+                out.append(
+                    f'<tr class="group"><th scope="colgroup" colspan="{len(self.header)}">'
+                    f"<span>{html.escape(self.groups[place])}</span></th></tr>"
+                )
             out.append("<tr>" + "".join(_html_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>")
         return "\n".join([*out, "</tbody></table></div></figure>"]) + "\n"
 
     def latex(self) -> str:
         """The same table for LaTeX (package booktabs)."""
-        lines = [r"\begin{table}", rf"\caption{{{_latex(self.caption)}}}",
-                 rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}", r"\toprule",
-                 " & ".join(_latex(name) for name in self.header) + r" \\", r"\midrule"]
+        lines = [
+            r"\begin{table}",
+            rf"\caption{{{_latex(self.caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+            r"\toprule",
+            " & ".join(_latex(name) for name in self.header) + r" \\",
+            r"\midrule",
+        ]
         for place, row in enumerate(self.rows):
             if place in self.groups:
                 lines.append(rf"\multicolumn{{{len(self.header)}}}{{l}}{{\textit{{{_latex(self.groups[place])}}}}} \\")
@@ -191,16 +201,25 @@ def paired_row(paired: pd.DataFrame | None, one: pd.Series, other: pd.Series) ->
     if paired is None or paired.empty:
         return None
     ids = ["/".join([row["backbone"], row["arm"], row["head"]]) for row in (one, other)]
-    same = paired[(paired["profile"] == one["profile"]) & (paired["cohort"] == one["cohort"])
-                  & (paired["metric"] == one["metric"]) & (paired["split_seed"] == "")]
+    same = paired[
+        (paired["profile"] == one["profile"])
+        & (paired["cohort"] == one["cohort"])
+        & (paired["metric"] == one["metric"])
+        & (paired["split_seed"] == "")
+    ]
     if not pd.isna(one["label_fraction"]):
         same = same[(same["label_fraction"] - one["label_fraction"]).abs() < 1e-9]
     same = same[((same["a"] == ids[0]) & (same["b"] == ids[1])) | ((same["a"] == ids[1]) & (same["b"] == ids[0]))]
     return None if same.empty else same.iloc[0]
 
 
-def grid(rows: pd.DataFrame, metric: str, caption: str, paired: pd.DataFrame | None = None,
-         backbones: tuple[str, ...] = BACKBONES) -> Table:
+def grid(
+    rows: pd.DataFrame,
+    metric: str,
+    caption: str,
+    paired: pd.DataFrame | None = None,
+    backbones: tuple[str, ...] = BACKBONES,
+) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
     Parameters
@@ -217,15 +236,21 @@ def grid(rows: pd.DataFrame, metric: str, caption: str, paired: pd.DataFrame | N
     """
     rows = rows[rows["metric"] == metric]
     models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
-    arms = sorted(set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
-                  key=lambda key: (arm_order(*key[:2]), key[2]))
+    arms = sorted(
+        set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
+        key=lambda key: (arm_order(*key[:2]), key[2]),
+    )
     best = clear_winner(rows, metric, paired)
     body = []
     for backbone in backbones:
         line: list[Cell | str] = [backbone]
         for arm, head, pooling in arms:
-            cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)
-                          & (models["pooling"] == pooling)]
+            cell = models[
+                (models["backbone"] == backbone)
+                & (models["arm"] == arm)
+                & (models["head"] == head)
+                & (models["pooling"] == pooling)
+            ]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
     groups = {len(body): "Baselines"} if len(baselines) else {}
@@ -243,5 +268,9 @@ def value_cell(row: pd.Series | None, best=None) -> Cell:
     """Value with its interval in small; "not run" where there is no row; bold only for the clear winner."""
     if row is None:
         return Cell(NOT_RUN, absent=True)
-    return Cell(number(row["value"]), interval(row["low"], row["high"]), bold=row.name == best and best is not None,
-                title=f"run {row['run']}")
+    return Cell(
+        number(row["value"]),
+        interval(row["low"], row["high"]),
+        bold=row.name == best and best is not None,
+        title=f"run {row['run']}",
+    )

@@ -1,9 +1,9 @@
 """What the paper claims (arXiv 2411.03941, claims P1-P10) and what the stored results say to each.
 
-A verdict is computed from rows and never typed: "agrees" when our 95 % interval holds the paper's figure or its statement
-holds for every pair, "differs" when it does not, "partly" between the two, "inside the noise" when the data cannot tell,
-"cannot tell yet" when a best over all data sets is asked
-and not all were run, and "not tested here yet" when no row answers. Only real data count: the simulated cohorts prove nothing about the paper.
+A verdict is computed from rows and never typed: "agrees" when our 95 % interval holds the paper's figure or its
+statement holds for every pair, "differs" when it does not, "partly" between the two, "inside the noise" when the data
+cannot decide, "cannot tell yet" when a best over all data sets is asked and not all were run, and "not tested here yet"
+when no row answers. Only real data count: the simulated cohorts prove nothing about the paper.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def pick(results: Results, **want) -> pd.DataFrame:
 
 
 def said(row: pd.Series) -> str:
-    """"0.832 (0.801–0.861)"."""
+    """ "0.832 (0.801–0.861)"."""
     span = interval(row["low"], row["high"])
     return number(row["value"]) + (f" ({span})" if span else "")
 
@@ -103,8 +103,14 @@ def p2(results, figures):
 def p3(results, figures):
     found = []
     for backbone in ("SAITS", "CSAI"):
-        rows = pick(results, cohort="physionet_2012", metric="auroc", arm=("e2e_shipped", "e2e"), backbone=backbone,
-                    label_fraction=0.1)
+        rows = pick(
+            results,
+            cohort="physionet_2012",
+            metric="auroc",
+            arm=("e2e_shipped", "e2e"),
+            backbone=backbone,
+            label_fraction=0.1,
+        )
         for arm in ("e2e_shipped", "e2e"):
             part = rows[rows["arm"] == arm]
             if len(part):
@@ -113,13 +119,23 @@ def p3(results, figures):
     if not found:
         return None
     shipped = [outcome for arm, outcome in found if arm == "e2e_shipped"] or [outcome for _, outcome in found]
-    return _merge([outcome[0] for outcome in shipped], " ".join(outcome[1] for _, outcome in found),
-                  [run for _, outcome in found for run in outcome[2]])
+    return _merge(
+        [outcome[0] for outcome in shipped],
+        " ".join(outcome[1] for _, outcome in found),
+        [run for _, outcome in found for run in outcome[2]],
+    )
 
 
 def _csai(results, figure, fraction):
-    rows = pick(results, cohort="physionet_2012", metric="auroc", arm="frozen", head="complex", backbone="CSAI",
-                label_fraction=fraction)
+    rows = pick(
+        results,
+        cohort="physionet_2012",
+        metric="auroc",
+        arm="frozen",
+        head="complex",
+        backbone="CSAI",
+        label_fraction=fraction,
+    )
     return None if rows.empty else _against(rows.iloc[0], figure, "CSAI, frozen + Complex")
 
 
@@ -133,11 +149,16 @@ def p5(results, figures):
 
 def p6(results, figures):
     rows = pick(results, cohort="beijing_air", task="regression", metric="mae", arm="frozen", backbone="Autoformer")
-    found = [_against(rows[rows["head"] == head].iloc[0], figures[head], f"Autoformer, frozen + {head.capitalize()}")
-             for head in ("simple", "complex") if (rows["head"] == head).any()]
+    found = [
+        _against(rows[rows["head"] == head].iloc[0], figures[head], f"Autoformer, frozen + {head.capitalize()}")
+        for head in ("simple", "complex")
+        if (rows["head"] == head).any()
+    ]
     if len(found) < 2:
         return None
-    return _merge([one[0] for one in found], " ".join(one[1] for one in found), [run for one in found for run in one[2]])
+    return _merge(
+        [one[0] for one in found], " ".join(one[1] for one in found), [run for one in found for run in one[2]]
+    )
 
 
 def _heads(results, cohorts, task, metric):
@@ -153,8 +174,11 @@ def _heads(results, cohorts, task, metric):
         simple, complex_ = simple.iloc[0], complex_.iloc[0]
         gain = (complex_["value"] - simple["value"]) * (1 if metric == "auroc" else -1)
         test = paired_row(results.paired, complex_, simple)
-        clear = test["p"] < 0.05 if test is not None else (
-            max(simple["low"], complex_["low"]) > min(simple["high"], complex_["high"]))
+        clear = (
+            test["p"] < 0.05
+            if test is not None
+            else (max(simple["low"], complex_["low"]) > min(simple["high"], complex_["high"]))
+        )
         outcome.append((cohort, backbone, gain, bool(clear)))
         ran += [*simple["run"].split(","), *complex_["run"].split(",")]
     return outcome, ran
@@ -164,9 +188,15 @@ def _count(results, outcome):
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort, *_ in outcome))
     wins = [one for one in outcome if one[2] > 0]
     losses = [one for one in outcome if one[2] < 0]
-    return (f"On {names}, Complex is ahead in {len(wins)} of {len(outcome)} backbone and cohort pairs "
+    return (
+        (
+            f"On {names}, Complex is ahead in {len(wins)} of {len(outcome)} backbone and cohort pairs "
             f"(clear of the noise in {sum(one[3] for one in wins)}) and behind in {len(losses)} "
-            f"(clear in {sum(one[3] for one in losses)})."), wins, losses
+            f"(clear in {sum(one[3] for one in losses)})."
+        ),
+        wins,
+        losses,
+    )
 
 
 def p7(results, figures):
@@ -175,8 +205,13 @@ def p7(results, figures):
         return None
     words, wins, _ = _count(results, outcome)
     clear = sum(one[3] for one in wins)
-    word = AGREES if clear == len(outcome) else NOISE if not any(one[3] for one in outcome) else (
-        PARTLY if clear else DIFFERS)
+    word = (
+        AGREES
+        if clear == len(outcome)
+        else NOISE
+        if not any(one[3] for one in outcome)
+        else (PARTLY if clear else DIFFERS)
+    )
     return word, words, tuple(dict.fromkeys(ran))
 
 
@@ -190,8 +225,9 @@ def p8(results, figures):
 
 
 def p9(results, figures):
-    rows = pick(results, cohort="physionet_2019", metric="auroc", arm=("transfer", "frozen"),
-                backbone=("CSAI", "GRU-D"))
+    rows = pick(
+        results, cohort="physionet_2019", metric="auroc", arm=("transfer", "frozen"), backbone=("CSAI", "GRU-D")
+    )
     moved = rows[rows["arm"] == "transfer"]
     if moved.empty:
         return None
@@ -200,7 +236,9 @@ def p9(results, figures):
         name = "csai" if row["backbone"] == "CSAI" else "grud"
         what = f"{row['backbone']} from {results.title(row['source'])}, + {row['head'].capitalize()}"
         found.append(_against(row, figures[f"{name}_transfer"], what))
-    return _merge([one[0] for one in found], " ".join(one[1] for one in found), [run for one in found for run in one[2]])
+    return _merge(
+        [one[0] for one in found], " ".join(one[1] for one in found), [run for one in found for run in one[2]]
+    )
 
 
 def p10(results, figures):
@@ -210,9 +248,14 @@ def p10(results, figures):
         return None
     low, high = ratios.loc[ratios["ratio"].idxmin()], ratios.loc[ratios["ratio"].idxmax()]
     word = AGREES if 0.75 * figures["ratio"] <= high["ratio"] <= 1.25 * figures["ratio"] else DIFFERS
-    return word, (f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
-                  f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."), tuple(
-                      dict.fromkeys(ratios["run"]))
+    return (
+        word,
+        (
+            f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
+            f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
+        ),
+        tuple(dict.fromkeys(ratios["run"])),
+    )
 
 
 def latency_ratios(results: Results) -> pd.DataFrame:
@@ -220,8 +263,9 @@ def latency_ratios(results: Results) -> pd.DataFrame:
     total = results.latency[results.latency["stage"] == "total"]
     keys = ["profile", "cohort", "backbone", "batch", "hardware"]
     columns = [*keys, "arm", "ratio", "run"]
-    both = total[total["arm"] == "frozen"].merge(total[total["arm"].isin(["e2e", "e2e_shipped"])], on=keys,
-                                                 suffixes=("_modular", ""))
+    both = total[total["arm"] == "frozen"].merge(
+        total[total["arm"].isin(["e2e", "e2e_shipped"])], on=keys, suffixes=("_modular", "")
+    )
     return both.assign(ratio=both["p50_ms"] / both["p50_ms_modular"])[columns]
 
 

@@ -22,24 +22,78 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 HARDWARE = "CPU made up (2 cores)"
 _SERIES = {
-    "task": "regression", "target": "the last variable", "target_unit": "", "n": 777, "train": 467, "val": 155, "test": 155,
-    "n_steps": 12, "n_features": 12, "missing_rate": 0.137, "split_by": "time", "split_seed": 0, "target_mean": 1.0, "target_std": 0.4,
-}  # fmt: skip
+    "task": "regression",
+    "target": "the last variable",
+    "target_unit": "",
+    "n": 777,
+    "train": 467,
+    "val": 155,
+    "test": 155,
+    "n_steps": 12,
+    "n_features": 12,
+    "missing_rate": 0.137,
+    "split_by": "time",
+    "split_seed": 0,
+    "target_mean": 1.0,
+    "target_std": 0.4,
+}
 _STAYS = {
-    "task": "classification", "target": "death", "target_unit": "", "n": 3997, "train": 2557, "val": 640, "test": 800, "n_steps": 48,
-    "n_features": 35, "missing_rate": 0.797, "split_by": "stay", "split_seed": 0, "prevalence": 0.14,
+    "task": "classification",
+    "target": "death",
+    "target_unit": "",
+    "n": 3997,
+    "train": 2557,
+    "val": 640,
+    "test": 800,
+    "n_steps": 48,
+    "n_features": 35,
+    "missing_rate": 0.797,
+    "split_by": "stay",
+    "split_seed": 0,
+    "prevalence": 0.14,
     "positives": {"train": 358, "val": 90, "test": 112},
-}  # fmt: skip
-_ABOUT = {"licence": "some licence", "citation": "Somebody 2012", "source": "https://example.org/data", "content_hash": "0" * 64}
+}
+_ABOUT = {
+    "licence": "some licence",
+    "citation": "Somebody 2012",
+    "source": "https://example.org/data",
+    "content_hash": "0" * 64,
+}
 COHORTS = {
     "physionet_2012": {"name": "physionet_2012", "title": "PhysioNet 2012, made up", **_STAYS, **_ABOUT, "notes": {}},
-    "italy_air": {"name": "italy_air", "title": "ItalyAir, made up", **_SERIES, **_ABOUT, "notes": {"missing": "coded -200"}},
-    "simulated_icu": {"name": "simulated_icu", "title": "Simulated stays", **_STAYS, **_ABOUT, "notes": {"best_auroc": 0.87}},
+    "italy_air": {
+        "name": "italy_air",
+        "title": "ItalyAir, made up",
+        **_SERIES,
+        **_ABOUT,
+        "notes": {"missing": "coded -200"},
+    },
+    "simulated_icu": {
+        "name": "simulated_icu",
+        "title": "Simulated stays",
+        **_STAYS,
+        **_ABOUT,
+        "notes": {"best_auroc": 0.87},
+    },
     "simulated_air": {"name": "simulated_air", "title": "Simulated air", **_SERIES, **_ABOUT, "notes": {}},
 }
 LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats", "hardware", "run")
 _MAIN = "from jupyter_book.cli.main import main; main()"  # the package has no __main__
-PAIRED = ("profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference", "low", "high", "p", "n_test")
+PAIRED = (
+    "profile",
+    "cohort",
+    "task",
+    "metric",
+    "label_fraction",
+    "split_seed",
+    "a",
+    "b",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "n_test",
+)
 
 
 def _rows(profile, cohort, backbones, seeds, draw):
@@ -48,12 +102,29 @@ def _rows(profile, cohort, backbones, seeds, draw):
 
     def add(stage, metric, middle, width=0.03, task=task, **columns):
         run = f"{profile}-{stage}-{cohort}" + ("" if stage == "baselines" else f"-{columns['backbone']}")
-        fixed = {"profile": profile, "cohort": cohort, "task": task, "metric": metric, "hardware": HARDWARE, "run": run,
-                 "n_test": COHORTS[cohort]["test"]}  # fmt: skip
+        fixed = {
+            "profile": profile,
+            "cohort": cohort,
+            "task": task,
+            "metric": metric,
+            "hardware": HARDWARE,
+            "run": run,
+            "n_test": COHORTS[cohort]["test"],
+        }
         for seed in [*range(seeds), ""]:
             value = middle + draw.gauss(0, 0.01)
-            rows.append({**dict.fromkeys(runs.COLUMNS, ""), **fixed, **columns, "split_seed": seed, "init_seed": seed, "value": value,
-                         "low": value - width, "high": value + width})  # fmt: skip
+            rows.append(
+                {
+                    **dict.fromkeys(runs.COLUMNS, ""),
+                    **fixed,
+                    **columns,
+                    "split_seed": seed,
+                    "init_seed": seed,
+                    "value": value,
+                    "low": value - width,
+                    "high": value + width,
+                }
+            )
 
     for metric in ("mae", "mse"):
         for name in backbones:
@@ -69,35 +140,108 @@ def _rows(profile, cohort, backbones, seeds, draw):
             for name in backbones:
                 for stage, arm, head in arms:
                     for pooling in ("paper", "mean+max+last") if arm == "frozen" else ("paper",) if head else ("",):
-                        add(stage, metric, 0.75, backbone=name, arm=arm, head=head, pooling=pooling, label_fraction=fraction,
-                            pattern="point")  # fmt: skip
+                        add(
+                            stage,
+                            metric,
+                            0.75,
+                            backbone=name,
+                            arm=arm,
+                            head=head,
+                            pooling=pooling,
+                            label_fraction=fraction,
+                            pattern="point",
+                        )
             for name in ("LightGBM", "Logistic regression" if task == "classification" else "Ridge regression"):
-                add("baselines", metric, 0.8, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction)
+                add(
+                    "baselines",
+                    metric,
+                    0.8,
+                    backbone=name,
+                    arm="baseline",
+                    pooling="statistics",
+                    label_fraction=fraction,
+                )
     if task == "classification":
         for name in backbones[:2]:
             for arm, source in (("frozen", ""), ("transfer", "simulated_icu"), ("e2e", "")):
-                add("transfer", "auroc", 0.74, backbone=name, arm=arm, head="simple", pooling="paper", label_fraction=1.0, pattern="point",
-                    source=source)  # fmt: skip
+                add(
+                    "transfer",
+                    "auroc",
+                    0.74,
+                    backbone=name,
+                    arm=arm,
+                    head="simple",
+                    pooling="paper",
+                    label_fraction=1.0,
+                    pattern="point",
+                    source=source,
+                )
     return rows
 
 
 def _latency(profile, cohort, backbones):
     arms = ("frozen", "e2e_shipped") if COHORTS[cohort]["task"] == "classification" else ("frozen",)
     return [
-        dict(zip(LATENCY, (profile, cohort, name, arm, stage, batch, 1.5, 2.0, 30, HARDWARE, f"{profile}-latency-{cohort}-{name}"),
-                 strict=True))
-        for name in backbones for arm in arms for batch in (1, 64) for stage in ("inputs", "backbone", "head", "total")
-    ]  # fmt: skip
+        dict(
+            zip(
+                LATENCY,
+                (
+                    profile,
+                    cohort,
+                    name,
+                    arm,
+                    stage,
+                    batch,
+                    1.5,
+                    2.0,
+                    30,
+                    HARDWARE,
+                    f"{profile}-latency-{cohort}-{name}",
+                ),
+                strict=True,
+            )
+        )
+        for name in backbones
+        for arm in arms
+        for batch in (1, 64)
+        for stage in ("inputs", "backbone", "head", "total")
+    ]
 
 
 def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
     draw = random.Random(0)
     rows = [row for cohort in cohorts for row in _rows(profile, cohort, backbones, seeds, draw)]
     latency = [row for cohort in cohorts for row in _latency(profile, cohort, backbones)]
-    paired = [dict(zip(PAIRED, (profile, cohorts[0], "classification", "auroc", 1.0, "", f"{name}/frozen/simple",
-                                f"{name}/frozen/complex", 0.01, -0.01, 0.03, 0.4, 800), strict=True)) for name in backbones]  # fmt: skip
+    paired = [
+        dict(
+            zip(
+                PAIRED,
+                (
+                    profile,
+                    cohorts[0],
+                    "classification",
+                    "auroc",
+                    1.0,
+                    "",
+                    f"{name}/frozen/simple",
+                    f"{name}/frozen/complex",
+                    0.01,
+                    -0.01,
+                    0.03,
+                    0.4,
+                    800,
+                ),
+                strict=True,
+            )
+        )
+        for name in backbones
+    ]
     (folder / "runs").mkdir(parents=True)
-    for name, content, columns in (("metrics", rows, runs.COLUMNS), ("latency", latency, LATENCY), ("paired", paired, PAIRED)):
+    for name, content, columns in (
+        ("metrics", rows, runs.COLUMNS),
+        ("latency", latency, LATENCY),
+        ("paired", paired, PAIRED),
+    ):
         with open(folder / f"{name}.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -106,15 +250,27 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
     for run in {row["run"] for row in [*rows, *latency]}:
         _, stage, rest = run.split("-", 2)
         record = {
-            "run": run, "stage": stage, "profile": profile, "params": {"profile": profile, "cohort": rest.split("-")[0], "seeds": [0]},
-            "rows": [], "started": "2026-01-02T03:04:05Z", "seconds": 12.3, "code_version": "0123456789ab", "code_hash": "0", "data_hash": {},
-            "hardware": HARDWARE, "packages": {"python": "3.11"}, "peak_memory_mb": 512, "timings": {}, "history": {},
-        }  # fmt: skip
+            "run": run,
+            "stage": stage,
+            "profile": profile,
+            "params": {"profile": profile, "cohort": rest.split("-")[0], "seeds": [0]},
+            "rows": [],
+            "started": "2026-01-02T03:04:05Z",
+            "seconds": 12.3,
+            "code_version": "0123456789ab",
+            "code_hash": "0",
+            "data_hash": {},
+            "hardware": HARDWARE,
+            "packages": {"python": "3.11"},
+            "peak_memory_mb": 512,
+            "timings": {},
+            "history": {},
+        }
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
 
 
 def fabricate(folder: Path, kind: str) -> None:
-    """Write made-up results under `folder`: kind is "none", "quick" (local only), "partial" (some backbones) or "full"."""
+    """Write made-up results under `folder`: kind is "none", "quick" (local), "partial" (some backbones) or "full"."""
     backbones = tables.BACKBONES[:3] if kind == "partial" else tables.BACKBONES
     if kind in ("partial", "full"):
         _write(folder / "results", "cpu", ("physionet_2012", "italy_air"), backbones, 3)
@@ -124,16 +280,25 @@ def fabricate(folder: Path, kind: str) -> None:
 
 def environment(home: Path, **more) -> dict:
     """The environment in which the book under `home` is built."""
-    return {**os.environ, "MODTS_HOME": str(home), "NO_COLOR": "1", **{name: str(value) for name, value in more.items()}}
+    return {
+        **os.environ,
+        "MODTS_HOME": str(home),
+        "NO_COLOR": "1",
+        **{name: str(value) for name, value in more.items()},
+    }
 
 
 def build_book(home: Path) -> float:
     """Build the book under `home`, warnings being errors; returns the seconds it took."""
     clock = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", _MAIN, "build", "-W", "-n", "--keep-going", "-q", str(home)], cwd=home,
-        env=environment(home), capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", _MAIN, "build", "-W", "-n", "--keep-going", "-q", str(home)],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return time.perf_counter() - clock
 
@@ -142,7 +307,10 @@ def _stand_in(path: Path) -> None:
     """A notebook in the place of one that has not been written yet."""
     import nbformat
 
-    cells = [nbformat.v4.new_markdown_cell(f"# {path.stem}\n\nNot written yet."), nbformat.v4.new_code_cell("cohort = 'simulated_icu'")]
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# {path.stem}\n\nNot written yet."),
+        nbformat.v4.new_code_cell("cohort = 'simulated_icu'"),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
 
 
@@ -163,14 +331,20 @@ def _built(kind: str) -> Path:
         places = {"MODTS_RESULTS": home / "results", "MODTS_WORK": home / "work"}
     else:
         places = {"MODTS_RESULTS": ROOT / "results", "MODTS_WORK": ROOT / "work"}
-    subprocess.run([sys.executable, "-m", "modts.pages"], cwd=home, env=environment(home, **places), check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "modts.pages"],
+        cwd=home,
+        env=environment(home, **places),
+        check=True,
+        capture_output=True,
+    )
     build_book(home)
     return home / "_build" / "html"
 
 
 @pytest.fixture(scope="module", params=["made up", "published"])
 def book(request) -> Path:
-    """The built book, once from made-up results and once from the published ones (with this machine's quick run, if any)."""
+    """The built book, once from made-up results and once from the published ones (and a local quick run, if any)."""
     if importlib.util.find_spec("jupyter_book") is None:
         pytest.skip("Jupyter Book is not installed: the extra 'book' brings it.")
     if request.param == "published" and not (ROOT / "results" / "metrics.csv").is_file():

@@ -11,10 +11,19 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--allow-file-access-from-files",
-    "--remote-debugging-pipe", "--hide-scrollbars=false",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--allow-file-access-from-files",
+    "--remote-debugging-pipe",
+    "--hide-scrollbars=false",
+)
 
 
 def find() -> str | None:
@@ -32,11 +41,13 @@ class Chromium:
         self._home = tempfile.TemporaryDirectory(prefix="modts-chromium-", ignore_cleanup_errors=True)
         to_browser, self._write = os.pipe()  # the browser reads commands from descriptor 3 and answers on 4
         self._read, from_browser = os.pipe()
-        shell = f"exec 3<&{to_browser} 4>&{from_browser}; exec \"$0\" \"$@\""
+        shell = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$0" "$@"'
         self._process = subprocess.Popen(
             ["/bin/bash", "-c", shell, path or find(), *FLAGS, f"--user-data-dir={self._home.name}", "about:blank"],
-            pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(to_browser)
         os.close(from_browser)
         self._buffer, self._number, self._session, self._events = b"", 0, None, []
@@ -77,7 +88,9 @@ class Chromium:
         if name == "Runtime.exceptionThrown":
             self.errors.append(about["exceptionDetails"].get("exception", {}).get("description", "exception"))
         elif name == "Runtime.consoleAPICalled" and about["type"] in ("error", "assert"):
-            self.errors.append("console: " + " ".join(str(part.get("value", part.get("description"))) for part in about["args"]))
+            self.errors.append(
+                "console: " + " ".join(str(part.get("value", part.get("description"))) for part in about["args"])
+            )
         elif name == "Log.entryAdded" and about["entry"]["level"] == "error":
             self.errors.append(f"log: {about['entry']['text']} {about['entry'].get('url', '')}")
         elif name == "Network.requestWillBeSent" and about["request"]["url"].startswith(("http:", "https:")):
@@ -101,7 +114,9 @@ class Chromium:
 
     def open(self, url: str, width: int, height: int = 900, timeout: float = 60.0) -> None:
         """Load a page in a window of this size and wait until it has loaded and settled."""
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self._events.clear()
         self.errors.clear()
         self.send("Page.navigate", url=url)

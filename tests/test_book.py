@@ -1,7 +1,7 @@
-"""The book: built without a warning from made-up results of every kind, with words for every picture and links that lead somewhere.
+"""The book builds without a warning, every picture has words, and every link leads somewhere.
 
-The results here are drawn at random into a temporary folder, so that these tests need no run to have been made; the built
-book is shared with test_browser.py through the fixture in `book_fixture.py`.
+The results here are drawn at random into a temporary folder, so that these tests need no run to have been made; the
+built book is shared with test_browser.py through the fixture in `book_fixture.py`.
 """
 
 import re
@@ -20,8 +20,11 @@ bs4 = pytest.importorskip("bs4", reason="needs the extra 'book'")
 @pytest.fixture(scope="module")
 def built(book):  # noqa: F811
     """Every page of the built book, parsed."""
-    return {path: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(book.rglob("*.html"))
-            if "_static" not in path.parts}  # fmt: skip
+    return {
+        path: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted(book.rglob("*.html"))
+        if "_static" not in path.parts
+    }
 
 
 def test_every_picture_says_what_it_shows(built):
@@ -32,7 +35,9 @@ def test_every_picture_says_what_it_shows(built):
             words = (image.get("alt") or "").strip()
             assert len(words) >= 20, f"{path.name}: {image.get('src')} has the alt text {words!r}"
             assert not words.endswith((".svg", ".png")), f"{path.name}: alt text is a file name: {words}"
-        for drawing in soup.select("article svg"):  # icons of the theme are hidden from readers, everything else needs a title
+        for drawing in soup.select(
+            "article svg"
+        ):  # icons of the theme are hidden from readers, everything else needs a title
             hidden = drawing.get("aria-hidden") == "true" or "sd-octicon" in drawing.get("class", [])
             assert hidden or drawing.find("title") or drawing.get("aria-label"), f"{path.name}: an svg without a title"
     assert pictures >= 10
@@ -59,13 +64,15 @@ def test_internal_links_resolve(built, book):  # noqa: F811
 def test_no_page_loads_anything_from_the_network(built):
     for path, soup in built.items():
         for element in soup.find_all(["script", "img", "link", "iframe"]):
-            link = element.get("src") or (element.get("href") if "canonical" not in element.get("rel", []) else "") or ""
+            link = (
+                element.get("src") or (element.get("href") if "canonical" not in element.get("rel", []) else "") or ""
+            )
             assert not urlparse(link).netloc, f"{path.name} loads {link}"
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "book" / "results").glob("*.md")), ids=lambda path: path.stem)
 def test_no_number_is_typed_on_a_result_page(page):
-    words = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    words = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     words = re.sub(r"\{cite:p\}`[^`]*`|\]\([^)]*\)|PhysioNet 20(12|19)", "", words)
     assert not re.search(r"\d", words), f"{page.name} holds a typed number: {re.findall(r'.{20}[0-9].{20}', words)}"
 
@@ -104,30 +111,64 @@ def test_a_picture_without_words_is_refused(tmp_path):
 
 
 def _row(**values):
-    base = {"profile": "cpu", "cohort": "c", "task": "classification", "backbone": "SAITS", "arm": "frozen", "head": "simple",
-            "pooling": "paper", "label_fraction": 1.0, "pattern": "point", "metric": "auroc", "source": "", "low": 0.0,
-            "high": 1.0, "n_test": 800, "hardware": "CPU x", "run": "r", "place": "published"}  # fmt: skip
+    base = {
+        "profile": "cpu",
+        "cohort": "c",
+        "task": "classification",
+        "backbone": "SAITS",
+        "arm": "frozen",
+        "head": "simple",
+        "pooling": "paper",
+        "label_fraction": 1.0,
+        "pattern": "point",
+        "metric": "auroc",
+        "source": "",
+        "low": 0.0,
+        "high": 1.0,
+        "n_test": 800,
+        "hardware": "CPU x",
+        "run": "r",
+        "place": "published",
+    }
     return base | values
 
 
 def test_bold_only_outside_the_noise():
-    near = pd.DataFrame([_row(value=0.85, low=0.82, high=0.88), _row(backbone="BRITS", value=0.83, low=0.80, high=0.86)])
+    near = pd.DataFrame(
+        [_row(value=0.85, low=0.82, high=0.88), _row(backbone="BRITS", value=0.83, low=0.80, high=0.86)]
+    )
     assert tables.clear_winner(near, "auroc") is None
     far = pd.DataFrame([_row(value=0.85, low=0.82, high=0.88), _row(backbone="BRITS", value=0.75, low=0.70, high=0.80)])
     assert tables.clear_winner(far, "auroc") == 0
     assert tables.clear_winner(far, "mae") == 1
-    paired = pd.DataFrame([{"profile": "cpu", "cohort": "c", "task": "classification", "metric": "auroc", "label_fraction": 1.0,
-                            "split_seed": "", "a": "BRITS/frozen/simple", "b": "SAITS/frozen/simple", "p": 0.001}])  # fmt: skip
+    paired = pd.DataFrame(
+        [
+            {
+                "profile": "cpu",
+                "cohort": "c",
+                "task": "classification",
+                "metric": "auroc",
+                "label_fraction": 1.0,
+                "split_seed": "",
+                "a": "BRITS/frozen/simple",
+                "b": "SAITS/frozen/simple",
+                "p": 0.001,
+            }
+        ]
+    )
     assert tables.clear_winner(near, "auroc", paired) == 0
     assert "<strong>0.850</strong>" in tables.grid(near, "auroc", "caption", paired).html()
     assert "<strong>" not in tables.grid(near, "auroc", "caption").html()
 
 
 def test_no_interval_is_invented_and_devices_stay_apart():
-    rows = pd.DataFrame([
-        _row(split_seed=0, init_seed=0, value=0.8, low=0.7, high=0.9), _row(split_seed=1, init_seed=1, value=0.9, low=0.8, high=1.0),
-        _row(split_seed=0, init_seed=0, value=0.5, low=0.4, high=0.6, hardware="GPU NVIDIA H100"),
-    ])  # fmt: skip
+    rows = pd.DataFrame(
+        [
+            _row(split_seed=0, init_seed=0, value=0.8, low=0.7, high=0.9),
+            _row(split_seed=1, init_seed=1, value=0.9, low=0.8, high=1.0),
+            _row(split_seed=0, init_seed=0, value=0.5, low=0.4, high=0.6, hardware="GPU NVIDIA H100"),
+        ]
+    )
     summary = results.summarise(rows)
     assert sorted(summary["device"]) == ["CPU", "GPU"]
     cpu = summary[summary["device"] == "CPU"].iloc[0]
@@ -135,7 +176,7 @@ def test_no_interval_is_invented_and_devices_stay_apart():
 
 
 def test_standard_error_of_one_auroc():
-    # Hanley and McNeil's formula for about 112 deaths among 800 stays at 0.85: the 0.023 that the project's notes start from
+    # Hanley and McNeil's formula for 112 deaths among 800 stays at 0.85
     assert tables.auroc_standard_error(0.85, 112, 688) == pytest.approx(0.023, abs=0.002)
 
 
@@ -152,8 +193,10 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
     found = results.collect()
     outcome = {one.id: one for one in verdicts.verdicts(found)}
     assert list(outcome) == [f"P{number}" for number in range(1, 11)]
-    row = found.summary.query("cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
-                              "and label_fraction == 0.1").iloc[0]  # fmt: skip
+    row = found.summary.query(
+        "cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
+        "and label_fraction == 0.1"
+    ).iloc[0]
     assert (outcome["P3"].word == verdicts.DIFFERS) == (row["low"] > 0.465)
     assert outcome["P6"].word == verdicts.UNTESTED  # BeijingAir is not among the made-up results
     assert outcome["P1"].word != verdicts.DIFFERS  # a best over all data sets cannot fail on one of them
