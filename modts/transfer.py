@@ -126,7 +126,9 @@ class Variable:
         """(factor, offset) from `unit` to this variable's unit."""
         known = {self.unit: (1.0, 0.0), **_CONVERSIONS.get(self.name, {})}
         if unit not in known:
-            raise ModtsError(f"Unit {unit!r} of {self.name} is unknown: convert it to one of {', '.join(map(repr, known))}.")
+            raise ModtsError(
+                f"Unit {unit!r} of {self.name} is unknown: convert it to one of {', '.join(map(repr, known))}."
+            )
         return known[unit]
 
 
@@ -192,11 +194,27 @@ class Alignment:
             "fraction_source": len(used_source) / len(self.source_features),
             "fraction_target": len(used_target) / len(self.target_features),
             "pairs": [
-                {"variable": name, "source": self.source_features[i], "target": self.target_features[j], "factor": a, "offset": b}
-                for (i, j), (a, b), name in zip(self.pairs, self.conversions, self.canonical, strict=True)
+                {
+                    "variable": name,
+                    "source": self.source_features[i],
+                    "target": self.target_features[j],
+                    "factor": a,
+                    "offset": b,
+                }
+                for (i, j), (a, b), name in zip(
+                    self.pairs, self.conversions, self.canonical, strict=True
+                )
             ],
-            "source_only": [name for i, name in enumerate(self.source_features) if i not in used_source],
-            "target_only": [name for j, name in enumerate(self.target_features) if j not in used_target],
+            "source_only": [
+                name
+                for i, name in enumerate(self.source_features)
+                if i not in used_source
+            ],
+            "target_only": [
+                name
+                for j, name in enumerate(self.target_features)
+                if j not in used_target
+            ],
         }
 
 
@@ -236,13 +254,20 @@ def align(
     (('HR', 'FiO2'), ((0, 1), (1, 0)), (0.01, 0.0))
     """
     sides = []
-    for what, features, units in (("source", source_features, source_units), ("target", target_features, target_units)):
+    for what, features, units in (
+        ("source", source_features, source_units),
+        ("target", target_features, target_units),
+    ):
         features, units = tuple(features), dict(units or {})
         twice = sorted({name for name in features if features.count(name) > 1})
         if twice:
-            raise ModtsError(f"The {what}'s variables must have different names, but these are given twice: {', '.join(twice)}.")
+            raise ModtsError(
+                f"The {what}'s variables must have different names, but these are given twice: {', '.join(twice)}."
+            )
         if not set(units) <= set(features):
-            raise ModtsError(f"Units are given for {sorted(set(units) - set(features))}, which the {what} does not have.")
+            raise ModtsError(
+                f"Units are given for {sorted(set(units) - set(features))}, which the {what} does not have."
+            )
         sides.append([_identify(name, units.get(name)) for name in features])
     source, target = sides
     pairs = []
@@ -251,9 +276,15 @@ def align(
         first = i == min(rivals, key=lambda k: (source[k][1], k))
         # its namesake, then (for the preferred measurement only) those no other source variable is the namesake of
         taken = {source_features[k] for k in rivals if k != i}
-        found = [j for j, other in enumerate(target) if other[0] == name and target_features[j] not in taken]
+        found = [
+            j
+            for j, other in enumerate(target)
+            if other[0] == name and target_features[j] not in taken
+        ]
         found = [j for j in found if first or target_features[j] == source_features[i]]
-        found.sort(key=lambda j: (target_features[j] != source_features[i], target[j][1], j))
+        found.sort(
+            key=lambda j: (target_features[j] != source_features[i], target[j][1], j)
+        )
         pairs += [(i, j) for j in found]
     if not pairs:
         raise ModtsError(
@@ -262,7 +293,13 @@ def align(
         )
     conversions = tuple(_conversion(target[j][2], source[i][2]) for i, j in pairs)
     canonical = tuple(source[i][0] for i, _ in pairs)
-    return Alignment(tuple(source_features), tuple(target_features), tuple(pairs), conversions, canonical)
+    return Alignment(
+        tuple(source_features),
+        tuple(target_features),
+        tuple(pairs),
+        conversions,
+        canonical,
+    )
 
 
 def to_source_space(X, alignment, source_features, n_steps):
@@ -288,15 +325,25 @@ def to_source_space(X, alignment, source_features, n_steps):
     """
     X = np.asarray(X)
     if tuple(source_features) != alignment.source_features:
-        raise ModtsError("The alignment was made for other source features than the backbone's: call align() with the backbone's.")
+        raise ModtsError(
+            "The alignment was made for other source features than the backbone's: call align() with the backbone's."
+        )
     if X.ndim != 3 or X.shape[2] != len(alignment.target_features):
         wanted = f"(N, T, {len(alignment.target_features)})"
-        raise ModtsError(f"The target's series must have the shape {wanted}, as in its alignment, but have {X.shape}.")
+        raise ModtsError(
+            f"The target's series must have the shape {wanted}, as in its alignment, but have {X.shape}."
+        )
     if n_steps < 1:
-        raise ModtsError(f"The number of steps must be at least 1, but it is {n_steps}.")
+        raise ModtsError(
+            f"The number of steps must be at least 1, but it is {n_steps}."
+        )
     steps = min(X.shape[1], n_steps)
-    out = np.full((len(X), n_steps, len(alignment.source_features)), np.nan, dtype=np.float32)
-    for (i, j), (factor, offset) in zip(alignment.pairs, alignment.conversions, strict=True):
+    out = np.full(
+        (len(X), n_steps, len(alignment.source_features)), np.nan, dtype=np.float32
+    )
+    for (i, j), (factor, offset) in zip(
+        alignment.pairs, alignment.conversions, strict=True
+    ):
         so_far, value = out[:, :steps, i], X[:, :steps, j] * factor + offset
         out[:, :steps, i] = np.where(np.isnan(so_far), value, so_far)
     return out
@@ -315,14 +362,19 @@ def compare_medians(X_source, X_target, alignment):
         variable, source, target (medians), ratio (target over source), plausible: the target's median lies between the 5th and the
         95th percentile of the source. Other patients shift a median; a wrong unit throws it out of that range.
     """
-    moved = to_source_space(X_target, alignment, alignment.source_features, X_target.shape[1])
+    moved = to_source_space(
+        X_target, alignment, alignment.source_features, X_target.shape[1]
+    )
     rows = []
     for i in dict.fromkeys(i for i, _ in alignment.pairs):
         ours, theirs = X_source[..., i], moved[..., i]
         if np.isnan(ours).all() or np.isnan(theirs).all():
             continue
         low, median, high = (float(q) for q in np.nanquantile(ours, (0.05, 0.5, 0.95)))
-        other, slack = float(np.nanmedian(theirs)), 1e-4 * (high - low)  # float32 rounds at the edge
+        other, slack = (
+            float(np.nanmedian(theirs)),
+            1e-4 * (high - low),
+        )  # float32 rounds at the edge
         rows.append({
             "variable": alignment.source_features[i], "source": median, "target": other,
             "ratio": other / median if median else float("nan"), "plausible": low - slack <= other <= high + slack,
@@ -337,10 +389,14 @@ def _identify(name, unit):
         return name, 0, (None, unit)
     if unit is None and len({u for _, u, _ in found}) > 1:
         units = sorted({u for _, u, _ in found})
-        raise ModtsError(f"{name!r} may be in {' or '.join(map(repr, units))}: say which in source_units or target_units.")
+        raise ModtsError(
+            f"{name!r} may be in {' or '.join(map(repr, units))}: say which in source_units or target_units."
+        )
     variable, own, rank = found[0]
     unit = own if unit is None else unit
-    variable.to_own(unit)  # an unknown unit is an error here, where its feature is known
+    variable.to_own(
+        unit
+    )  # an unknown unit is an error here, where its feature is known
     return variable.name, rank, (variable, unit)
 
 
@@ -349,10 +405,14 @@ def _conversion(target, source):
     if unit == wanted:
         return 1.0, 0.0
     if variable is None:
-        raise ModtsError(f"A variable the table does not know cannot be converted from {unit!r} to {wanted!r}: convert it yourself.")
+        raise ModtsError(
+            f"A variable the table does not know cannot be converted from {unit!r} to {wanted!r}: convert it yourself."
+        )
     (a, b), (c, d) = variable.to_own(unit), variable.to_own(wanted)
     return a / c, (b - d) / c
 
 
 def _some(names):
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return ", ".join(names[:4]) + (
+        f" and {len(names) - 4} more" if len(names) > 4 else ""
+    )

@@ -1,0 +1,221 @@
+"""Scores: equal to scikit-learn's, intervals that cover, paired tests that agree with DeLong's."""
+
+import time
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from modts import scores
+from modts.errors import ModtsError
+
+
+def drawn(n=400, shift=1.0, seed=0, ties=False, rate=0.2):
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < rate).astype(np.int64)
+    y[:2] = 0, 1
+    p = rng.normal(size=n) + shift * y
+    return y, np.round(p, 1) if ties else p
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 8.0])
+def test_ranking_metrics_equal_scikit_learn(ties, shift):
+    y, p = drawn(shift=shift, ties=ties)
+    assert scores.auroc(y, p) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
+    assert scores.auprc(y, p) == pytest.approx(average_precision_score(y, p), abs=1e-12)
+    assert scores.auroc(y, 0 * p) == 0.5
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_multiplicities_mean_repeated_stays(ties):
+    y, p = drawn(n=80, ties=ties)
+    weights = scores._draw(np.random.default_rng(1), y, 20)
+    assert (weights.sum(1) == 80).all() and (
+        (weights * y).sum(1) == y.sum()
+    ).all()  # stratified
+    got = scores._Ranked(y, p).values(weights, ("auroc", "auprc"))
+    for row, times in enumerate(weights.astype(int)):
+        again = np.repeat(np.arange(80), times)
+        assert got["auroc"][row] == pytest.approx(
+            roc_auc_score(y[again], p[again]), abs=1e-12
+        )
+        assert got["auprc"][row] == pytest.approx(
+            average_precision_score(y[again], p[again]), abs=1e-12
+        )
+
+
+def test_errors_score_observed_and_masked_cells_only():
+    rng = np.random.default_rng(0)
+    y, p = rng.normal(size=(30, 5, 2)), rng.normal(size=(30, 5, 2))
+    y[rng.random(y.shape) < 0.3] = np.nan
+    p[np.isnan(y)] = np.nan  # never looked at
+    mask = rng.random(y.shape) < 0.5
+    use = mask & ~np.isnan(y)
+    assert scores.mae(y, p) == pytest.approx(np.nanmean(np.abs(y - p)), abs=1e-12)
+    assert scores.mae(y, p, mask) == pytest.approx(np.abs(y - p)[use].mean(), abs=1e-12)
+    assert scores.mse(y, p, mask) == pytest.approx(
+        np.square(y - p)[use].mean(), abs=1e-12
+    )
+    value, low, high = scores.score("imputation", y, p, mask)["mae"]
+    assert low < value < high
+
+
+def test_stays_without_targets_do_not_enter_the_resampling():
+    rng = np.random.default_rng(0)
+    y, p = rng.normal(size=(20, 3)), np.zeros((20, 3))
+    padded = np.concatenate([y, np.full((500, 3), np.nan)])
+    few, many = (
+        scores.score("regression", y, p)["mae"],
+        scores.score("regression", padded, np.zeros((520, 3)))["mae"],
+    )
+    assert few[0] == pytest.approx(many[0]) and many[2] - many[1] == pytest.approx(
+        few[2] - few[1], rel=0.15
+    )
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: scores.auroc([0, 0], [0.1, 0.2]), "both classes"),
+        (lambda: scores.auprc([1, 2], [0.1, 0.2]), "0 or 1"),
+        (lambda: scores.auroc([0, 1], [0.1, np.nan]), "not finite"),
+        (lambda: scores.auroc([0, 1], [[0.1, 0.2]]), "shape"),
+        (lambda: scores.mae([1.0, 2.0], [1.0]), "shape"),
+        (lambda: scores.mae([1.0, 2.0], [1.0, 2.0], [True]), "mask"),
+        (lambda: scores.mse([np.nan], [1.0]), "at least one"),
+        (lambda: scores.mae([1.0], [np.inf]), "not finite"),
+        (
+            lambda: scores.score("segmentation", [0, 1], [0, 1]),
+            "Unknown task 'segmentation'",
+        ),
+        (
+            lambda: scores.paired("classification", "mae", [0, 1], [0, 1], [0, 1]),
+            "auroc, auprc",
+        ),
+        (lambda: scores.score_seeds("classification", []), "at least one"),
+        (
+            lambda: scores.score("classification", [0, 1], [0, 1], n_boot=0),
+            "at least 1",
+        ),
+    ],
+)
+def test_what_is_undefined_is_said(call, words):
+    with pytest.raises(ModtsError, match=words):
+        call()
+
+
+def test_same_seed_same_bits_and_fast():
+    y, p = drawn(n=800)
+    start = time.perf_counter()
+    first = scores.score("classification", y, p, n_boot=1000, seed=3)
+    assert time.perf_counter() - start < 3  # about 0.1 s on one core
+    assert first == scores.score("classification", y, p, n_boot=1000, seed=3)
+    assert first != scores.score("classification", y, p, n_boot=1000, seed=4)
+
+
+def test_resamples_drawn_in_chunks_are_as_good(monkeypatch):
+    y, p = drawn(n=300)
+    whole = scores.score("classification", y, p, n_boot=600)["auroc"]
+    monkeypatch.setattr(scores, "_CELLS", 300 * 50)
+    assert scores.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(
+        whole, abs=0.02
+    )
+
+
+def test_intervals_cover_the_truth_95_times_in_100():
+    truth = NormalDist().cdf(1 / np.sqrt(2))  # AUROC of two unit normals one apart
+    inside = 0
+    for seed in range(200):
+        _, low, high = scores.score(
+            "classification", *drawn(n=250, seed=seed), n_boot=300, seed=seed
+        )["auroc"]
+        inside += low <= truth <= high
+    assert (
+        180 <= inside <= 198
+    )  # binomial(200, .95): 190 +- 2 standard deviations of 3, less a little for n = 250
+
+
+def test_two_levels_of_resampling():
+    y, p = drawn(n=400)
+    single = scores.score("classification", y, p)["auroc"]
+    # the same stays and predictions thrice: three seeds add nothing, and take nothing away
+    thrice = scores.score_seeds("classification", [(y, p)] * 3)["auroc"]
+    assert thrice[0] == pytest.approx(single[0]) and thrice[2] - thrice[
+        1
+    ] == pytest.approx(single[2] - single[1], rel=0.1)
+    # other stays each time: the mean is known better
+    others = scores.score_seeds(
+        "classification", [drawn(n=400, seed=s) for s in range(8)]
+    )["auroc"]
+    assert others[2] - others[1] < 0.7 * (single[2] - single[1])
+    assert others[0] == pytest.approx(
+        np.mean([scores.auroc(*drawn(n=400, seed=s)) for s in range(8)])
+    )
+    # seeds that disagree widen the interval
+    apart = scores.score_seeds("classification", [(y, p), (y, -p)])["auroc"]
+    assert apart[2] - apart[1] > 0.5
+
+
+def delong(y, a, b):
+    """Difference of two AUROCs on the same stays and its two-sided p (DeLong, DeLong and Clarke-Pearson 1988)."""
+    parts = []
+    for p in (a, b):
+        wins = (p[y == 1][:, None] > p[y == 0]) + 0.5 * (
+            p[y == 1][:, None] == p[y == 0]
+        )  # (positives, negatives)
+        parts.append((wins.mean(1), wins.mean(0)))
+    positive, negative = (
+        np.cov(np.stack(v)) / len(v[0]) for v in zip(*parts, strict=True)
+    )
+    total = positive + negative
+    spread = np.sqrt(total[0, 0] + total[1, 1] - 2 * total[0, 1])
+    change = parts[0][0].mean() - parts[1][0].mean()
+    return change, spread, 2 * (1 - NormalDist().cdf(abs(change / spread)))
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.15, 0.3, 1.0])
+def test_paired_agrees_with_delong(gain):
+    y, a = drawn(n=600, seed=5)
+    b = (
+        a + np.random.default_rng(6).normal(size=600) * 0.5 - gain * y
+    )  # correlated, and worse by the gain
+    got, (change, spread, p) = (
+        scores.paired("classification", "auroc", y, a, b, n_boot=4000),
+        delong(y, a, b),
+    )
+    assert got["difference"] == pytest.approx(change, abs=1e-12)
+    assert (got["high"] - got["low"]) / (2 * 1.96) == pytest.approx(spread, rel=0.1)
+    assert got["p"] == pytest.approx(p, abs=0.04)
+
+
+def test_paired_signs_and_limits():
+    y, p = drawn()
+    same = scores.paired("classification", "auprc", y, p, p)
+    assert same == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(60, 4))
+    target[rng.random(target.shape) < 0.2] = np.nan
+    close, far = target + 0.1, target + 0.5
+    got = scores.paired("regression", "mae", target, close, far, n_boot=999)
+    assert (
+        got["difference"] == pytest.approx(-0.4)
+        and got["high"] < 0
+        and got["p"] == pytest.approx(2 / 1000)
+    )
+
+
+def test_paired_over_seeds():
+    items = []
+    for seed in range(3):
+        y, p = drawn(n=300, seed=seed)
+        items.append((y, p, p + np.random.default_rng(seed).normal(size=300) * 3, None))
+    got = scores.paired_seeds("classification", "auroc", items)
+    assert got["low"] > 0 and got["p"] < 0.01
+    assert got["difference"] == pytest.approx(
+        np.mean([scores.auroc(y, a) - scores.auroc(y, b) for y, a, b, _ in items])
+    )
+    assert scores.paired(
+        "classification", "auroc", *items[0][:3]
+    ) == scores.paired_seeds("classification", "auroc", items[:1])
