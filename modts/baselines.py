@@ -15,21 +15,12 @@ from modts.errors import ModtsError, choose
 from modts.scaling import Scaler
 
 STATISTICS = ("mean", "min", "max", "std", "first", "last", "count")
-PREDICTORS = {
-    "classification": ("LightGBM", "Logistic regression"),
-    "regression": ("LightGBM", "Ridge regression"),
-}
+PREDICTORS = {"classification": ("LightGBM", "Logistic regression"), "regression": ("LightGBM", "Ridge regression")}
 IMPUTERS = ("Linear interpolation", "LOCF", "Mean")
 
 _MEMBERS = 3  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
 _ROUNDS, _PATIENCE = 1500, 50
-_COMMON = {
-    "verbose": -1,
-    "deterministic": True,
-    "force_col_wise": True,
-    "bagging_freq": 1,
-    "bagging_fraction": 0.8,
-}
+_COMMON = {"verbose": -1, "deterministic": True, "force_col_wise": True, "bagging_freq": 1, "bagging_fraction": 0.8}
 _TREES = {
     "classification": (
         {"num_leaves": 15, "min_child_samples": 20, "learning_rate": 0.05, "feature_fraction": 0.3, "lambda_l2": 1.0},
@@ -46,20 +37,9 @@ _TREES = {
     ),
 }  # fmt: skip
 _INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
-_PENALTIES = (
-    0.1,
-    1.0,
-    10.0,
-    30.0,
-    100.0,
-    300.0,
-    1e3,
-    3e3,
-    1e4,
-    1e5,
-)  # ridge regression's alpha
+_PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
 _TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
-_WIDEST = 700  # features of one step, beyond which neighbouring steps are left out (132 or 862 channels): minutes, no gain
+_WIDEST = 700  # features of one step; with more (hundreds of channels) neighbouring steps are left out: minutes, no gain
 
 
 def statistics(X):
@@ -75,9 +55,7 @@ def statistics(X):
         Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count is 0).
     """
     X = _series(X)
-    return np.concatenate(
-        [_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)]
-    )
+    return np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
 
 
 def impute(name, X, fill):
@@ -160,17 +138,8 @@ def _classify(name, cohort, labelled, seed, threads, record):
     train, val, test = (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
     if name == "LightGBM":
         data = [("statistics", (train, y), (val, y_val), test)]
-        return _boost(
-            "classification",
-            data,
-            lambda p: scores.auroc(y_val, p),
-            seed,
-            threads,
-            record,
-        )
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # here, as scikit-learn takes a second to import
+        return _boost("classification", data, lambda p: scores.auroc(y_val, p), seed, threads, record)
+    from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
 
     train, val, test = _winsorised(train, val, test)
     best = None
@@ -189,15 +158,9 @@ def _winsorised(train, *others):
     low, high, mean, spread = np.zeros((4, train.shape[1]))
     low[some], high[some] = np.nanquantile(train[:, some], (_TAILS, 1 - _TAILS), axis=0)
     clipped = np.clip(train, low, high)
-    mean[some], spread[some] = (
-        np.nanmean(clipped[:, some], axis=0),
-        np.nanstd(clipped[:, some], axis=0),
-    )
+    mean[some], spread[some] = np.nanmean(clipped[:, some], axis=0), np.nanstd(clipped[:, some], axis=0)
     spread[spread < 1e-12] = np.inf  # says nothing in training: becomes 0 everywhere
-    return [
-        np.nan_to_num((np.clip(Z, low, high) - mean) / spread, nan=0.0)
-        for Z in (train, *others)
-    ]
+    return [np.nan_to_num((np.clip(Z, low, high) - mean) / spread, nan=0.0) for Z in (train, *others)]
 
 
 def _boost(task, data, judge, seed, threads, record):
@@ -211,17 +174,11 @@ def _boost(task, data, judge, seed, threads, record):
     objective = {"classification": ("binary", "auc"), "regression": ("l2", "l1")}[task]
 
     def fit(trees, train, val, member):
-        settings = {
-            "objective": objective[0],
-            "metric": objective[1],
-            "num_threads": threads,
-        }
+        settings = {"objective": objective[0], "metric": objective[1], "num_threads": threads}
         settings |= {"seed": seed * 1000 + member} | _COMMON | trees
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         train, val = lightgbm.Dataset(*train), lightgbm.Dataset(*val)
-        return lightgbm.train(
-            settings, train, _ROUNDS, valid_sets=[val], callbacks=[stop]
-        )
+        return lightgbm.train(settings, train, _ROUNDS, valid_sets=[val], callbacks=[stop])
 
     best = None
     for (kind, train, val, test), trees in itertools.product(data, _TREES[task]):
@@ -230,15 +187,8 @@ def _boost(task, data, judge, seed, threads, record):
         if best is None or value > best[0]:
             best = value, kind, trees, model, (train, val, test)
     value, kind, trees, model, (train, val, test) = best
-    members = [model] + [
-        fit(trees, train, val, member) for member in range(1, _MEMBERS)
-    ]
-    record.update(
-        validation=abs(value),
-        features=kind,
-        rounds=[m.best_iteration for m in members],
-        **trees,
-    )
+    members = [model] + [fit(trees, train, val, member) for member in range(1, _MEMBERS)]
+    record.update(validation=abs(value), features=kind, rounds=[m.best_iteration for m in members], **trees)
     return np.mean([m.predict(test, num_threads=threads) for m in members], axis=0)
 
 
@@ -247,10 +197,7 @@ def _boost(task, data, judge, seed, threads, record):
 
 def _regress(name, cohort, labelled, seed, threads, record):
     (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
-    X, y = (
-        cohort.X[labelled],
-        np.asarray(cohort.y[labelled], dtype=np.float64),
-    )  # (N, T, F), (N, T)
+    X, y = cohort.X[labelled], np.asarray(cohort.y[labelled], dtype=np.float64)  # (N, T, F), (N, T)
     seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
     if not seen.any() or not seen_val.any():
         raise ModtsError(
@@ -259,9 +206,7 @@ def _regress(name, cohort, labelled, seed, threads, record):
     centre, scale = y[seen].mean(), y[seen].std() or 1.0
     y, y_val = (y - centre) / scale, (y_val - centre) / scale
     scaler = Scaler.fit(X)
-    X, X_val, X_test = (
-        scaler.transform(Z).astype(np.float64) for Z in (X, X_val, X_test)
-    )
+    X, X_val, X_test = (scaler.transform(Z).astype(np.float64) for Z in (X, X_val, X_test))
 
     def judge(p):  # observed validation cells, in order
         return -scores.mae(y_val[seen_val], p)
@@ -273,16 +218,9 @@ def _regress(name, cohort, labelled, seed, threads, record):
             train, val, test = (_around(Z, reach) for Z in (X, X_val, X_test))
             test = test.reshape(-1, test.shape[2])
             data.append(
-                (
-                    f"values within {reach} steps",
-                    (train[seen], y[seen]),
-                    (val[seen_val], y_val[seen_val]),
-                    test,
-                )
+                (f"values within {reach} steps", (train[seen], y[seen]), (val[seen_val], y_val[seen_val]), test)
             )
-        p = _boost("regression", data, judge, seed, threads, record).reshape(
-            X_test.shape[:2]
-        )
+        p = _boost("regression", data, judge, seed, threads, record).reshape(X_test.shape[:2])
     else:
         p = _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record)
     return p * scale + centre
@@ -294,24 +232,14 @@ def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
     steps = np.eye(X.shape[1])  # which step it is, so that each has its own intercept
 
     def one_for_all(reach):
-        rows = [
-            np.nan_to_num(_around(Z, reach)[..., :-1]) for Z in (X, *others)
-        ]  # (N, T, D)
-        rows = [
-            np.concatenate([Z, np.broadcast_to(steps, (len(Z), *steps.shape))], axis=2)
-            for Z in rows
-        ]
+        rows = [np.nan_to_num(_around(Z, reach)[..., :-1]) for Z in (X, *others)]  # (N, T, D)
+        rows = [np.concatenate([Z, np.broadcast_to(steps, (len(Z), *steps.shape))], axis=2) for Z in rows]
         flat = [Z.reshape(-1, Z.shape[2]) for Z in rows[1:]]
         out = _ridge_path(rows[0][seen], y[seen][:, None], flat)
-        return [
-            p.reshape(len(_PENALTIES), *Z.shape[:2])
-            for p, Z in zip(out, others, strict=True)
-        ]
+        return [p.reshape(len(_PENALTIES), *Z.shape[:2]) for p, Z in zip(out, others, strict=True)]
 
     def one_per_step():
-        rows = [
-            np.nan_to_num(_interpolate(Z)).reshape(len(Z), -1) for Z in (X, *others)
-        ]  # (N, T * F)
+        rows = [np.nan_to_num(_interpolate(Z)).reshape(len(Z), -1) for Z in (X, *others)]  # (N, T * F)
         out = [np.zeros((len(_PENALTIES), *Z.shape[:2])) for Z in others]
         patterns, which = np.unique(
             seen, axis=1, return_inverse=True
@@ -319,18 +247,11 @@ def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
         for index in range(patterns.shape[1]):
             group, observed = which.ravel() == index, patterns[:, index]
             if observed.any():  # else the mean, 0
-                for p, q in zip(
-                    out,
-                    _ridge_path(rows[0][observed], y[observed][:, group], rows[1:]),
-                    strict=True,
-                ):
+                for p, q in zip(out, _ridge_path(rows[0][observed], y[observed][:, group], rows[1:]), strict=True):
                     p[:, :, group] = q
         return out
 
-    layouts = {
-        f"values within {reach} steps": (lambda reach=reach: one_for_all(reach))
-        for reach in reaches
-    }
+    layouts = {f"values within {reach} steps": (lambda reach=reach: one_for_all(reach)) for reach in reaches}
     for kind, layout in {**layouts, "the whole window": one_per_step}.items():
         val, test = layout()
         for penalty, p_val, p_test in zip(_PENALTIES, val, test, strict=True):
@@ -353,27 +274,15 @@ def _ridge_path(Z, Y, others):
     out = []
     for other in others:
         base = ((other - middle) @ Z.T if wide else other - middle) @ vectors
-        out.append(
-            np.stack(
-                [
-                    base @ (target / (np.maximum(values, 0)[:, None] + a)) + centre
-                    for a in _PENALTIES
-                ]
-            )
-        )
+        out.append(np.stack([base @ (target / (np.maximum(values, 0)[:, None] + a)) + centre for a in _PENALTIES]))
     return out
 
 
 def _around(X, reach):
     """Interpolated values at each step and up to `reach` steps before and after it, then the step: (N, T, F * (2r + 1) + 1)."""
     filled, steps = _interpolate(X), np.arange(X.shape[1])
-    near = [
-        filled[:, np.clip(steps + shift, 0, X.shape[1] - 1)]
-        for shift in range(-reach, reach + 1)
-    ]
-    return np.concatenate(
-        [*near, np.broadcast_to(steps[:, None], (*X.shape[:2], 1))], axis=2
-    )
+    near = [filled[:, np.clip(steps + shift, 0, X.shape[1] - 1)] for shift in range(-reach, reach + 1)]
+    return np.concatenate([*near, np.broadcast_to(steps[:, None], (*X.shape[:2], 1))], axis=2)
 
 
 # --- the arithmetic of series with gaps
@@ -398,43 +307,28 @@ def _statistics(X):
     least[count == 0] = most[count == 0] = np.nan
     spread = np.sqrt(np.square(np.where(seen, X - mean[:, None], 0)).sum(1) / some)
     first, last = _before_after(seen)[1][:, 0], _before_after(seen)[0][:, -1]  # (N, F)
-    first, last = (
-        np.take_along_axis(X, np.clip(at, 0, X.shape[1] - 1)[:, None], 1)[:, 0]
-        for at in (first, last)
-    )
-    return np.concatenate(
-        [mean, least, most, spread, first, last, count / X.shape[1]], axis=1
-    )
+    first, last = (np.take_along_axis(X, np.clip(at, 0, X.shape[1] - 1)[:, None], 1)[:, 0] for at in (first, last))
+    return np.concatenate([mean, least, most, spread, first, last, count / X.shape[1]], axis=1)
 
 
 def _before_after(seen):
     """For each cell the last observed step up to it (-1: none) and the first from it on (T: none): two (N, T, F) int arrays."""
     steps = np.arange(seen.shape[1])[None, :, None]
     before = np.maximum.accumulate(np.where(seen, steps, -1), axis=1)
-    after = np.minimum.accumulate(
-        np.where(seen, steps, seen.shape[1])[:, ::-1], axis=1
-    )[:, ::-1]
+    after = np.minimum.accumulate(np.where(seen, steps, seen.shape[1])[:, ::-1], axis=1)[:, ::-1]
     return before, after
 
 
 def _carry(X):
     before, after = _before_after(~np.isnan(X))
-    return np.take_along_axis(
-        X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1
-    )
+    return np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
 
 
 def _interpolate(X):
     """Straight lines between observed values, the first and last carried outwards; NaN stays in series with no value."""
     before, after = _before_after(~np.isnan(X))
-    left = np.take_along_axis(
-        X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1
-    )
-    right = np.take_along_axis(
-        X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1
-    )
+    left = np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
+    right = np.take_along_axis(X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1)
     inside = (before >= 0) & (after < X.shape[1])
-    share = (np.arange(X.shape[1])[None, :, None] - before) / np.maximum(
-        after - before, 1
-    )
+    share = (np.arange(X.shape[1])[None, :, None] - before) / np.maximum(after - before, 1)
     return (left + np.where(inside, share, 0) * (right - left)).astype(X.dtype)

@@ -48,9 +48,7 @@ def time_call(fn, warmup=3, repeats=30, device=None, budget_s=None):
     import torch
 
     if repeats < 1 or warmup < 0:
-        raise ModtsError(
-            f"Timing needs repeats >= 1 and warmup >= 0, but they are {repeats} and {warmup}."
-        )
+        raise ModtsError(f"Timing needs repeats >= 1 and warmup >= 0, but they are {repeats} and {warmup}.")
     wait = _waiting(device)
     spent, collecting = [], gc.isenabled()
     with torch.inference_mode():
@@ -123,20 +121,11 @@ def measure(
     import torch
 
     if not stages or TOTAL in stages:
-        raise ModtsError(
-            f"Timing needs named stages, none of them called {TOTAL!r}, but they are {list(stages)}."
-        )
+        raise ModtsError(f"Timing needs named stages, none of them called {TOTAL!r}, but they are {list(stages)}.")
     batches = [int(batch) for batch in batches]
     if not batches or min(batches) < 1:
-        raise ModtsError(
-            f"Batch sizes must be whole numbers of at least 1, but they are {batches}."
-        )
-    settings = {
-        "warmup": warmup,
-        "repeats": repeats,
-        "device": device,
-        "budget_s": budget_s,
-    }
+        raise ModtsError(f"Batch sizes must be whole numbers of at least 1, but they are {batches}.")
+    settings = {"warmup": warmup, "repeats": repeats, "device": device, "budget_s": budget_s}
     rows = []
 
     def record(stage, batch, fn):

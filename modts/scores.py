@@ -12,11 +12,7 @@ import numpy as np
 
 from modts.errors import ModtsError
 
-METRICS = {
-    "classification": ("auroc", "auprc"),
-    "regression": ("mae", "mse"),
-    "imputation": ("mae", "mse"),
-}
+METRICS = {"classification": ("auroc", "auprc"), "regression": ("mae", "mse"), "imputation": ("mae", "mse")}
 HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "mae": False, "mse": False}
 
 _CELLS = 4_000_000  # at most this many multiplicities in memory at once (32 MB): resamples are drawn in chunks
@@ -140,10 +136,7 @@ def score_seeds(task, items, n_boot=1000, seed=0):
     about that much more width: the interval is honest rather than tight.
     """
     metrics = _metrics(task)
-    seeds = [
-        {m: s for m in metrics}
-        for s in (_scorer(task, *item) for item in _listed(items, 2, 3))
-    ]
+    seeds = [{m: s for m in metrics} for s in (_scorer(task, *item) for item in _listed(items, 2, 3))]
     draws = _two_level(seeds, metrics, n_boot, seed)
     return {m: (_mean_value(seeds, m), *_interval(draws[m])) for m in metrics}
 
@@ -187,20 +180,13 @@ def paired_seeds(task, metric, items, n_boot=2000, seed=0):
         )
     seeds = []
     for y, p_a, p_b, *mask in _listed(items, 3, 4):
-        seeds.append(
-            {"a": _scorer(task, y, p_a, *mask), "b": _scorer(task, y, p_b, *mask)}
-        )
+        seeds.append({"a": _scorer(task, y, p_a, *mask), "b": _scorer(task, y, p_b, *mask)})
     draws = _two_level(seeds, ("a", "b"), n_boot, seed, metric)
     change = draws["a"] - draws["b"]
     value = _mean_value(seeds, "a", metric) - _mean_value(seeds, "b", metric)
     low, high = _interval(change)
     tail = min(np.count_nonzero(change <= 0), np.count_nonzero(change >= 0))
-    return {
-        "difference": value,
-        "low": low,
-        "high": high,
-        "p": float(min(1.0, 2 * (tail + 1) / (len(change) + 1))),
-    }
+    return {"difference": value, "low": low, "high": high, "p": float(min(1.0, 2 * (tail + 1) / (len(change) + 1)))}
 
 
 class _Ranked:
@@ -209,9 +195,7 @@ class _Ranked:
     def __init__(self, y, p, mask=None):
         y, p = np.asarray(y), np.asarray(p, dtype=np.float64)
         if y.ndim != 1 or p.shape != y.shape:
-            raise ModtsError(
-                f"Labels and scores must both have the shape (N,), but they have {y.shape} and {p.shape}."
-            )
+            raise ModtsError(f"Labels and scores must both have the shape (N,), but they have {y.shape} and {p.shape}.")
         found = np.unique(y)
         if not np.isin(found, (0, 1)).all():
             raise ModtsError(
@@ -229,9 +213,7 @@ class _Ranked:
         self.y, self.n, self.strata = y, len(y), y.astype(np.int64)
         self.order = np.argsort(p, kind="stable")
         ranked = p[self.order]
-        self.starts = np.flatnonzero(
-            np.r_[True, ranked[1:] != ranked[:-1]]
-        )  # first stay of each group of tied scores
+        self.starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first stay of each group of tied scores
         self.positive = (y == 1)[self.order].astype(np.float64)
 
     def values(self, weights, metrics):
@@ -249,10 +231,7 @@ class _Ranked:
             below = np.cumsum(negative, axis=1) - 0.5 * negative
             out["auroc"] = (positive * below).sum(1) / (total * negative.sum(1))
         if "auprc" in metrics:
-            positive, every = (
-                positive[:, ::-1],
-                every[:, ::-1],
-            )  # from the highest score down
+            positive, every = positive[:, ::-1], every[:, ::-1]  # from the highest score down
             precision = np.cumsum(positive, axis=1) / np.maximum(
                 np.cumsum(every, axis=1), 1
             )  # none counted yet: adds nothing
@@ -284,26 +263,17 @@ class _Errors:
         error = np.where(scored, p - np.where(scored, y, 0), 0)
         if not np.isfinite(error).all():
             bad = np.count_nonzero(~np.isfinite(error))
-            raise ModtsError(
-                f"{bad} of {scored.sum()} scored predictions are not finite: check the model's output."
-            )
+            raise ModtsError(f"{bad} of {scored.sum()} scored predictions are not finite: check the model's output.")
         cells = (len(y), -1)
         self.y, self.n = y, len(y)
         self.count = scored.reshape(cells).sum(1).astype(np.float64)
-        self.sums = {
-            "mae": np.abs(error).reshape(cells).sum(1),
-            "mse": np.square(error).reshape(cells).sum(1),
-        }
-        self.strata = (self.count > 0).astype(
-            np.int64
-        )  # stays with nothing to score never displace the others
+        self.sums = {"mae": np.abs(error).reshape(cells).sum(1), "mse": np.square(error).reshape(cells).sum(1)}
+        self.strata = (self.count > 0).astype(np.int64)  # stays with nothing to score never displace the others
 
     def values(self, weights, metrics):
         """(B, N) multiplicities -> {metric: (B,)}."""
         count = weights @ self.count
-        count[count == 0] = (
-            np.nan
-        )  # a resample with nothing to score says nothing; intervals leave it out
+        count[count == 0] = np.nan  # a resample with nothing to score says nothing; intervals leave it out
         return {m: weights @ self.sums[m] / count for m in metrics}
 
 
@@ -326,14 +296,10 @@ def _once(task, metric, y, p, mask=None):
 def _listed(items, fewest, most):
     items = [tuple(item) for item in items]
     if not items:
-        raise ModtsError(
-            "There are no seeds to score: give at least one (labels, predictions)."
-        )
+        raise ModtsError("There are no seeds to score: give at least one (labels, predictions).")
     for item in items:
         if not fewest <= len(item) <= most:
-            raise ModtsError(
-                f"Each seed must be a tuple of {fewest} to {most} arrays, but one has {len(item)}."
-            )
+            raise ModtsError(f"Each seed must be a tuple of {fewest} to {most} arrays, but one has {len(item)}.")
     return items
 
 
@@ -343,26 +309,18 @@ def _draw(rng, strata, n_boot):
     for stratum in np.unique(strata):
         where = np.flatnonzero(strata == stratum)
         size = len(where)
-        picks = (
-            rng.integers(0, size, (n_boot, size)) + size * np.arange(n_boot)[:, None]
-        )
-        weights[:, where] = np.bincount(picks.ravel(), minlength=n_boot * size).reshape(
-            n_boot, size
-        )
+        picks = rng.integers(0, size, (n_boot, size)) + size * np.arange(n_boot)[:, None]
+        weights[:, where] = np.bincount(picks.ravel(), minlength=n_boot * size).reshape(n_boot, size)
     return weights
 
 
 def _two_level(seeds, names, n_boot, seed, metric=None):
     """Resampled means over seeds: {name: (n_boot,)}. `seeds` is a list of {name: scorer}; the scorers of one entry share stays."""
     if n_boot < 1:
-        raise ModtsError(
-            f"The number of resamples must be at least 1, but it is {n_boot}."
-        )
+        raise ModtsError(f"The number of resamples must be at least 1, but it is {n_boot}.")
     rng = np.random.default_rng(seed)
     first = [entry[names[0]] for entry in seeds]
-    same = all(
-        np.array_equal(s.y, first[0].y, equal_nan=s.y.dtype.kind == "f") for s in first
-    )
+    same = all(np.array_equal(s.y, first[0].y, equal_nan=s.y.dtype.kind == "f") for s in first)
     # masks may differ between seeds of the same stays: a stay may be left empty only if it is empty for all of them
     strata = np.max([s.strata for s in first], axis=0) if same else None
     out = {name: np.zeros(n_boot) for name in names}
@@ -370,11 +328,7 @@ def _two_level(seeds, names, n_boot, seed, metric=None):
     for at in range(0, n_boot, step):
         rows = min(step, n_boot - at)
         shared = _draw(rng, strata, rows) if same else None
-        slots = (
-            rng.integers(0, len(seeds), (rows, len(seeds)))
-            if len(seeds) > 1
-            else np.zeros((rows, 1), int)
-        )
+        slots = rng.integers(0, len(seeds), (rows, len(seeds))) if len(seeds) > 1 else np.zeros((rows, 1), int)
         for index, entry in enumerate(seeds):
             where = np.nonzero(slots == index)[
                 0
@@ -384,9 +338,7 @@ def _two_level(seeds, names, n_boot, seed, metric=None):
             unique, back = np.unique(where, return_inverse=True)
             # the same stays: one resample however often the seed is drawn; other stays: a fresh resample each time
             weights, spread = (
-                (shared[unique], back)
-                if same
-                else (_draw(rng, first[index].strata, len(where)), slice(None))
+                (shared[unique], back) if same else (_draw(rng, first[index].strata, len(where)), slice(None))
             )
             groups = {}  # names that read the same scorer (all metrics of one model) are computed together
             for name in names:
@@ -401,14 +353,7 @@ def _two_level(seeds, names, n_boot, seed, metric=None):
 
 def _mean_value(seeds, name, metric=None):
     metric = metric or name
-    return float(
-        np.mean(
-            [
-                e[name].values(np.ones((1, e[name].n)), (metric,))[metric][0]
-                for e in seeds
-            ]
-        )
-    )
+    return float(np.mean([e[name].values(np.ones((1, e[name].n)), (metric,))[metric][0] for e in seeds]))
 
 
 def _interval(draws):

@@ -8,8 +8,8 @@ shared is reported, because it bounds what transfer can give.
 Names and units: PhysioNet/CinC Challenges 2012 (doi:10.13026/kd6g-xx58 variables page) and 2019 (Reyna et al. 2020,
 doi:10.1097/CCM.0000000000004145), and the concepts of ricu (Bennett et al. 2023, doi:10.1093/gigascience/giad041) as YAIB uses them.
 The units were checked on the data (`compare_medians`): between PhysioNet 2012, PhysioNet 2019 and the eICU demo every shared
-variable's median lies in the other's 5-95 % range, four in five differ by less than a fifth; liver enzymes, troponin, base excess and urine differ
-by up to sevenfold as the patients do. What that check brought out:
+variable's median lies in the other's 5-95 % range, and four in five differ by less than a fifth; liver enzymes, troponin, base
+excess and urine differ by up to sevenfold, as the patients do. What that check brought out:
 
 - inspired oxygen is a fraction in both challenges and a percentage in ricu;
 - magnesium is documented in mmol/L (2012) and mmol/dL (2019), but its median of 2.0 is mg/dL in all of them;
@@ -201,20 +201,10 @@ class Alignment:
                     "factor": a,
                     "offset": b,
                 }
-                for (i, j), (a, b), name in zip(
-                    self.pairs, self.conversions, self.canonical, strict=True
-                )
+                for (i, j), (a, b), name in zip(self.pairs, self.conversions, self.canonical, strict=True)
             ],
-            "source_only": [
-                name
-                for i, name in enumerate(self.source_features)
-                if i not in used_source
-            ],
-            "target_only": [
-                name
-                for j, name in enumerate(self.target_features)
-                if j not in used_target
-            ],
+            "source_only": [name for i, name in enumerate(self.source_features) if i not in used_source],
+            "target_only": [name for j, name in enumerate(self.target_features) if j not in used_target],
         }
 
 
@@ -254,10 +244,7 @@ def align(
     (('HR', 'FiO2'), ((0, 1), (1, 0)), (0.01, 0.0))
     """
     sides = []
-    for what, features, units in (
-        ("source", source_features, source_units),
-        ("target", target_features, target_units),
-    ):
+    for what, features, units in (("source", source_features, source_units), ("target", target_features, target_units)):
         features, units = tuple(features), dict(units or {})
         twice = sorted({name for name in features if features.count(name) > 1})
         if twice:
@@ -276,15 +263,9 @@ def align(
         first = i == min(rivals, key=lambda k: (source[k][1], k))
         # its namesake, then (for the preferred measurement only) those no other source variable is the namesake of
         taken = {source_features[k] for k in rivals if k != i}
-        found = [
-            j
-            for j, other in enumerate(target)
-            if other[0] == name and target_features[j] not in taken
-        ]
+        found = [j for j, other in enumerate(target) if other[0] == name and target_features[j] not in taken]
         found = [j for j in found if first or target_features[j] == source_features[i]]
-        found.sort(
-            key=lambda j: (target_features[j] != source_features[i], target[j][1], j)
-        )
+        found.sort(key=lambda j: (target_features[j] != source_features[i], target[j][1], j))
         pairs += [(i, j) for j in found]
     if not pairs:
         raise ModtsError(
@@ -293,13 +274,7 @@ def align(
         )
     conversions = tuple(_conversion(target[j][2], source[i][2]) for i, j in pairs)
     canonical = tuple(source[i][0] for i, _ in pairs)
-    return Alignment(
-        tuple(source_features),
-        tuple(target_features),
-        tuple(pairs),
-        conversions,
-        canonical,
-    )
+    return Alignment(tuple(source_features), tuple(target_features), tuple(pairs), conversions, canonical)
 
 
 def to_source_space(X, alignment, source_features, n_steps):
@@ -330,20 +305,12 @@ def to_source_space(X, alignment, source_features, n_steps):
         )
     if X.ndim != 3 or X.shape[2] != len(alignment.target_features):
         wanted = f"(N, T, {len(alignment.target_features)})"
-        raise ModtsError(
-            f"The target's series must have the shape {wanted}, as in its alignment, but have {X.shape}."
-        )
+        raise ModtsError(f"The target's series must have the shape {wanted}, as in its alignment, but have {X.shape}.")
     if n_steps < 1:
-        raise ModtsError(
-            f"The number of steps must be at least 1, but it is {n_steps}."
-        )
+        raise ModtsError(f"The number of steps must be at least 1, but it is {n_steps}.")
     steps = min(X.shape[1], n_steps)
-    out = np.full(
-        (len(X), n_steps, len(alignment.source_features)), np.nan, dtype=np.float32
-    )
-    for (i, j), (factor, offset) in zip(
-        alignment.pairs, alignment.conversions, strict=True
-    ):
+    out = np.full((len(X), n_steps, len(alignment.source_features)), np.nan, dtype=np.float32)
+    for (i, j), (factor, offset) in zip(alignment.pairs, alignment.conversions, strict=True):
         so_far, value = out[:, :steps, i], X[:, :steps, j] * factor + offset
         out[:, :steps, i] = np.where(np.isnan(so_far), value, so_far)
     return out
@@ -362,19 +329,14 @@ def compare_medians(X_source, X_target, alignment):
         variable, source, target (medians), ratio (target over source), plausible: the target's median lies between the 5th and the
         95th percentile of the source. Other patients shift a median; a wrong unit throws it out of that range.
     """
-    moved = to_source_space(
-        X_target, alignment, alignment.source_features, X_target.shape[1]
-    )
+    moved = to_source_space(X_target, alignment, alignment.source_features, X_target.shape[1])
     rows = []
     for i in dict.fromkeys(i for i, _ in alignment.pairs):
         ours, theirs = X_source[..., i], moved[..., i]
         if np.isnan(ours).all() or np.isnan(theirs).all():
             continue
         low, median, high = (float(q) for q in np.nanquantile(ours, (0.05, 0.5, 0.95)))
-        other, slack = (
-            float(np.nanmedian(theirs)),
-            1e-4 * (high - low),
-        )  # float32 rounds at the edge
+        other, slack = float(np.nanmedian(theirs)), 1e-4 * (high - low)  # float32 rounds at the edge
         rows.append({
             "variable": alignment.source_features[i], "source": median, "target": other,
             "ratio": other / median if median else float("nan"), "plausible": low - slack <= other <= high + slack,
@@ -394,9 +356,7 @@ def _identify(name, unit):
         )
     variable, own, rank = found[0]
     unit = own if unit is None else unit
-    variable.to_own(
-        unit
-    )  # an unknown unit is an error here, where its feature is known
+    variable.to_own(unit)  # an unknown unit is an error here, where its feature is known
     return variable.name, rank, (variable, unit)
 
 
@@ -413,6 +373,4 @@ def _conversion(target, source):
 
 
 def _some(names):
-    return ", ".join(names[:4]) + (
-        f" and {len(names) - 4} more" if len(names) > 4 else ""
-    )
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

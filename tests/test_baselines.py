@@ -41,15 +41,7 @@ def test_statistics_by_hand(gaps):
     for i, f in np.ndindex(len(gaps), 4):
         seen = gaps[i, :, f][~np.isnan(gaps[i, :, f])].astype(float)
         if len(seen):
-            want = [
-                seen.mean(),
-                seen.min(),
-                seen.max(),
-                seen.std(),
-                seen[0],
-                seen[-1],
-                len(seen) / 9,
-            ]
+            want = [seen.mean(), seen.min(), seen.max(), seen.std(), seen[0], seen[-1], len(seen) / 9]
         else:
             want = [np.nan] * 6 + [0]
         np.testing.assert_allclose(got[i, :, f], want, atol=1e-12)
@@ -57,9 +49,7 @@ def test_statistics_by_hand(gaps):
 
 def test_statistics_in_chunks(gaps):
     many = np.tile(gaps, (60, 1, 1))  # 2400 stays: three chunks
-    np.testing.assert_array_equal(
-        baselines.statistics(many), np.tile(baselines.statistics(gaps), (60, 1))
-    )
+    np.testing.assert_array_equal(baselines.statistics(many), np.tile(baselines.statistics(gaps), (60, 1)))
 
 
 @pytest.mark.parametrize("name", baselines.IMPUTERS)
@@ -72,12 +62,8 @@ def test_imputers_equal_pandas(gaps, name):
             frame = frame.interpolate(limit_direction="both")
         elif name == "LOCF":
             frame = frame.ffill().bfill()
-        np.testing.assert_allclose(
-            got[i], frame.fillna(pd.Series(fill)).to_numpy(), atol=1e-5
-        )
-    assert got.dtype == gaps.dtype and np.array_equal(
-        got[~np.isnan(gaps)], gaps[~np.isnan(gaps)]
-    )
+        np.testing.assert_allclose(got[i], frame.fillna(pd.Series(fill)).to_numpy(), atol=1e-5)
+    assert got.dtype == gaps.dtype and np.array_equal(got[~np.isnan(gaps)], gaps[~np.isnan(gaps)])
     assert (got[0, :, 1] == 6).all()
 
 
@@ -85,18 +71,13 @@ def test_imputers_equal_pandas(gaps, name):
 def test_classifiers_see_no_test_label_and_no_unlabelled_row(icu, name):
     labelled = icu.labelled(0.5, 0)
     first = baselines.fit_predict(name, icu, labelled, seed=1)
-    assert (
-        first.shape == (len(icu.splits["test"]),)
-        and ((first >= 0) & (first <= 1)).all()
-    )
+    assert first.shape == (len(icu.splits["test"]),) and ((first >= 0) & (first <= 1)).all()
     rest = np.setdiff1d(icu.splits["train"], labelled)
     y, X = icu.y.copy(), icu.X.copy()
     y[icu.splits["test"]] = 1 - y[icu.splits["test"]]
     y[rest] = 1 - y[rest]
     X[rest] = 1e3
-    second = baselines.fit_predict(
-        name, dataclasses.replace(icu, X=X, y=y), labelled, seed=1
-    )
+    second = baselines.fit_predict(name, dataclasses.replace(icu, X=X, y=y), labelled, seed=1)
     np.testing.assert_array_equal(first, second)  # and same seed, same bits
 
 
@@ -105,18 +86,12 @@ def test_regressors_see_no_test_target_and_beat_the_mean(air, name):
     labelled, record = air.labelled(0.5, 0), {}
     y = air.y.copy()
     y[labelled[0], :3] = np.nan  # steps observed in different rows
-    first = baselines.fit_predict(
-        name, dataclasses.replace(air, y=y), labelled, seed=1, record=record
-    )
+    first = baselines.fit_predict(name, dataclasses.replace(air, y=y), labelled, seed=1, record=record)
     truth, train = air.part("test")[1], air.part("train")[1]
     assert first.shape == truth.shape and record["validation"] > 0
-    assert scores.mae(truth, first) < 0.6 * scores.mae(
-        truth, np.full_like(truth, np.nanmean(train))
-    )  # raw units
+    assert scores.mae(truth, first) < 0.6 * scores.mae(truth, np.full_like(truth, np.nanmean(train)))  # raw units
     y[air.splits["test"]] = 1e4
-    second = baselines.fit_predict(
-        name, dataclasses.replace(air, y=y), labelled, seed=1
-    )
+    second = baselines.fit_predict(name, dataclasses.replace(air, y=y), labelled, seed=1)
     np.testing.assert_array_equal(first, second)
 
 
@@ -135,26 +110,16 @@ def test_no_warning_where_a_variable_is_never_observed(icu):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in baselines.PREDICTORS["classification"]:
-            assert np.isfinite(
-                baselines.fit_predict(name, bare, icu.labelled(1.0, 0))
-            ).all()
+            assert np.isfinite(baselines.fit_predict(name, bare, icu.labelled(1.0, 0))).all()
 
 
-@pytest.mark.parametrize(
-    "rows, columns", [(60, 7), (20, 50)]
-)  # the two forms of the same solution
+@pytest.mark.parametrize("rows, columns", [(60, 7), (20, 50)])  # the two forms of the same solution
 def test_ridge_equals_scikit_learn(rows, columns):
     rng = np.random.default_rng(0)
-    Z, Y, other = (
-        rng.normal(size=(rows, columns)),
-        rng.normal(size=(rows, 3)),
-        rng.normal(size=(9, columns)),
-    )
+    Z, Y, other = (rng.normal(size=(rows, columns)), rng.normal(size=(rows, 3)), rng.normal(size=(9, columns)))
     (got,) = baselines._ridge_path(Z, Y, [other])
     for penalty, p in zip(baselines._PENALTIES, got, strict=True):
-        np.testing.assert_allclose(
-            p, Ridge(alpha=penalty).fit(Z, Y).predict(other), atol=1e-8
-        )
+        np.testing.assert_allclose(p, Ridge(alpha=penalty).fit(Z, Y).predict(other), atol=1e-8)
 
 
 def test_a_linear_target_is_found_exactly(air):
@@ -178,16 +143,13 @@ def test_mistakes_are_said(icu, air, gaps):
         baselines.statistics(gaps[0])
     with pytest.raises(ModtsError, match="one class"):
         baselines.fit_predict("LightGBM", icu, labelled[icu.y[labelled] == 0])
-    empty = dataclasses.replace(
-        air, y=np.where(np.arange(len(air.y))[:, None] < len(air.y), np.nan, air.y)
-    )
+    empty = dataclasses.replace(air, y=np.where(np.arange(len(air.y))[:, None] < len(air.y), np.nan, air.y))
     with pytest.raises(ModtsError, match="observed targets"):
         baselines.fit_predict("LightGBM", empty, air.labelled(1.0, 0))
 
 
 @pytest.mark.skipif(
-    not (Path(HOME) / "physionet_2012").is_dir() or not HOME,
-    reason="MODTS_DATA holds no physionet_2012",
+    not (Path(HOME) / "physionet_2012").is_dir() or not HOME, reason="MODTS_DATA holds no physionet_2012"
 )
 def test_known_figures_on_physionet_2012():
     # set-a, AUROC: LightGBM .855 +- .021, logistic regression .834, with 10 % of the labels .768 and .727 (other splits)
@@ -199,6 +161,4 @@ def test_known_figures_on_physionet_2012():
         ("LightGBM", 0.1, 0.768),
     ):
         p = baselines.fit_predict(name, cohort, cohort.labelled(fraction, 2), seed=2)
-        assert scores.auroc(y, p) == pytest.approx(
-            about, abs=0.06
-        )  # one split: 112 deaths, a standard error near .023
+        assert scores.auroc(y, p) == pytest.approx(about, abs=0.06)  # one split: 112 deaths, a standard error near .023

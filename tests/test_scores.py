@@ -32,18 +32,12 @@ def test_ranking_metrics_equal_scikit_learn(ties, shift):
 def test_multiplicities_mean_repeated_stays(ties):
     y, p = drawn(n=80, ties=ties)
     weights = scores._draw(np.random.default_rng(1), y, 20)
-    assert (weights.sum(1) == 80).all() and (
-        (weights * y).sum(1) == y.sum()
-    ).all()  # stratified
+    assert (weights.sum(1) == 80).all() and ((weights * y).sum(1) == y.sum()).all()  # stratified
     got = scores._Ranked(y, p).values(weights, ("auroc", "auprc"))
     for row, times in enumerate(weights.astype(int)):
         again = np.repeat(np.arange(80), times)
-        assert got["auroc"][row] == pytest.approx(
-            roc_auc_score(y[again], p[again]), abs=1e-12
-        )
-        assert got["auprc"][row] == pytest.approx(
-            average_precision_score(y[again], p[again]), abs=1e-12
-        )
+        assert got["auroc"][row] == pytest.approx(roc_auc_score(y[again], p[again]), abs=1e-12)
+        assert got["auprc"][row] == pytest.approx(average_precision_score(y[again], p[again]), abs=1e-12)
 
 
 def test_errors_score_observed_and_masked_cells_only():
@@ -55,9 +49,7 @@ def test_errors_score_observed_and_masked_cells_only():
     use = mask & ~np.isnan(y)
     assert scores.mae(y, p) == pytest.approx(np.nanmean(np.abs(y - p)), abs=1e-12)
     assert scores.mae(y, p, mask) == pytest.approx(np.abs(y - p)[use].mean(), abs=1e-12)
-    assert scores.mse(y, p, mask) == pytest.approx(
-        np.square(y - p)[use].mean(), abs=1e-12
-    )
+    assert scores.mse(y, p, mask) == pytest.approx(np.square(y - p)[use].mean(), abs=1e-12)
     value, low, high = scores.score("imputation", y, p, mask)["mae"]
     assert low < value < high
 
@@ -66,13 +58,8 @@ def test_stays_without_targets_do_not_enter_the_resampling():
     rng = np.random.default_rng(0)
     y, p = rng.normal(size=(20, 3)), np.zeros((20, 3))
     padded = np.concatenate([y, np.full((500, 3), np.nan)])
-    few, many = (
-        scores.score("regression", y, p)["mae"],
-        scores.score("regression", padded, np.zeros((520, 3)))["mae"],
-    )
-    assert few[0] == pytest.approx(many[0]) and many[2] - many[1] == pytest.approx(
-        few[2] - few[1], rel=0.15
-    )
+    few, many = (scores.score("regression", y, p)["mae"], scores.score("regression", padded, np.zeros((520, 3)))["mae"])
+    assert few[0] == pytest.approx(many[0]) and many[2] - many[1] == pytest.approx(few[2] - few[1], rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -86,19 +73,10 @@ def test_stays_without_targets_do_not_enter_the_resampling():
         (lambda: scores.mae([1.0, 2.0], [1.0, 2.0], [True]), "mask"),
         (lambda: scores.mse([np.nan], [1.0]), "at least one"),
         (lambda: scores.mae([1.0], [np.inf]), "not finite"),
-        (
-            lambda: scores.score("segmentation", [0, 1], [0, 1]),
-            "Unknown task 'segmentation'",
-        ),
-        (
-            lambda: scores.paired("classification", "mae", [0, 1], [0, 1], [0, 1]),
-            "auroc, auprc",
-        ),
+        (lambda: scores.score("segmentation", [0, 1], [0, 1]), "Unknown task 'segmentation'"),
+        (lambda: scores.paired("classification", "mae", [0, 1], [0, 1], [0, 1]), "auroc, auprc"),
         (lambda: scores.score_seeds("classification", []), "at least one"),
-        (
-            lambda: scores.score("classification", [0, 1], [0, 1], n_boot=0),
-            "at least 1",
-        ),
+        (lambda: scores.score("classification", [0, 1], [0, 1], n_boot=0), "at least 1"),
     ],
 )
 def test_what_is_undefined_is_said(call, words):
@@ -119,22 +97,16 @@ def test_resamples_drawn_in_chunks_are_as_good(monkeypatch):
     y, p = drawn(n=300)
     whole = scores.score("classification", y, p, n_boot=600)["auroc"]
     monkeypatch.setattr(scores, "_CELLS", 300 * 50)
-    assert scores.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(
-        whole, abs=0.02
-    )
+    assert scores.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(whole, abs=0.02)
 
 
 def test_intervals_cover_the_truth_95_times_in_100():
     truth = NormalDist().cdf(1 / np.sqrt(2))  # AUROC of two unit normals one apart
     inside = 0
     for seed in range(200):
-        _, low, high = scores.score(
-            "classification", *drawn(n=250, seed=seed), n_boot=300, seed=seed
-        )["auroc"]
+        _, low, high = scores.score("classification", *drawn(n=250, seed=seed), n_boot=300, seed=seed)["auroc"]
         inside += low <= truth <= high
-    assert (
-        180 <= inside <= 198
-    )  # binomial(200, .95): 190 +- 2 standard deviations of 3, less a little for n = 250
+    assert 180 <= inside <= 198  # binomial(200, .95): 190 +- 2 standard deviations of 3, less a little for n = 250
 
 
 def test_two_levels_of_resampling():
@@ -142,17 +114,13 @@ def test_two_levels_of_resampling():
     single = scores.score("classification", y, p)["auroc"]
     # the same stays and predictions thrice: three seeds add nothing, and take nothing away
     thrice = scores.score_seeds("classification", [(y, p)] * 3)["auroc"]
-    assert thrice[0] == pytest.approx(single[0]) and thrice[2] - thrice[
-        1
-    ] == pytest.approx(single[2] - single[1], rel=0.1)
-    # other stays each time: the mean is known better
-    others = scores.score_seeds(
-        "classification", [drawn(n=400, seed=s) for s in range(8)]
-    )["auroc"]
-    assert others[2] - others[1] < 0.7 * (single[2] - single[1])
-    assert others[0] == pytest.approx(
-        np.mean([scores.auroc(*drawn(n=400, seed=s)) for s in range(8)])
+    assert thrice[0] == pytest.approx(single[0]) and thrice[2] - thrice[1] == pytest.approx(
+        single[2] - single[1], rel=0.1
     )
+    # other stays each time: the mean is known better
+    others = scores.score_seeds("classification", [drawn(n=400, seed=s) for s in range(8)])["auroc"]
+    assert others[2] - others[1] < 0.7 * (single[2] - single[1])
+    assert others[0] == pytest.approx(np.mean([scores.auroc(*drawn(n=400, seed=s)) for s in range(8)]))
     # seeds that disagree widen the interval
     apart = scores.score_seeds("classification", [(y, p), (y, -p)])["auroc"]
     assert apart[2] - apart[1] > 0.5
@@ -162,13 +130,9 @@ def delong(y, a, b):
     """Difference of two AUROCs on the same stays and its two-sided p (DeLong, DeLong and Clarke-Pearson 1988)."""
     parts = []
     for p in (a, b):
-        wins = (p[y == 1][:, None] > p[y == 0]) + 0.5 * (
-            p[y == 1][:, None] == p[y == 0]
-        )  # (positives, negatives)
+        wins = (p[y == 1][:, None] > p[y == 0]) + 0.5 * (p[y == 1][:, None] == p[y == 0])  # (positives, negatives)
         parts.append((wins.mean(1), wins.mean(0)))
-    positive, negative = (
-        np.cov(np.stack(v)) / len(v[0]) for v in zip(*parts, strict=True)
-    )
+    positive, negative = (np.cov(np.stack(v)) / len(v[0]) for v in zip(*parts, strict=True))
     total = positive + negative
     spread = np.sqrt(total[0, 0] + total[1, 1] - 2 * total[0, 1])
     change = parts[0][0].mean() - parts[1][0].mean()
@@ -178,13 +142,8 @@ def delong(y, a, b):
 @pytest.mark.parametrize("gain", [0.0, 0.15, 0.3, 1.0])
 def test_paired_agrees_with_delong(gain):
     y, a = drawn(n=600, seed=5)
-    b = (
-        a + np.random.default_rng(6).normal(size=600) * 0.5 - gain * y
-    )  # correlated, and worse by the gain
-    got, (change, spread, p) = (
-        scores.paired("classification", "auroc", y, a, b, n_boot=4000),
-        delong(y, a, b),
-    )
+    b = a + np.random.default_rng(6).normal(size=600) * 0.5 - gain * y  # correlated, and worse by the gain
+    got, (change, spread, p) = (scores.paired("classification", "auroc", y, a, b, n_boot=4000), delong(y, a, b))
     assert got["difference"] == pytest.approx(change, abs=1e-12)
     assert (got["high"] - got["low"]) / (2 * 1.96) == pytest.approx(spread, rel=0.1)
     assert got["p"] == pytest.approx(p, abs=0.04)
@@ -199,11 +158,7 @@ def test_paired_signs_and_limits():
     target[rng.random(target.shape) < 0.2] = np.nan
     close, far = target + 0.1, target + 0.5
     got = scores.paired("regression", "mae", target, close, far, n_boot=999)
-    assert (
-        got["difference"] == pytest.approx(-0.4)
-        and got["high"] < 0
-        and got["p"] == pytest.approx(2 / 1000)
-    )
+    assert got["difference"] == pytest.approx(-0.4) and got["high"] < 0 and got["p"] == pytest.approx(2 / 1000)
 
 
 def test_paired_over_seeds():
@@ -216,6 +171,6 @@ def test_paired_over_seeds():
     assert got["difference"] == pytest.approx(
         np.mean([scores.auroc(y, a) - scores.auroc(y, b) for y, a, b, _ in items])
     )
-    assert scores.paired(
-        "classification", "auroc", *items[0][:3]
-    ) == scores.paired_seeds("classification", "auroc", items[:1])
+    assert scores.paired("classification", "auroc", *items[0][:3]) == scores.paired_seeds(
+        "classification", "auroc", items[:1]
+    )

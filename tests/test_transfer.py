@@ -32,23 +32,16 @@ YAIB = words(
 )
 
 
-@pytest.mark.parametrize(
-    "names, data", [(P12, "physionet_2012"), (P19, "physionet_2019"), (YAIB, "ricu")]
-)
+@pytest.mark.parametrize("names, data", [(P12, "physionet_2012"), (P19, "physionet_2019"), (YAIB, "ricu")])
 def test_every_variable_of_the_data_sets_is_in_the_table(names, data):
-    known = {
-        alias for variable in transfer.SYNONYMS for alias, _ in variable.aliases[data]
-    }
+    known = {alias for variable in transfer.SYNONYMS for alias, _ in variable.aliases[data]}
     assert set(names) <= known
 
 
 def test_a_name_means_one_quantity():
     meaning = {}
     for variable in transfer.SYNONYMS:
-        for alias in {
-            variable.name,
-            *(alias for pairs in variable.aliases.values() for alias, _ in pairs),
-        }:
+        for alias in {variable.name, *(alias for pairs in variable.aliases.values() for alias, _ in pairs)}:
             assert meaning.setdefault(alias, variable.name) == variable.name, alias
         for pairs in variable.aliases.values():
             for _, unit in pairs:
@@ -67,33 +60,19 @@ def test_a_cohort_aligned_with_itself_is_unchanged(features):
     assert alignment.pairs == tuple((i, i) for i in range(len(features)))
     X = np.random.default_rng(0).normal(size=(3, 6, len(features))).astype(np.float32)
     X[X < 0] = np.nan
-    np.testing.assert_array_equal(
-        transfer.to_source_space(X, alignment, features, 6), X
-    )
-    assert (
-        alignment.report["fraction_source"] == 1 and not alignment.report["target_only"]
-    )
+    np.testing.assert_array_equal(transfer.to_source_space(X, alignment, features, 6), X)
+    assert alignment.report["fraction_source"] == 1 and not alignment.report["target_only"]
 
 
 def test_2012_to_2019():
     report = transfer.align(P12, P19).report
     json.dumps(report)
     pairs = {(p["source"], p["target"]) for p in report["pairs"]}
-    assert {
-        ("DiasABP", "DBP"),
-        ("K", "Potassium"),
-        ("ALP", "Alkalinephos"),
-        ("Bilirubin", "Bilirubin_total"),
-    } <= pairs
-    assert (
-        "NIDiasABP" in report["source_only"]
-        and "Bilirubin_direct" in report["target_only"]
-    )
+    assert {("DiasABP", "DBP"), ("K", "Potassium"), ("ALP", "Alkalinephos"), ("Bilirubin", "Bilirubin_total")} <= pairs
+    assert "NIDiasABP" in report["source_only"] and "Bilirubin_direct" in report["target_only"]
     assert (report["n_source"], report["n_target"], report["n_shared"]) == (35, 34, 24)
     assert report["fraction_source"] == pytest.approx(24 / 35)
-    assert report["fraction_target"] == pytest.approx(
-        25 / 34
-    )  # both kinds of oxygen saturation are used
+    assert report["fraction_target"] == pytest.approx(25 / 34)  # both kinds of oxygen saturation are used
 
 
 def test_units_order_gaps_and_length():
@@ -101,19 +80,11 @@ def test_units_order_gaps_and_length():
     X = np.array([[[40.0, 80.0, 1.0], [np.nan, 90.0, 2.0]]])  # (1, 2, 3)
     got = transfer.to_source_space(X, alignment, ["Temp", "GCS", "FiO2", "HR"], 3)
     nan = np.nan
-    np.testing.assert_allclose(
-        got,
-        [[[nan, nan, 0.4, 80], [nan, nan, nan, 90], [nan, nan, nan, nan]]],
-        rtol=1e-6,
-    )
+    np.testing.assert_allclose(got, [[[nan, nan, 0.4, 80], [nan, nan, nan, 90], [nan, nan, nan, nan]]], rtol=1e-6)
     assert got.dtype == np.float32
-    assert transfer.to_source_space(
-        X, alignment, ["Temp", "GCS", "FiO2", "HR"], 1
-    ).shape == (1, 1, 4)
+    assert transfer.to_source_space(X, alignment, ["Temp", "GCS", "FiO2", "HR"], 1).shape == (1, 1, 4)
     back = transfer.align(["fio2"], ["FiO2"])
-    np.testing.assert_allclose(
-        transfer.to_source_space(np.full((1, 1, 1), 0.5), back, ["fio2"], 1), 50
-    )
+    np.testing.assert_allclose(transfer.to_source_space(np.full((1, 1, 1), 0.5), back, ["fio2"], 1), 50)
 
 
 def test_a_second_measurement_stands_in_where_the_first_is_missing():
@@ -121,20 +92,15 @@ def test_a_second_measurement_stands_in_where_the_first_is_missing():
     assert alignment.pairs == ((0, 1), (0, 0), (1, 2))
     X = np.array([[[70.0, 80.0, 120.0], [71.0, np.nan, np.nan]]])
     np.testing.assert_array_equal(
-        transfer.to_source_space(X, alignment, ["MAP", "SBP"], 2),
-        [[[80, 120], [71, np.nan]]],
+        transfer.to_source_space(X, alignment, ["MAP", "SBP"], 2), [[[80, 120], [71, np.nan]]]
     )
 
 
 def test_own_units_and_own_names():
     alignment = transfer.align(
-        ["Temp", "Glucose"],
-        ["temp", "GLUCOSE"],
-        target_units={"temp": "degF", "GLUCOSE": "mmol/L"},
+        ["Temp", "Glucose"], ["temp", "GLUCOSE"], target_units={"temp": "degF", "GLUCOSE": "mmol/L"}
     )
-    got = transfer.to_source_space(
-        np.array([[[98.6, 5.0]]]), alignment, ["Temp", "Glucose"], 1
-    )
+    got = transfer.to_source_space(np.array([[[98.6, 5.0]]]), alignment, ["Temp", "Glucose"], 1)
     np.testing.assert_allclose(got, [[[37.0, 90.08]]], rtol=1e-5)
     assert transfer.align(["channel 1", "HR"], ["channel 1"]).pairs == ((0, 0),)
 
@@ -148,35 +114,17 @@ def test_own_units_and_own_names():
         ),
         (lambda: transfer.align(["HR"], []), "share no variable"),
         (lambda: transfer.align(["HR", "HR"], ["hr"]), "given twice: HR"),
-        (
-            lambda: transfer.align(["HR"], ["hr"], target_units={"Hr": "1/min"}),
-            "does not have",
-        ),
-        (
-            lambda: transfer.align(["Temp"], ["temp"], target_units={"temp": "degX"}),
-            "'degF'",
-        ),
+        (lambda: transfer.align(["HR"], ["hr"], target_units={"Hr": "1/min"}), "does not have"),
+        (lambda: transfer.align(["Temp"], ["temp"], target_units={"temp": "degX"}), "'degF'"),
         (lambda: transfer.align(["FIO2"], ["fio2"]), "'%' or 'fraction'"),
+        (lambda: transfer.align(["a"], ["a"], target_units={"a": "m"}), "convert it yourself"),
         (
-            lambda: transfer.align(["a"], ["a"], target_units={"a": "m"}),
-            "convert it yourself",
-        ),
-        (
-            lambda: transfer.to_source_space(
-                np.zeros((1, 2, 3)), transfer.align(["HR"], ["hr"]), ["HR"], 2
-            ),
+            lambda: transfer.to_source_space(np.zeros((1, 2, 3)), transfer.align(["HR"], ["hr"]), ["HR"], 2),
             r"\(N, T, 1\)",
         ),
+        (lambda: transfer.to_source_space(np.zeros((1, 2, 1)), transfer.align(["HR"], ["hr"]), ["Temp"], 2), "align"),
         (
-            lambda: transfer.to_source_space(
-                np.zeros((1, 2, 1)), transfer.align(["HR"], ["hr"]), ["Temp"], 2
-            ),
-            "align",
-        ),
-        (
-            lambda: transfer.to_source_space(
-                np.zeros((1, 2, 1)), transfer.align(["HR"], ["hr"]), ["HR"], 0
-            ),
+            lambda: transfer.to_source_space(np.zeros((1, 2, 1)), transfer.align(["HR"], ["hr"]), ["HR"], 0),
             "at least 1",
         ),
     ],
@@ -190,28 +138,17 @@ def test_a_wrong_unit_is_noticed():
     rng = np.random.default_rng(0)
     ours = rng.normal(37, 1, size=(50, 5, 1)).astype(np.float32)
     theirs = ours * 1.8 + 32
-    assert not transfer.compare_medians(
-        ours, theirs, transfer.align(["Temp"], ["temp"])
-    )[0]["plausible"]
+    assert not transfer.compare_medians(ours, theirs, transfer.align(["Temp"], ["temp"]))[0]["plausible"]
     right = transfer.align(["Temp"], ["temp"], target_units={"temp": "degF"})
     (row,) = transfer.compare_medians(ours, theirs, right)
     assert row["plausible"] and row["ratio"] == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    "source, target",
-    [
-        ("physionet_2012", "physionet_2019"),
-        ("physionet_2019", "eicu"),
-        ("eicu", "physionet_2012"),
-    ],
+    "source, target", [("physionet_2012", "physionet_2019"), ("physionet_2019", "eicu"), ("eicu", "physionet_2012")]
 )
 def test_units_agree_on_real_data(source, target):
-    folders = {
-        "physionet_2012": "physionet_2012",
-        "physionet_2019": "physionet_2019",
-        "eicu": "yaib_demo",
-    }
+    folders = {"physionet_2012": "physionet_2012", "physionet_2019": "physionet_2019", "eicu": "yaib_demo"}
     for name in (source, target):
         if not HOME or not (Path(HOME) / folders[name]).is_dir():
             pytest.skip(f"MODTS_DATA holds no {folders[name]}")
