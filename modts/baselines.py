@@ -1,9 +1,10 @@
 """Baselines: what a table must beat before a learned representation means anything.
 
-Predictors are boosted trees (LightGBM, Ke et al. 2017) and linear models on quantities anyone would compute by hand: summary
-statistics per feature for one label a stay, interpolated values around each step for a target at every step. Imputers are linear
-interpolation, last observation carried forward and the mean. Each is meant to be as strong as a simple baseline honestly is:
-hyper-parameters come from the validation split, by small grids that cost seconds; test stays are only ever predicted.
+Predictors are boosted trees (LightGBM, Ke et al. 2017) and linear models on quantities anyone would compute by hand:
+summary statistics per feature for one label a stay, interpolated values around each step for a target at every step.
+Imputers are linear interpolation, last observation carried forward and the mean. Each is meant to be as strong as a
+simple baseline honestly is: hyper-parameters come from the validation split, by small grids that cost seconds; test
+stays are only ever predicted.
 """
 
 import itertools
@@ -39,7 +40,7 @@ _TREES = {
 _INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
 _PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
 _TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
-_WIDEST = 700  # features of one step; with more (hundreds of channels) neighbouring steps are left out: minutes, no gain
+_WIDEST = 700  # features of one step; with more, neighbouring steps are left out: minutes, no gain
 
 
 def statistics(X):
@@ -52,7 +53,8 @@ def statistics(X):
     Returns
     -------
     (N, 7 * F) array of float64
-        Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count is 0).
+        Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count
+        is 0).
     """
     X = _series(X)
     return np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
@@ -67,7 +69,8 @@ def impute(name, X, fill):
         Interpolation carries the edges outwards; LOCF fills the start of a series backward.
     X : (N, T, F) array with NaN = missing
     fill : float or (F,) array
-        The training mean, in the units of `X` (0 for z-scores): what a series without any value gets, and all that "Mean" uses.
+        The training mean, in the units of `X` (0 for z-scores): what a series without any value gets, and all that
+        "Mean" uses.
 
     Returns
     -------
@@ -110,7 +113,8 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
 
     Returns
     -------
-    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, in the units of `cohort.y`
+    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, in the units of
+    `cohort.y`
 
     Raises
     ------
@@ -227,7 +231,7 @@ def _regress(name, cohort, labelled, seed, threads, record):
 
 
 def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
-    """The better on validation of one model for all steps and one model per step on the whole window; then of the penalties."""
+    """The best on validation: one model for all steps or one per step on the whole window, and its penalty."""
     others, seen, best = (X_val, X_test), ~np.isnan(y), None
     steps = np.eye(X.shape[1])  # which step it is, so that each has its own intercept
 
@@ -263,7 +267,7 @@ def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
 
 
 def _ridge_path(Z, Y, others):
-    """Ridge regression with intercept for every penalty: rows (N, D), targets (N, K) -> predictions (penalties, M, K) each."""
+    """Ridge regression with intercept: rows (N, D), targets (N, K) -> predictions (penalties, M, K) each."""
     middle, centre = Z.mean(0), Y.mean(0)
     Z, Y = Z - middle, Y - centre
     wide = (
@@ -279,7 +283,7 @@ def _ridge_path(Z, Y, others):
 
 
 def _around(X, reach):
-    """Interpolated values at each step and up to `reach` steps before and after it, then the step: (N, T, F * (2r + 1) + 1)."""
+    """Interpolated values at each step and `reach` steps around it, then the step: (N, T, F * (2r + 1) + 1)."""
     filled, steps = _interpolate(X), np.arange(X.shape[1])
     near = [filled[:, np.clip(steps + shift, 0, X.shape[1] - 1)] for shift in range(-reach, reach + 1)]
     return np.concatenate([*near, np.broadcast_to(steps[:, None], (*X.shape[:2], 1))], axis=2)
@@ -312,7 +316,7 @@ def _statistics(X):
 
 
 def _before_after(seen):
-    """For each cell the last observed step up to it (-1: none) and the first from it on (T: none): two (N, T, F) int arrays."""
+    """The last observed step up to each cell (-1: none), the first from it on (T: none): (N, T, F) int arrays."""
     steps = np.arange(seen.shape[1])[None, :, None]
     before = np.maximum.accumulate(np.where(seen, steps, -1), axis=1)
     after = np.minimum.accumulate(np.where(seen, steps, seen.shape[1])[:, ::-1], axis=1)[:, ::-1]
@@ -325,7 +329,7 @@ def _carry(X):
 
 
 def _interpolate(X):
-    """Straight lines between observed values, the first and last carried outwards; NaN stays in series with no value."""
+    """Straight lines between observed values, edges carried outwards; NaN stays in series with no value."""
     before, after = _before_after(~np.isnan(X))
     left = np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
     right = np.take_along_axis(X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1)

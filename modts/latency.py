@@ -1,10 +1,10 @@
 """Honest timing of prediction: from a raw window with gaps to a number, stage by stage and in one piece.
 
-What makes it honest: the first calls are not counted (allocation, kernel selection), a GPU is synchronised before the clock is read
-(its calls return before the work is done), every call is timed on its own so that p99 means something, the garbage collector waits,
-gradients are off for every model alike, and the total is timed as a whole instead of being the sum of the stages. The number of
-threads is recorded with each row: one model on 2 threads and another on 16 cannot be compared. The paper (arXiv 2411.03941) reports
-"up to 3x" without hardware or batch size; these rows name both.
+What makes it honest: the first calls are not counted (allocation, kernel selection), a GPU is synchronised before the
+clock is read (its calls return before the work is done), every call is timed on its own so that p99 means something,
+the garbage collector waits, gradients are off for every model alike, and the total is timed as a whole instead of being
+the sum of the stages. The number of threads is recorded with each row: one model on 2 threads and another on 16 cannot
+be compared. The paper (arXiv 2411.03941) reports "up to 3x" without hardware or batch size; these rows name both.
 """
 
 import gc
@@ -32,7 +32,8 @@ def time_call(fn, warmup=3, repeats=30, device=None, budget_s=None):
     device : str or torch.device, optional
         "cuda" waits for the GPU before each reading of the clock. None does so if this process has used CUDA.
     budget_s : float, optional
-        Stop after this many seconds of timed calls, but not before 5 of them; `repeats` in the result says how many there were.
+        Stop after this many seconds of timed calls, but not before 5 of them; `repeats` in the result says how many
+        there were.
 
     Returns
     -------
@@ -87,13 +88,15 @@ def measure(
     budget_s: float | None = None,
     progress: Callable[[str], None] | None = None,
 ):
-    """Time a chain of stages at several batch sizes: each stage on what the one before it hands over, and the whole chain.
+    """Time a chain of stages at several batch sizes: each stage on what the one before it hands over, and the whole
+    chain.
 
     Parameters
     ----------
     stages : dict of str to callable, in order
-        For the modular model inputs, backbone, head: `inputs(window)` -> tensors, `backbone(tensors)` -> latents, `head(latents)` ->
-        prediction. Each takes the output of the one before it; a stage must not change what it is given.
+        For the modular model inputs, backbone, head: `inputs(window)` -> tensors, `backbone(tensors)` -> latents,
+        `head(latents)` -> prediction. Each takes the output of the one before it; a stage must not change what it is
+        given.
     make_input : callable
         Batch size -> the first stage's argument (raw windows, NaN = missing). Not timed.
     batches : sequence of int

@@ -1,11 +1,13 @@
 """Scores with intervals, and paired tests between two models on the same stays.
 
-The idea: every metric is written as a function of *how often each stay counts*, so one matrix of resample multiplicities
-(B resamples, N stays) gives all bootstrap values at once, and two models compared on the same stays simply share that matrix.
+The idea: every metric is written as a function of *how often each stay counts*, so one matrix of resample
+multiplicities (B resamples, N stays) gives all bootstrap values at once, and two models compared on the same stays
+simply share that matrix.
 
-AUROC is the tie-corrected Mann-Whitney statistic (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747); AUPRC is average
-precision, the step sum of scikit-learn, not the trapezoid (Davis and Goadrich 2006, doi:10.1145/1143844.1143874); intervals are
-percentile bootstraps over stays (Efron and Tibshirani 1993), stratified by class for classification.
+AUROC is the tie-corrected Mann-Whitney statistic (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747); AUPRC
+is average precision, the step sum of scikit-learn, not the trapezoid (Davis and Goadrich 2006,
+doi:10.1145/1143844.1143874); intervals are percentile bootstraps over stays (Efron and Tibshirani 1993), stratified by
+class for classification.
 """
 
 import numpy as np
@@ -130,10 +132,10 @@ def score_seeds(task, items, n_boot=1000, seed=0):
 
     Notes
     -----
-    When every entry has the very same `y` (seeds that differ in initialisation only, series split by time), the entries are the
-    same stays and share their resample; else each drawn seed resamples its own. With few seeds the two levels count the luck of
-    the stays partly twice; test sets of different split seeds also overlap (20 % of stays in a 64/16/20 split), which needs
-    about that much more width: the interval is honest rather than tight.
+    When every entry has the very same `y` (seeds that differ in initialisation only, series split by time), the entries
+    are the same stays and share their resample; else each drawn seed resamples its own. With few seeds the two levels
+    count the luck of the stays partly twice; test sets of different split seeds also overlap (20 % of stays in a
+    64/16/20 split), which needs about that much more width: the interval is honest rather than tight.
     """
     metrics = _metrics(task)
     seeds = [{m: s for m in metrics} for s in (_scorer(task, *item) for item in _listed(items, 2, 3))]
@@ -199,12 +201,12 @@ class _Ranked:
         found = np.unique(y)
         if not np.isin(found, (0, 1)).all():
             raise ModtsError(
-                f"Labels must be 0 or 1, but {found[~np.isin(found, (0, 1))][:5].tolist()} was found: encode them first."
+                f"Labels must be 0 or 1, but {found[~np.isin(found, (0, 1))][:5].tolist()} was found: encode them."
             )
         if len(found) < 2:
             raise ModtsError(
-                f"AUROC and AUPRC need both classes, but all {len(y)} labels are {found.astype(int).tolist()}: score a test set that "
-                "holds stays of both."
+                f"AUROC and AUPRC need both classes, but all {len(y)} labels are {found.astype(int).tolist()}: score a "
+                "test set that holds stays of both."
             )
         if not np.isfinite(p).all():
             raise ModtsError(
@@ -315,7 +317,7 @@ def _draw(rng, strata, n_boot):
 
 
 def _two_level(seeds, names, n_boot, seed, metric=None):
-    """Resampled means over seeds: {name: (n_boot,)}. `seeds` is a list of {name: scorer}; the scorers of one entry share stays."""
+    """Resampled means over seeds: {name: (n_boot,)}. `seeds`: list of {name: scorer}; those of one entry share stays."""
     if n_boot < 1:
         raise ModtsError(f"The number of resamples must be at least 1, but it is {n_boot}.")
     rng = np.random.default_rng(seed)

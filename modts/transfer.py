@@ -1,20 +1,22 @@
 """Transfer between clinical cohorts: which variables two of them share, and the target's stays in the source's shape.
 
-A frozen backbone reads the variables it was pretrained on, in their order and units. A new cohort is therefore brought into the
-source's space by name, through one table of synonyms: shared variables are converted to the source's unit, variables the target
-lacks are missing throughout (the backbone was trained to live with gaps), variables only the target has are lost. How much is
-shared is reported, because it bounds what transfer can give.
+A frozen backbone reads the variables it was pretrained on, in their order and units. A new cohort is therefore brought
+into the source's space by name, through one table of synonyms: shared variables are converted to the source's unit,
+variables the target lacks are missing throughout (the backbone was trained to live with gaps), variables only the
+target has are lost. How much is shared is reported, because it bounds what transfer can give.
 
 Names and units: PhysioNet/CinC Challenges 2012 (doi:10.13026/kd6g-xx58 variables page) and 2019 (Reyna et al. 2020,
-doi:10.1097/CCM.0000000000004145), and the concepts of ricu (Bennett et al. 2023, doi:10.1093/gigascience/giad041) as YAIB uses them.
-The units were checked on the data (`compare_medians`): between PhysioNet 2012, PhysioNet 2019 and the eICU demo every shared
-variable's median lies in the other's 5-95 % range, and four in five differ by less than a fifth; liver enzymes, troponin, base
-excess and urine differ by up to sevenfold, as the patients do. What that check brought out:
+doi:10.1097/CCM.0000000000004145), and the concepts of ricu (Bennett et al. 2023, doi:10.1093/gigascience/giad041) as
+YAIB uses them. The units were checked on the data (`compare_medians`): between PhysioNet 2012, PhysioNet 2019 and the
+eICU demo every shared variable's median lies in the other's 5-95 % range, and four in five differ by less than a fifth;
+liver enzymes, troponin, base excess and urine differ by up to sevenfold, as the patients do. What that check brought
+out:
 
 - inspired oxygen is a fraction in both challenges and a percentage in ricu;
 - magnesium is documented in mmol/L (2012) and mmol/dL (2019), but its median of 2.0 is mg/dL in all of them;
 - calcium of 2019 mixes in some ionised values (5th percentile 1.1, median 8.1): mostly total calcium in mg/dL;
-- oxygen saturation is arterial and rare in 2012 (4 % of hours), mostly from the finger in the others (88 %): one quantity, two methods.
+- oxygen saturation is arterial and rare in 2012 (4 % of hours), mostly from the finger in the others (88 %): one
+  quantity, two methods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +27,8 @@ import numpy as np
 
 from modts.errors import ModtsError
 
-# One variable a line: canonical name | unit | names in PhysioNet 2012 | in PhysioNet 2019 | in ricu/YAIB (eICU, MIMIC) | elsewhere.
-# The simulated cohort borrows the names of PhysioNet 2012. Several names in a cell: the preferred measurement comes first.
+# One variable a line: canonical name | unit | names in PhysioNet 2012 | in PhysioNet 2019 | in ricu/YAIB (eICU, MIMIC) |
+# elsewhere. The simulated cohort borrows the names of PhysioNet 2012. Several names in a cell: the preferred one comes first.
 # [..] after a name is its unit where that differs from the variable's.
 _TABLE = """
 HR                | 1/min   | HR                  | HR               | hr          | heart_rate
@@ -116,7 +118,7 @@ _CONVERSIONS = {
 
 @dataclass(frozen=True)
 class Variable:
-    """One line of the table: a clinical quantity, its unit, and what each data set calls it ({data set: ((name, unit), ...)})."""
+    """One line of the table: a clinical quantity, its unit, and its names ({data set: ((name, unit), ...)})."""
 
     name: str
     unit: str
@@ -164,7 +166,8 @@ class Alignment:
     ----------
     source_features, target_features : tuple of str
     pairs : tuple of (i_source, j_target)
-        Source variable i reads target variable j. Where one i has several j (invasive and cuff pressure), the first observed wins.
+        Source variable i reads target variable j. Where one i has several j (invasive and cuff pressure), the first
+        observed wins.
     conversions : tuple of (factor, offset), one a pair
         Value in the source's unit = factor * value in the target's unit + offset.
     canonical : tuple of str, one a pair
@@ -184,7 +187,7 @@ class Alignment:
 
     @cached_property
     def report(self):
-        """The overlap as a JSON-able dict: counts, fractions of source and target variables used, the pairs, what is left over."""
+        """The overlap as a JSON-able dict: counts, fractions of both sides' variables used, pairs, what is left over."""
         used_source = {i for i, _ in self.pairs}
         used_target = {j for _, j in self.pairs}
         return {
@@ -216,8 +219,8 @@ def align(
 ):
     """Pair the variables of two cohorts by name, through `SYNONYMS` or an identical name the table does not know.
 
-    A name that both cohorts use pairs with itself. A target variable left over joins the source's preferred measurement of the same
-    quantity as a stand-in where the first choice is missing.
+    A name that both cohorts use pairs with itself. A target variable left over joins the source's preferred measurement
+    of the same quantity as a stand-in where the first choice is missing.
 
     Parameters
     ----------
@@ -269,8 +272,8 @@ def align(
         pairs += [(i, j) for j in found]
     if not pairs:
         raise ModtsError(
-            f"The source ({_some(source_features)}) and the target ({_some(target_features)}) share no variable: transfer needs "
-            "at least one; rename yours to names in modts.transfer.SYNONYMS."
+            f"The source ({_some(source_features)}) and the target ({_some(target_features)}) share no variable: transfer "
+            "needs at least one; rename yours to names in modts.transfer.SYNONYMS."
         )
     conversions = tuple(_conversion(target[j][2], source[i][2]) for i, j in pairs)
     canonical = tuple(source[i][0] for i, _ in pairs)
@@ -291,7 +294,8 @@ def to_source_space(X, alignment, source_features, n_steps):
 
     Returns
     -------
-    (N, n_steps, F_source) float32 array in the source's raw units; NaN where nothing was measured, and in variables not shared
+    (N, n_steps, F_source) float32 array in the source's raw units; NaN where nothing was measured, and in variables not
+    shared
 
     Raises
     ------
@@ -326,8 +330,9 @@ def compare_medians(X_source, X_target, alignment):
     Returns
     -------
     list of dict
-        variable, source, target (medians), ratio (target over source), plausible: the target's median lies between the 5th and the
-        95th percentile of the source. Other patients shift a median; a wrong unit throws it out of that range.
+        variable, source, target (medians), ratio (target over source), plausible: the target's median lies between the
+        5th and the 95th percentile of the source. Other patients shift a median; a wrong unit throws it out of that
+        range.
     """
     moved = to_source_space(X_target, alignment, alignment.source_features, X_target.shape[1])
     rows = []

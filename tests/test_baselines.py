@@ -152,7 +152,7 @@ def test_mistakes_are_said(icu, air, gaps):
     not (Path(HOME) / "physionet_2012").is_dir() or not HOME, reason="MODTS_DATA holds no physionet_2012"
 )
 def test_known_figures_on_physionet_2012():
-    # set-a, AUROC: LightGBM .855 +- .021, logistic regression .834, with 10 % of the labels .768 and .727 (other splits)
+    # set-a, AUROC: LightGBM .855 +- .021, logistic regression .834, at 10 % .768 and .727 (other splits)
     cohort = load_cohort("physionet_2012", seed=2)
     y = cohort.part("test")[1]
     for name, fraction, about in (
