@@ -169,7 +169,7 @@ def dots(
     arms = _arms(models)
     baselines = list(dict.fromkeys(name for _, rows in panels for name in rows[rows["arm"] == "baseline"]["backbone"]))
     row_height = 0.16 + 0.12 * len(arms)
-    figure, axes = _panels(len(panels), narrow, 0.75 + row_height * max(1, len(names)), sharex=True)
+    figure, axes = _panels(len(panels), narrow, 1.05 + row_height * max(1, len(names)), sharex=True)
     for axis, (title, rows) in zip(axes, panels, strict=True):
         for place, (arm, head, pooling) in enumerate(arms):
             part = rows[(rows["arm"] == arm) & (rows["head"] == head) & (rows["pooling"] == pooling)]

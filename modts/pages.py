@@ -48,7 +48,7 @@ def front(found: Results) -> str:
                     lambda narrow: figures.dots(panels, "auroc", narrow),
                     "front",
                     score_pages.alt(title, rows, "auroc"),
-                    f"AUROC on {title}: six backbones, each trained in several ways, with 95 % intervals; lines "
+                    f"AUROC on {title}: each backbone trained in several ways, with 95 % intervals; lines "
                     "are simple models on summary statistics.",
                     fragments.out_dir(),
                 )

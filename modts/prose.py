@@ -29,6 +29,11 @@ def count(value: int) -> str:
     return WORDS[value] if value < len(WORDS) else str(value)
 
 
+def plural(value: int, word: str) -> str:
+    """3, "backbone" -> "three backbones"."""
+    return f"{count(value)} {word}{'' if value == 1 else 's'}"
+
+
 def spread(rows: pd.DataFrame) -> str:
     """The range of the values of several rows: "0.781 to 0.834", or the one value with its interval."""
     if len(rows) == 1:
@@ -81,18 +86,18 @@ def front(results: Results) -> list[str]:
             "Until then this book shows the method, the notebooks and what each page will hold.",
         ]
     where = results.title(rows["cohort"].iloc[0])
-    lead = f"On {where}" if real else f"The results on real data are not here yet; on {where}, embedded data,"
+    lead = f"On {where}," if real else f"The results on real data are not here yet; on {where}, which is generated,"
     frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
     return [_light_heads(rows, frozen, lead), _end_to_end(rows, real), _simple_methods(results)]
 
 
 def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
-    if frozen.empty:
+    if _at(frozen, 1.0).empty:
         return f"{lead} no head on a frozen backbone has been scored yet."
     full, scarce = _at(frozen, 1.0), _scarce(frozen)
     words = (
-        f"{lead} ({full['n_test'].max():.0f} test stays, {seeds(frozen)}), one linear layer on "
-        f"{count(full['backbone'].nunique())} frozen backbones reaches an AUROC of **{spread(full)}**"
+        f"{lead} one linear layer on {plural(full['backbone'].nunique(), 'frozen backbone')} reaches an AUROC of "
+        f"**{spread(full)}** ({full['n_test'].max():.0f} test stays, {seeds(frozen)})"
     )
     if scarce:
         words += f", and of **{spread(_at(frozen, scarce))}** with {percent(scarce)} of the labels"
@@ -145,10 +150,13 @@ def _simple_methods(results: Results) -> str:
         line, models = part[part["backbone"] == "Linear interpolation"], part[part["arm"] != "baseline"]
         if len(line) and len(models):
             ahead = int((models["value"] > line["value"].iloc[0]).sum())
-            bits.append(f"{count(ahead)} of {count(len(models))} backbones on {results.title(cohort)}")
+            bits.append(
+                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {results.title(cohort)}"
+            )
     if not bits:
         return "How well the backbones impute, beside interpolation, has not been scored yet."
-    return f"At the imputing itself, plain linear interpolation has a lower mean error than {' and '.join(bits)}."
+    named = f"{', '.join(bits[:-1])} and {bits[-1]}" if len(bits) > 1 else bits[0]
+    return f"At the imputing itself, plain linear interpolation has a lower mean error than {named}."
 
 
 def block(rows: pd.DataFrame, metric: str, title: str, paired: pd.DataFrame) -> list[str]:
@@ -192,11 +200,13 @@ def heads(results: Results, rows: pd.DataFrame, metric: str) -> list[str]:
 
 
 def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
-    """How uncertain one AUROC is on this cohort's test set (Hanley and McNeil)."""
+    """How uncertain one AUROC is on this test set (Hanley and McNeil), and the best possible one where it is known."""
     about = results.cohorts.get(cohort, {})
+    best = (about.get("notes") or {}).get("best_auroc")
+    known = [f"The best possible AUROC is known here, because the data are simulated: {number(best)}."] if best else []
     positives, n_test = (about.get("positives") or {}).get("test"), about.get("test")
     if not positives or not n_test:
-        return []
+        return known
     middle = rows[rows["metric"] == "auroc"]["value"].median()
     error = auroc_standard_error(0.8 if np.isnan(middle) else middle, positives, n_test - positives)
     words = (
@@ -204,7 +214,7 @@ def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
         f"{error:.3f} (Hanley and McNeil), so differences below about {2 * error:.2f} between two models are noise "
         "unless a paired test says otherwise."
     )
-    return [words]
+    return [words, *known]
 
 
 def scarcity(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:

@@ -38,7 +38,7 @@ def cohorts(found: Results) -> str:
         )
     table = Table(
         "Windows, splits (split seed 0), size, share of missing cells, and target of every cohort behind the results",
-        ["Cohort", "Windows", "Train / val / test", "Split by", "Steps × features", "Missing", "Target"],
+        ["Cohort", "Windows", "Train / val / test", "Split", "Steps × features", "Missing", "Target"],
         body,
     )
     out = [fragments.raw(table.html()), fragments.downloads("cohorts", _flat(order), [table])]

@@ -160,20 +160,25 @@ def _overlap(found: Results, source: str, target: str) -> list[str]:
     for record in found.runs.values():
         params = record.get("params", {})
         if record.get("stage") == "transfer" and params.get("source") == source and params.get("cohort") == target:
-            report = record.get("overlap") or record.get("alignment") or {}
-            report = report.get("report", report)
-            return [
-                f"{str(name).replace('_', ' ').capitalize()}: {_plain(value)}."
-                for name, value in report.items()
-                if isinstance(value, (int, float, str, list)) and value != []
-            ]
+            return shared(record.get("overlap") or {})
     return []
 
 
-def _plain(value) -> str:
-    if isinstance(value, list):
-        return ", ".join(_plain(part) for part in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def shared(report: dict) -> list[str]:
+    """A sentence from an alignment's report: how many variables the two cohorts share, and which the target lacks."""
+    if not report.get("n_shared"):
+        return []
+    words = (
+        f"The two share {report['n_shared']} variables, of the source's {report.get('n_source', '?')} and the target's "
+        f"{report.get('n_target', '?')}"
+    )
+    lacking = report.get("source_only") or []
+    words += f"; the target lacks {', '.join(map(str, lacking))}" if lacking else ""
+    converted = [
+        pair["variable"] for pair in report.get("pairs", []) if (pair.get("factor"), pair.get("offset")) != (1.0, 0.0)
+    ]
+    words += f"; units were converted for {', '.join(converted)}" if converted else ""
+    return [words + "."]
 
 
 def latency(found: Results) -> str:
