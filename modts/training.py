@@ -7,6 +7,7 @@ resumed run ends with the same bits as a straight one.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import missingness, runs, scaling  # noqa: F401  (scaling: fits happen there, on training data only)
+from . import missingness, runs
 from .errors import ModtsError
 
 
@@ -63,7 +64,7 @@ def fit(
     epochs, patience : at most so many epochs; stop after `patience` epochs without a better score.
     on_epoch : called with the epoch's seed before each epoch (draws artificial masks).
     checkpoint : resume from, and write to, this file after every epoch; removed by the caller when its result is safe.
-    progress : a label; one line is printed an epoch if it is not empty.
+    progress : a label; if not empty, one line at the end, and one an epoch on a terminal.
 
     Raises
     ------
@@ -100,12 +101,14 @@ def fit(
         if better:
             history.best, history.best_epoch, best = value, epoch, _copy(model)
         history.finished = epoch - history.best_epoch >= patience
-        if progress:
-            print(f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}", flush=True)
+        if progress and sys.stderr.isatty():
+            print(f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}", file=sys.stderr, flush=True)
         if checkpoint:
             _write(checkpoint, model, optimiser, best, history)
     model.load_state_dict(best)
     model.eval()
+    if progress:
+        print(f"{progress}: best validation {history.best:.4f} in epoch {history.best_epoch + 1} of {len(history.loss)}", flush=True)
     return history
 
 

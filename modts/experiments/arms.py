@@ -1,4 +1,6 @@
-"""What one run of each notebook does: all seeds of one cohort and backbone, resumed where it stopped, ended by one whole result file.
+"""Pretraining, latents, heads, end to end: what one run of each does, for all seeds of one cohort and backbone.
+
+A run resumes where it stopped and ends with one whole result file.
 
 Every unit of work (a pretrained backbone, a set of latents, a trained arm) is stored under the hash of its recipe: data, parameters, seed
 and the code that decides it. A unit that exists is not computed again, and a change reruns what depends on it and nothing else.
@@ -12,20 +14,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import adaptation, runs, scores
-from . import baselines as simple
-from . import latency as timing
-from . import transfer as transferring
-from .backbones import build, load_backbone
-from .cohorts import load_cohort
-from .heads import Head
-from .latents import extract as extract_latents
-from .latents import pool
-from .missingness import mask
-from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
-from .scaling import Scaler
-from .training import epoch_seed
-from .training import pretrain as pretrain_backbone
+from modts import adaptation, runs, scores
+from modts.backbones import build, load_backbone
+from modts.cohorts import load_cohort
+from modts.latents import extract as extract_latents
+from modts.missingness import mask
+from modts.params import EndToEnd, Extract, Heads, Pretrain
+from modts.training import epoch_seed
+from modts.training import pretrain as pretrain_backbone
 
 SPLITS = ("train", "val", "test")
 _PRETRAINING = ("size", "criterion", "pattern", "rate", "epochs", "patience", "batch_size", "lr")
@@ -95,7 +91,7 @@ def pretrain(params: Pretrain) -> runs.Run:
         hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
         items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
         seeds.append((cohort.split_seed, seed))
-    _rows(run, "imputation", items, seeds, backbone=params.backbone, arm="frozen", pattern=params.pattern)
+    score_rows(run, "imputation", items, seeds, backbone=params.backbone, arm="frozen", pattern=params.pattern)
     run.finish()
     return run
 
@@ -168,7 +164,7 @@ def _tuned(candidates: list[tuple[float, float]], seeds: list[int], unit, better
     return [unit(seed, *winner) for seed in seeds], winner, sum(outcome[2] for outcome in first.values())
 
 
-def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make, source=""):
+def run_arm(run, stage, params, candidates, arm, head, pooling, fraction, make, source=""):
     """Tune, train and score one arm over all seeds. make(seed) -> (cohort, targets, spec, work(labelled, lr, wd, checkpoint))."""
     prepared = {}
 
@@ -196,13 +192,13 @@ def _arm(run, stage, params, candidates, arm, head, pooling, fraction, make, sou
         run.timings[f"{name} seed {seed}"] = round(seconds, 3)
     run.timings[f"{name} tuning"] = round(tuning, 3)
     run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(labelled)}
-    _rows(
+    score_rows(
         run, cohort.task, items, seeds, backbone=params.backbone, arm=arm, head=head, pooling=pooling, label_fraction=fraction,
         pattern=params.pattern, source=source,
     )  # fmt: skip
 
 
-def _rows(run, task, items, seeds, **columns) -> None:
+def score_rows(run, task, items, seeds, **columns) -> None:
     """One row a seed and metric, and one over all seeds (its seeds left empty)."""
     for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
         for metric, (value, low, high) in scores.score(task, *item).items():
@@ -223,13 +219,13 @@ def heads(params: Heads) -> runs.Run:
         def latents(seed, start=adaptation.ARMS[arm].start, pooling=pooling):
             return latents_for(params, seed, start, pooling)
 
-        _arm(run, "heads", params, candidates, arm, head, pooling, fraction, _on_latents(params, arm, head, latents))
+        run_arm(run, "heads", params, candidates, arm, head, pooling, fraction, on_latents(params, arm, head, latents))
     run.finish()
     return run
 
 
-def _on_latents(params: Heads, arm: str, head: str, latents):
-    """make(seed) for an arm that trains a head on latents(seed) (see _arm)."""
+def on_latents(params: Heads, arm: str, head: str, latents):
+    """make(seed) for an arm that trains a head on latents(seed) (see run_arm)."""
 
     def make(seed):
         parts, cohort, upstream = latents(seed)
@@ -253,16 +249,16 @@ def end_to_end(params: EndToEnd) -> runs.Run:
         if arm == "e2e_shipped":
             if cohort_for(params.cohort, params.seeds[0]).task != "classification" or pooling != params.poolings[0]:
                 continue  # PyPOTS ships classifiers only, and they bring their own pooling
-            _arm(run, "end_to_end", params, candidates, arm, "", "", fraction, _whole(params, arm, "", "paper"))
+            run_arm(run, "end_to_end", params, candidates, arm, "", "", fraction, whole(params, arm, "", "paper"))
         else:
             head = params.heads[0]
-            _arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, _whole(params, arm, head, pooling))
+            run_arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, whole(params, arm, head, pooling))
     run.finish()
     return run
 
 
-def _whole(params: EndToEnd, arm: str, head: str, pooling: str):
-    """make(seed) for an arm that trains backbone and head together (see _arm)."""
+def whole(params: EndToEnd, arm: str, head: str, pooling: str):
+    """make(seed) for an arm that trains backbone and head together (see run_arm)."""
     fixed = {
         name: getattr(params, name)
         for name in ("size", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
@@ -287,128 +283,3 @@ def _whole(params: EndToEnd, arm: str, head: str, pooling: str):
         return cohort, spec, work
 
     return make
-
-
-# --- transfer -------------------------------------------------------------------------------------------------------------------
-
-
-def transfer(params: Transfer) -> runs.Run:
-    """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
-    run = runs.Run("transfer", params.model_dump())
-    candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
-    source_params = Pretrain(**{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source})
-    pooling = params.poolings[0]
-
-    def moved(seed):
-        """Latents of the target's windows under the source's backbone."""
-        source, source_cohort, upstream = pretrained(source_params, seed)
-        target = cohort_for(params.cohort, seed)
-        alignment = transferring.align(source_cohort.features, target.features)
-        run.extra["overlap"] = alignment.report
-        spec = {"code": runs.code_hash("transfer"), "data": target.content_hash, "upstream": upstream, "pooling": pooling, "seed": seed}
-        path = runs.artifact_dir("transfer", target.name, params.backbone, spec) / "latents.npz"
-        if not path.exists():
-            shifted = {
-                name: transferring.to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
-                for name, X in windows(target).items()
-            }
-            runs.write_arrays(path, **{name: extract_latents(source, X, pooling) for name, X in shifted.items()})
-        return runs.read_arrays(path), target, runs.key(spec)
-
-    def native(seed):
-        return latents_for(params, seed, "pretrained", pooling)
-
-    for head, fraction in itertools.product(params.heads, params.label_fractions):
-        _arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, _on_latents(params, "frozen", head, native))
-        _arm(
-            run, "transfer", params, candidates, "transfer", head, pooling, fraction, _on_latents(params, "frozen", head, moved),
-            source=source_params.cohort,
-        )  # fmt: skip
-    for fraction in params.label_fractions:
-        head = params.heads[0]
-        whole = [(lr, 0.0) for lr in params.e2e_lrs]
-        _arm(run, "end_to_end", params, whole, "e2e", head, pooling, fraction, _whole(params, "e2e", head, pooling))
-    run.finish()
-    return run
-
-
-# --- latency --------------------------------------------------------------------------------------------------------------------
-
-
-def latency(params: Latency) -> runs.Run:
-    """Raw window to prediction, stage by stage: the modular model, and PyPOTS's end-to-end classifier of the same sizes."""
-    import torch
-
-    run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
-    backbone, cohort, _ = pretrained(params, seed, run)
-    runs.seed_everything(seed, params.threads)
-    X, _ = cohort.part("test")
-    targets, _ = adaptation.labels(cohort)
-    width = backbone.latents(X[:2], pooling).shape[1]
-    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
-
-    def pick(batch):
-        return X[np.resize(np.arange(len(X)), batch)]
-
-    def prepare(x):
-        Z = torch.from_numpy(backbone.scaler.transform(x)).to(backbone.device)
-        return backbone.inputs(Z), (~torch.isnan(Z)).float()
-
-    def encode(given):
-        _, states = backbone.run(given[0])
-        return pool(backbone.row.kind, states, given[1], pooling)
-
-    stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
-    if cohort.task == "classification":
-        shipped = adaptation.Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
-        shipped = shipped.to(backbone.device).eval()
-        stages["e2e_shipped"] = {
-            "inputs": prepare,
-            "backbone": lambda given: shipped.module(given[0])["classification_proba"].cpu().numpy(),
-        }
-    rows = []
-    for arm, chain in stages.items():
-        for row in timing.measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
-            rows.append({
-                "profile": params.profile, "cohort": cohort.name, "backbone": params.backbone, "arm": arm, "stage": row["stage"],
-                "batch": row["batch"], "p50_ms": round(row["p50_ms"], 4), "p99_ms": round(row["p99_ms"], 4), "repeats": row["repeats"],
-                "hardware": runs.hardware(), "run": run.id,
-            })  # fmt: skip
-    run.extra["latency"] = rows
-    run.finish()
-    return run
-
-
-# --- baselines ------------------------------------------------------------------------------------------------------------------
-
-
-def baselines(params: Baselines) -> runs.Run:
-    """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
-    run = runs.Run("baselines", params.model_dump())
-    for name in simple.IMPUTERS:
-        items, seeds = [], []
-        for seed in params.seeds:
-            cohort = cohort_for(params.cohort, seed)
-            scaler = Scaler.fit(cohort.part("train")[0])
-            hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
-            items.append((truth, simple.impute(name, scaler.transform(hidden), 0.0), scored))
-            seeds.append((cohort.split_seed, seed))
-        _rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
-    for name, fraction in itertools.product(simple.PREDICTORS[cohort.task], params.label_fractions):
-        items, seeds = [], []
-        for seed in params.seeds:
-            runs.seed_everything(seed, params.threads)
-            cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
-            targets, scaler = adaptation.labels(cohort)
-            prediction = simple.fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
-            if scaler is not None:
-                prediction = scaler.transform(prediction[..., None])[..., 0]
-            items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
-            seeds.append((cohort.split_seed, seed))
-            run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(np.float32)
-            run.timings[f"{name} {fraction:g} seed {seed}"] = round(time.perf_counter() - clock, 3)
-            run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
-        _rows(run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction)
-    run.finish()
-    return run
