@@ -317,7 +317,7 @@ def _draw(rng, strata, n_boot):
 
 
 def _two_level(seeds, names, n_boot, seed, metric=None):
-    """Resampled means over seeds: {name: (n_boot,)}. `seeds`: list of {name: scorer}; those of one entry share stays."""
+    """Resampled means over seeds: {name: (n_boot,)}. `seeds`: a {name: scorer} a seed, over the same stays."""
     if n_boot < 1:
         raise ModtsError(f"The number of resamples must be at least 1, but it is {n_boot}.")
     rng = np.random.default_rng(seed)

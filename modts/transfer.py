@@ -5,12 +5,12 @@ into the source's space by name, through one table of synonyms: shared variables
 variables the target lacks are missing throughout (the backbone was trained to live with gaps), variables only the
 target has are lost. How much is shared is reported, because it bounds what transfer can give.
 
-Names and units: PhysioNet/CinC Challenges 2012 (doi:10.13026/kd6g-xx58 variables page) and 2019 (Reyna et al. 2020,
-doi:10.1097/CCM.0000000000004145), and the concepts of ricu (Bennett et al. 2023, doi:10.1093/gigascience/giad041) as
-YAIB uses them. The units were checked on the data (`compare_medians`): between PhysioNet 2012, PhysioNet 2019 and the
-eICU demo every shared variable's median lies in the other's 5-95 % range, and four in five differ by less than a fifth;
-liver enzymes, troponin, base excess and urine differ by up to sevenfold, as the patients do. What that check brought
-out:
+Names and units: PhysioNet/CinC Challenges 2012 (Silva et al. 2012, Computing in Cardiology 39:245-248) and 2019 (Reyna
+et al. 2020, doi:10.1097/CCM.0000000000004145), and the concepts of ricu (Bennett et al. 2023,
+doi:10.1093/gigascience/giad041) as YAIB uses them. The units were checked on the data (`compare_medians`): between
+PhysioNet 2012, PhysioNet 2019 and the eICU demo every shared variable's median lies in the other's 5-95 % range, and
+four in five differ by less than a fifth; liver enzymes, troponin, base excess and urine differ by up to sevenfold, as
+the patients do. What that check brought out:
 
 - inspired oxygen is a fraction in both challenges and a percentage in ricu;
 - magnesium is documented in mmol/L (2012) and mmol/dL (2019), but its median of 2.0 is mg/dL in all of them;
@@ -27,8 +27,8 @@ import numpy as np
 
 from modts.errors import ModtsError
 
-# One variable a line: canonical name | unit | names in PhysioNet 2012 | in PhysioNet 2019 | in ricu/YAIB (eICU, MIMIC) |
-# elsewhere. The simulated cohort borrows the names of PhysioNet 2012. Several names in a cell: the preferred one comes first.
+# One variable a line: canonical name | unit | names in PhysioNet 2012 | in PhysioNet 2019 | in ricu/YAIB | elsewhere.
+# The simulated cohort borrows the names of PhysioNet 2012. Of several names in a cell the preferred one comes first.
 # [..] after a name is its unit where that differs from the variable's.
 _TABLE = """
 HR                | 1/min   | HR                  | HR               | hr          | heart_rate
@@ -187,7 +187,7 @@ class Alignment:
 
     @cached_property
     def report(self):
-        """The overlap as a JSON-able dict: counts, fractions of both sides' variables used, pairs, what is left over."""
+        """The overlap as a JSON-able dict: counts, fractions of the variables used, pairs, what is left over."""
         used_source = {i for i, _ in self.pairs}
         used_target = {j for _, j in self.pairs}
         return {
@@ -261,7 +261,7 @@ def align(
         sides.append([_identify(name, units.get(name)) for name in features])
     source, target = sides
     pairs = []
-    for i, (name, rank, _) in enumerate(source):
+    for i, (name, _, _) in enumerate(source):
         rivals = [k for k, other in enumerate(source) if other[0] == name]
         first = i == min(rivals, key=lambda k: (source[k][1], k))
         # its namesake, then (for the preferred measurement only) those no other source variable is the namesake of
@@ -272,8 +272,8 @@ def align(
         pairs += [(i, j) for j in found]
     if not pairs:
         raise ModtsError(
-            f"The source ({_some(source_features)}) and the target ({_some(target_features)}) share no variable: transfer "
-            "needs at least one; rename yours to names in modts.transfer.SYNONYMS."
+            f"The source ({_some(source_features)}) and the target ({_some(target_features)}) share no variable: "
+            "transfer needs at least one; rename yours to names in modts.transfer.SYNONYMS."
         )
     conversions = tuple(_conversion(target[j][2], source[i][2]) for i, j in pairs)
     canonical = tuple(source[i][0] for i, _ in pairs)
