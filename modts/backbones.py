@@ -216,9 +216,9 @@ class Backbone(nn.Module):
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
         return {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5}.get(self.name, 1.0)
 
-    def tensor(self, X: np.ndarray) -> torch.Tensor:
+    def tensor(self, X: np.ndarray, features=None) -> torch.Tensor:
         """Raw values (N, T, F) -> checked z-scores on the model's device."""
-        return torch.from_numpy(self.scaler.transform(self.check(X))).to(self.device)
+        return torch.from_numpy(self.scaler.transform(self.check(X, features))).to(self.device)
 
     def check(self, X, features=None) -> np.ndarray:
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations."""
@@ -246,17 +246,20 @@ class Backbone(nn.Module):
             )
         return X
 
-    def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256) -> np.ndarray:
-        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32. See modts.latents for the poolings."""
+    def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
+        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
+
+        See modts.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
+        """
         from .latents import extract
 
-        return extract(self, X, pooling=pooling, batch_size=batch_size)
+        return extract(self, self.check(X, features), pooling=pooling, batch_size=batch_size)
 
     @torch.no_grad()
-    def impute(self, X: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def impute(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray:
         """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are."""
         self.eval()
-        Z = self.tensor(X)
+        Z = self.tensor(X, features)
         # "imputation", not "reconstruction": PyPOTS's CSAI averages its forward pass with an unreversed backward one in the latter
         filled = [self.run(self.inputs(Z[i : i + batch_size]))[0]["imputation"] for i in range(0, len(Z), batch_size)]
         out = self.scaler.inverse(torch.cat(filled).cpu().numpy())
