@@ -7,6 +7,7 @@ measured with parameters, seeds, data hash, code version, hardware and time.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import io
@@ -162,13 +163,23 @@ def key(spec: dict) -> str:
 
 @cache
 def code_hash(stage: str) -> str:
-    """Twelve hex digits over the modules that decide a stage's numbers."""
+    """Twelve hex digits over the modules that decide a stage's numbers; comments, docstrings and layout do not count."""
     here, digest = Path(__file__).parent, hashlib.sha256()
     for name in STAGE_CODE[stage]:
         place = here / name
         for file in sorted(place.glob("*.py")) if place.is_dir() else [place]:
-            digest.update(file.name.encode() + file.read_bytes())
+            digest.update(f"{file.name}\n{_bare(file.read_text())}".encode())
     return digest.hexdigest()[:12]
+
+
+def _bare(source: str) -> str:
+    """Source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 @cache
