@@ -8,6 +8,7 @@ itself (arXiv 2411.03941) states none.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -36,7 +37,7 @@ class Row:
     kind : "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
     reads : which inputs it takes (see inputs.model_inputs).
     core : PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
-    taps : submodules where latents are read: the outputs of a recurrent cell step by step, else the input of the projection back.
+    taps : submodules whose output is read for latents (of a recurrent cell, step by step); ">name" reads the input of `name`.
     small : constructor arguments on a CPU.
     fixed : constructor arguments that are not sizes.
     classifier : arguments only PyPOTS's end-to-end classifier takes.
@@ -58,7 +59,7 @@ BACKBONES = {
     ),
     "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", ("backbone.rnn_cell",), {"rnn_hidden_size": 64}, {}, {}),
     "SAITS": Row(
-        "attention", "plain", "saits.core._SAITS", ("encoder.reduce_dim_beta",),
+        "attention", "plain", "saits.core._SAITS", (">encoder.reduce_dim_beta",),
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
         {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
     ),
@@ -68,12 +69,13 @@ BACKBONES = {
         {"classification_weight": 1.0, "dropout": 0.1},
     ),
     "TimesNet": Row(
-        "convolutional", "plain", "timesnet.core._TimesNet", ("projection",),
+        "convolutional", "plain", "timesnet.core._TimesNet", (">projection",),
         {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
         {"apply_nonstationary_norm": False}, {},
     ),
     "Autoformer": Row(
-        "attention", "plain", "autoformer.core._Autoformer", ("output_projection",),
+        # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
+        "attention", "plain", "autoformer.core._Autoformer", ("encoder.encoder.norm.layer_norm",),
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
         {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
     ),
@@ -198,12 +200,11 @@ class Backbone(nn.Module):
         caught: list[list[torch.Tensor]] = [[] for _ in self.row.taps]
         handles = []
         for place, tap in zip(caught, self.row.taps, strict=True):
-            submodule = self.module.get_submodule(tap)
-            if self.row.kind == "recurrent":
-                hook = submodule.register_forward_hook(_keep_output(place))
+            submodule = self.module.get_submodule(tap.removeprefix(">"))
+            if tap.startswith(">"):
+                handles.append(submodule.register_forward_pre_hook(_keep_input(place)))
             else:
-                hook = submodule.register_forward_pre_hook(_keep_input(place))
-            handles.append(hook)
+                handles.append(submodule.register_forward_hook(_keep_output(place)))
         try:
             results = self.module(inputs, calc_criterion=self.training)
         finally:
@@ -267,8 +268,6 @@ class Backbone(nn.Module):
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""
-        import hashlib
-
         digest = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -278,15 +277,25 @@ class Backbone(nn.Module):
         """Write weights (safetensors) and the card that rebuilds model, scaler, feature list and provenance, in one whole file."""
         from safetensors.torch import save
 
+        scaler = {"scaler.mean": torch.from_numpy(self.scaler.mean), "scaler.std": torch.from_numpy(self.scaler.std)}
         recipe = {
             "format": "modts-backbone-1", "name": self.name, "n_steps": self.n_steps, "features": list(self.features),
             "config": self.config, "criterion": self.criterion, "options": self.options, "weights_hash": self.weights_hash(), **card,
         }  # fmt: skip
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
-        tensors |= {"scaler.mean": torch.from_numpy(self.scaler.mean), "scaler.std": torch.from_numpy(self.scaler.std)}
-        runs.atomic_write(Path(path), save(tensors, metadata={"card": json.dumps(recipe, default=runs._plain)}))
+        recipe = json.loads(json.dumps(recipe, default=runs._plain))
+        recipe["seal"] = _seal(recipe, scaler)
+        runs.atomic_write(Path(path), save(tensors | scaler, metadata={"card": json.dumps(recipe)}))
         runs.write_json(Path(path).with_suffix(".json"), recipe)
         return Path(path)
+
+
+def _seal(card: dict, scaler: dict[str, torch.Tensor]) -> str:
+    """Hash of what the weights' own hash does not cover: the card and the scaler."""
+    digest = hashlib.sha256(json.dumps({k: v for k, v in card.items() if k != "seal"}).encode())
+    for name in ("scaler.mean", "scaler.std"):
+        digest.update(scaler[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _keep_output(place):
@@ -311,8 +320,12 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         raise ModtsError(f"There is no checkpoint {path}; run notebooks/pretrain.ipynb for that cohort and backbone first.")
     try:
         with safe_open(str(path), framework="pt") as file:
-            card = json.loads((file.metadata() or {})["card"])
+            card = json.loads((file.metadata() or {}).get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if not isinstance(card, dict) or "seal" not in card:
+            raise ValueError("it has no card")
+        if _seal(card, tensors) != card["seal"]:
+            raise ValueError("its card or scaler has changed since it was written")
     except Exception as error:
         raise ModtsError(f"The checkpoint {path} is corrupt or not one of ours ({error}); delete it and pretrain again.") from None
     scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())

@@ -52,14 +52,21 @@ def _block(X, factor):
 def _mar(X, rate):
     import torch
 
-    flat = torch.from_numpy(_filled(X).reshape(-1, X.shape[-1]))
-    return np.asarray(_pygrinder().mar_logistic(flat, obs_rate=0.3, missing_rate=rate)).reshape(X.shape)
+    # The logistic function needs z-scores (PyGrinder's search for its intercept fails on raw units) and variables that vary.
+    flat = _filled(X).reshape(-1, X.shape[-1])
+    spread = flat.std(0)
+    varied = np.flatnonzero(spread > 1e-8)
+    if len(varied) < 2:
+        raise ModtsError(f"Pattern 'mar' needs two variables that vary, got {len(varied)}; choose another pattern.")
+    scores = torch.from_numpy((flat[:, varied] - flat[:, varied].mean(0)) / spread[varied])
+    decide = max(1, int(0.3 * len(varied)))  # so many variables decide and are not hidden themselves
+    share = min(0.95, rate * len(varied) / (len(varied) - decide))
+    flat[:, varied] = np.asarray(_pygrinder().mar_logistic(scores, obs_rate=0.3, missing_rate=share))
+    return flat.reshape(X.shape)
 
 
-def _mnar_x(X, rate):
-    from scipy.stats import norm
-
-    return _pygrinder().mnar_x(_filled(X), offset=float(norm.ppf(1 - rate)))
+def _mnar_x(X, amount):
+    return _pygrinder().mnar_x(_filled(X), offset=-amount)  # hides what lies so many deviations above its series' mean
 
 
 def _mnar_t(X, scale):
@@ -67,7 +74,8 @@ def _mnar_t(X, scale):
 
 
 def _mnar_nonuniform(X, rate):
-    return _pygrinder().mnar_nonuniform(X, p=rate)[0]
+    with np.errstate(divide="ignore"):  # a variable that nobody measured
+        return _pygrinder().mnar_nonuniform(X, p=rate)[0]
 
 
 PATTERNS = {
@@ -81,7 +89,7 @@ PATTERNS = {
     "mnar_nonuniform": _mnar_nonuniform,  # rarely measured variables lose more (CSAI)
 }
 # PyGrinder's parameter of these is no rate: it is searched for within the bounds until the wanted share is hidden.
-_SEARCHED = {"block": (0.0, 1.0), "mnar_t": (0.0, 64.0)}
+_SEARCHED = {"block": (0.0, 1.0), "mnar_x": (-12.0, 12.0), "mnar_t": (0.0, 64.0)}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,32 @@
+"""Small things that the core tests share: a folder of their own, and a cohort that trains in a second."""
+
+import numpy as np
+import pytest
+
+from modts.cohorts import load_cohort
+from modts.cohorts.base import Cohort
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """Everything a test writes lies below tmp_path."""
+    for name in ("WORK", "RESULTS", "CACHE"):
+        monkeypatch.setenv(f"MODTS_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+def tiny(n=80, steps=8, features=5, task="classification", seed=0, name="tiny"):
+    """The first stays, steps and variables of simulated_icu, or of simulated_air with its target at every step."""
+    whole = load_cohort("simulated_icu" if task == "classification" else "simulated_air")
+    order = np.random.default_rng(1).permutation(whole.n_samples)[:n]
+    parts = np.split(np.random.default_rng(seed).permutation(n), [n * 5 // 8, n * 6 // 8])
+    y = whole.y[order] if task == "classification" else whole.y[order, :steps]
+    if task == "classification":
+        y = np.arange(n) % 2  # both classes in every split, whatever the draw
+    return Cohort(
+        name=name, title="Tiny", X=whole.X[order, :steps, :features], y=y, ids=whole.ids[order],
+        features=whole.features[:features], units=whole.units[:features], task=task, target=whole.target,
+        target_unit=whole.target_unit, splits={s: np.sort(p) for s, p in zip(("train", "val", "test"), parts, strict=True)},
+        split_seed=seed, licence=whole.licence, citation=whole.citation, source=whole.source,
+        split_by="stratified" if task == "classification" else "time",
+    )  # fmt: skip
