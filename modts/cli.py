@@ -1,0 +1,170 @@
+"""The command line `modts`: which runs there are, what one measured, what is stale; and what the workflow calls (job, baselines, collect).
+
+A mistake is one sentence on stderr and exit status 2. Imports are lazy: `modts runs` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import sys
+
+from . import runs
+from .errors import ModtsError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point. Returns the exit status: 0, 1 when something is stale, 2 after a mistake."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.does(args) or 0
+    except ModtsError as error:
+        print(f"modts: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `modts runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modts", description="Runs, results and jobs of the compendium.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, does, words: str):
+        command = commands.add_parser(name, help=words, description=words)
+        command.set_defaults(does=does)
+        return command
+
+    add("runs", _runs, "List published and local runs.").add_argument("--profile", help="only this profile's")
+    show = add("show", _show, "Show one run: parameters, provenance, means over seeds.")
+    show.add_argument("run", help="a run id, as listed by `modts runs`")
+    show.add_argument("--json", action="store_true", help="print its whole file")
+    stale = add("stale", _stale, "List runs whose parameters, code or data have changed since; exit status 1 if there are any.")
+    stale.add_argument("--profile", help="only this profile's")
+    stale.add_argument("--no-data", action="store_true", help="do not load the cohorts to compare them")
+    for name, does, words in (
+        ("collect", _collect, "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json."),
+        ("publish", _publish, "Copy a profile's local runs to results/ and rewrite the result tables there."),
+    ):
+        add(name, does, words).add_argument("profile", help="a profile's name or file")
+    baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
+    baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
+    job = add("job", _job, "Run one job of a profile, as the workflow does.")
+    job.add_argument("profile", help="a profile's name or file")
+    job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
+    cohorts = add("cohorts", _cohorts, "List the cohorts, or describe one.")
+    cohorts.add_argument("name", nargs="?", help="a cohort's name, or the path of a saved cohort (.npz)")
+    return parser
+
+
+# --- looking --------------------------------------------------------------------------------------------------------------------
+
+
+def _runs(args) -> None:
+    from . import collect
+
+    found = [(place, record) for place, record in collect.all_runs() if args.profile in (None, record["profile"])]
+    if not found:
+        print("No runs yet: `make book` makes the quick ones.")
+        return
+    width = max(len(record["run"]) for _, record in found)
+    for place, record in found:
+        seeds = len(record["params"].get("seeds", []))
+        print(
+            f"{record['run']:{width}}  {place:9}  {record['started']}  {record['seconds']:8.0f} s  {seeds} seeds  "
+            f"{len(record.get('rows', [])):4} rows  {record['code_version']}"
+        )
+
+
+def _show(args) -> None:
+    from . import collect
+
+    found = [(place, record) for place, record in collect.all_runs() if record["run"] == args.run]
+    if not found:
+        raise ModtsError(f"There is no run {args.run!r}; `modts runs` lists those there are.")
+    for place, record in found:
+        if args.json:
+            print(json.dumps(record, indent=1, ensure_ascii=False))
+            continue
+        print(f"{record['run']} ({place})")
+        for name in ("started", "seconds", "hardware", "code_version", "code_hash", "peak_memory_mb"):
+            print(f"  {name:16} {record.get(name, '')}")
+        for name in ("params", "data_hash", "packages"):
+            print(f"  {name}")
+            for key, value in record.get(name, {}).items():
+                print(f"    {key:20} {value}")
+        for row in record.get("rows", []):
+            if row["split_seed"] == "" and row["init_seed"] == "":
+                what = " ".join(str(row[name]) for name in ("arm", "head", "pooling", "label_fraction", "metric") if row[name] != "")
+                print(f"  {row['backbone']} {what}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f}), n = {row['n_test']}")
+
+
+def _stale(args) -> int:
+    from . import collect
+
+    found, notes = collect.stale(args.profile, data=not args.no_data)
+    for note in notes:
+        print(note, file=sys.stderr)
+    for place, run, why in found:
+        print(f"{run}  {place}  {why}")
+    if not found:
+        print("Nothing is stale.")
+    return 1 if found else 0
+
+
+def _cohorts(args) -> None:
+    from .cohorts import cohort_names, load_cohort
+
+    if args.name is None:
+        print("\n".join(cohort_names()))
+        return
+    for name, value in load_cohort(args.name).describe().items():
+        print(f"{name:20} {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
+
+
+# --- doing ----------------------------------------------------------------------------------------------------------------------
+
+
+def _collect(args) -> None:
+    from . import collect
+
+    for line in collect.collect(args.profile):
+        print(line)
+
+
+def _publish(args) -> None:
+    from . import collect
+
+    for line in collect.publish(args.profile):
+        print(line)
+
+
+def _job(args) -> None:
+    from .jobs import run_job
+    from .profiles import read_profile
+
+    run_job(read_profile(args.profile).job(args.run))
+
+
+def _baselines(args) -> None:
+    import yaml
+
+    try:
+        values = yaml.safe_load(base64.b64decode(args.base64, validate=True)) if args.base64 else {}
+        values |= {name: yaml.safe_load(value) for name, value in args.parameter}
+    except (ValueError, TypeError, yaml.YAMLError):
+        raise ModtsError("The parameters are not readable; give each as -p NAME VALUE, for example -p cohort italy_air.") from None
+    from .params import parse
+
+    params = parse("baselines", values)
+    from . import experiments
+
+    run = experiments.baselines(params)
+    print(f"{run.id} has {len(run.rows)} rows")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

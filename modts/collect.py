@@ -1,0 +1,253 @@
+"""From run files to the tables that the pages read: metrics, latency, paired tests, cohorts.
+
+`collect` joins the runs of this machine (work/<profile>/), `publish` copies them to results/ and rewrites the tables there from all
+published runs. Nothing is measured here but the paired tests, which compare stored predictions on the same test stays.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from . import runs
+from .errors import ModtsError
+from .profiles import Profile, read_profile
+
+LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats", "hardware", "run")
+_KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
+
+
+# --- run files ------------------------------------------------------------------------------------------------------------------
+
+
+def read_runs(folder: Path) -> list[dict]:
+    """The run records of a folder, by run id."""
+    records = [runs.read_json(path) for path in sorted(folder.glob("*.json"))]
+    for path, record in zip(sorted(folder.glob("*.json")), records, strict=True):
+        if not isinstance(record, dict) or record.get("run") != path.stem:
+            raise ModtsError(f"{path} is not a run file of {path.stem}; delete it and run its job again.")
+    return records
+
+
+def all_runs() -> list[tuple[str, dict]]:
+    """Every run with where it lies: "published" or "local"."""
+    found = [("published", record) for record in read_runs(runs.results_dir() / "runs")]
+    for folder in sorted(runs.work_dir().glob("*/runs")):
+        found += [("local", record) for record in read_runs(folder)]
+    return sorted(found, key=lambda item: (item[1]["run"], item[0]))
+
+
+def _profile(name: str) -> tuple[str, Profile | None]:
+    """A profile by file, by name, or (a name without a file) whatever was run under that name."""
+    try:
+        profile = read_profile(name)
+    except ModtsError:
+        if name.endswith((".yaml", ".yml")) or not (runs.work_dir() / name / "runs").is_dir():
+            raise
+        if (runs.root() / "profiles" / f"{name}.yaml").is_file():
+            raise
+        return name, None
+    return profile.name, profile
+
+
+def _mine(name: str, profile: Profile | None) -> tuple[list[dict], list[str]]:
+    """The local runs that belong to the profile, and a line on each that does not."""
+    records, kept, said = read_runs(runs.work_dir() / name / "runs"), [], []
+    for record in records:
+        if profile is None or (record["run"] in profile.jobs and profile.jobs[record["run"]].same_as(record)):
+            kept.append(record)
+        else:
+            why = "has other parameters than the profile" if record["run"] in profile.jobs else "is not in the profile"
+            said.append(f"left out: {record['run']} {why}")
+    return kept, said
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------------------
+
+
+def metric_rows(records: list[dict]) -> list[dict]:
+    """All measured numbers. A transfer run measures the target's own arms anew; where their own runs exist, those speak."""
+    found = {}
+    for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
+        for row in record.get("rows", []):
+            found.setdefault(tuple(str(row[name]) for name in _KEY), row)
+    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*_KEY, "run")])
+
+
+def latency_rows(records: list[dict]) -> list[dict]:
+    """All measured times."""
+    rows = [row for record in records for row in record.get("latency", [])]
+    return sorted(rows, key=lambda row: [row[name] if name == "batch" else str(row[name]) for name in LATENCY])
+
+
+def table(rows: list[dict], columns) -> str:
+    """Rows as CSV, numbers to six significant digits."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore", restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    return file.getvalue()
+
+
+def read_table(path: Path) -> list[dict]:
+    """Rows of a CSV as text; none if there is no file."""
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _describe(records: list[dict]) -> tuple[dict, list[str]]:
+    """Cohort name to its description, for each cohort that the runs used, and a line on each that cannot be loaded here."""
+    from .cohorts import load_cohort
+
+    found, said = {}, []
+    for record in records:
+        for name in filter(None, (record["params"]["cohort"], record["params"].get("source"))):
+            if Path(name).stem not in found:
+                try:
+                    found[Path(name).stem] = load_cohort(name).describe()
+                except ModtsError as error:
+                    found[Path(name).stem] = None
+                    said.append(f"cohort {name} cannot be loaded, its description is kept as it was: {error}")
+    return {name: row for name, row in found.items() if row}, said
+
+
+# --- the two commands -----------------------------------------------------------------------------------------------------------
+
+
+def collect(name: str) -> list[str]:
+    """Join a profile's local runs into the tables of work/<profile>/. Returns lines that say what was done."""
+    from . import pairs
+
+    name, profile = _profile(name)
+    records, said = _mine(name, profile)
+    folder = runs.work_dir() / name
+    tests, more = pairs.tests(records, folder / "predictions")
+    cohorts, others = _describe(records)
+    metrics = metric_rows(records)
+    _write(folder, metrics, latency_rows(records), tests, cohorts)
+    return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(tests)} paired tests"]
+
+
+def publish(name: str) -> list[str]:
+    """Copy a profile's local runs and predictions to results/, and rewrite its tables from all published runs.
+
+    A paired test, or a description, whose cohort cannot be loaded here stays as it was published before.
+    """
+    from . import pairs
+
+    name, profile = _profile(name)
+    records, said = _mine(name, profile)
+    results, local = runs.results_dir(), runs.work_dir() / name
+    if not records:
+        raise ModtsError(f"There is nothing to publish: {local / 'runs'} holds no run of profile {name}; run it first.")
+    for record in records:
+        predictions = local / "predictions" / f"{record['run']}.npz"
+        if predictions.is_file():
+            runs.atomic_write(results / "predictions" / predictions.name, predictions.read_bytes())
+        runs.atomic_write(results / "runs" / f"{record['run']}.json", _compact(record))
+    published = read_runs(results / "runs")
+    mine = [record for record in published if record["profile"] == name]
+    fresh, more = pairs.tests(mine, results / "predictions")
+    said += more
+    done = {row["cohort"] for row in fresh}
+    old = [row for row in read_table(results / "paired.csv") if row["profile"] != name or row["cohort"] not in done]
+    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published}
+    tests = [row for row in old if (row["profile"], row["cohort"]) in alive] + fresh
+    cohorts, others = _describe(mine)
+    path = results / "cohorts.json"
+    before = runs.read_json(path) if path.is_file() else {}
+    metrics = metric_rows(published)
+    _write(results, metrics, latency_rows(published), tests, {**before, **cohorts})
+    return [*said, *others, f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers"]
+
+
+def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
+    from .pairs import COLUMNS
+
+    tests = sorted(tests, key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")])
+    runs.atomic_write(folder / "latency.csv", table(latency, LATENCY))
+    runs.atomic_write(folder / "paired.csv", table(tests, COLUMNS))
+    runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))
+    runs.atomic_write(folder / "metrics.csv", table(metrics, runs.COLUMNS))  # last: who sees it sees the others too
+
+
+def _compact(record: dict) -> str:
+    """A run file to commit: a line a row, numbers to six significant digits."""
+
+    def short(value):
+        if isinstance(value, float):
+            return float(f"{value:.6g}")
+        if isinstance(value, dict):
+            return {name: short(item) for name, item in value.items()}
+        return [short(item) for item in value] if isinstance(value, list) else value
+
+    # parameters stay as they were given: they are compared with the profile's
+    parts = {name: value if name == "params" else short(value) for name, value in record.items()}
+    lines = []
+    for name, value in parts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in value) + "\n ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+# --- what is stale --------------------------------------------------------------------------------------------------------------
+
+
+def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Runs that a fresh start would not reproduce: (where, run, why), and lines on what could not be checked."""
+    found, notes, profiles, hashes = [], [], {}, {}
+    for place, record in all_runs():
+        name, run = record["profile"], record["run"]
+        if only not in (None, name):
+            continue
+        if name not in profiles:
+            try:
+                profiles[name] = read_profile(name)
+            except ModtsError as error:
+                profiles[name] = None
+                notes.append(f"parameters of profile {name} are not checked: {error}")
+        why = [*_params_why(profiles[name], record)]
+        if record["code_hash"] != runs.code_hash(record["stage"]):
+            why.append("the code that decides its numbers has changed")
+        if data:
+            why += _data_why(record, hashes, notes)
+        if why:
+            found.append((place, run, "; ".join(why)))
+    return found, notes
+
+
+def _params_why(profile: Profile | None, record: dict):
+    if profile is None:
+        return
+    job = profile.jobs.get(record["run"])
+    if job is None:
+        yield "no longer in its profile"
+    elif not job.same_as(record):
+        before, now = record["params"], job.decisive()
+        names = [key for key, value in now.items() if before.get(key, "absent") != value]
+        yield "other parameters: " + ", ".join(f"{key} was {before.get(key, 'absent')}, is {now[key]}" for key in names)
+
+
+def _data_why(record: dict, hashes: dict, notes: list[str]):
+    from .cohorts import load_cohort
+
+    name = record["params"]["cohort"]
+    for seed, stored in record.get("data_hash", {}).items():
+        if (name, seed) not in hashes:
+            try:
+                hashes[name, seed] = load_cohort(name, seed=int(seed)).content_hash
+            except ModtsError as error:
+                hashes[name, seed] = None
+                if not any(key[0] == name and hashes[key] is None for key in hashes if key != (name, seed)):
+                    notes.append(f"data of {name} are not checked: {error}")
+        if hashes[name, seed] not in (None, stored):
+            yield f"its data (split {seed}) have changed"
+            return

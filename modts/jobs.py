@@ -1,0 +1,137 @@
+"""One job of the grid: its notebook through papermill in a process of its own, one line when it is done, one sentence when it fails.
+
+papermill writes the executed notebook in place, so that a killed run leaves a plausible file: it goes to the logs. Success is the run file,
+which the notebook writes last and whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import runs
+from .errors import ModtsError
+from .profiles import Job
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def command(job: Job, log: Path) -> list[str]:
+    """What runs a job: papermill with its notebook, or for the baselines our command line."""
+    import yaml
+
+    values = base64.b64encode(yaml.safe_dump(job.params).encode()).decode()  # base64: no shell or YAML reading in between changes a value
+    if job.notebook is None:
+        return [sys.executable, "-m", "modts.cli", "baselines", "-b", values]
+    return [
+        sys.executable, "-m", "papermill", str(job.notebook), str(log.with_suffix(".ipynb")), "-b", values, "-k", "python3",
+        "--no-progress-bar",
+    ]  # fmt: skip
+
+
+def run_job(job: Job) -> None:
+    """Run a job to its end and print one line.
+
+    Raises
+    ------
+    ModtsError
+        The job failed: the sentence from its log, and where the log lies.
+    """
+    log = runs.work_dir() / job.params["profile"] / "logs" / f"{job.run}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    threads = {name: str(job.params["threads"]) for name in _THREADS}
+    job.path.unlink(missing_ok=True)
+    clock = time.perf_counter()
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            command(job, log), stdout=file, stderr=subprocess.STDOUT, cwd=runs.root(), env={**os.environ, **threads}
+        )
+        with _passing_on(process):
+            code = process.wait()
+    if code or not job.path.is_file():
+        raise ModtsError(f"{job.label} failed: {reason(log.read_text(errors='replace'), code)} (log: {_shown(log)})")
+    if not job.same_as(runs.read_json(job.path)):
+        job.path.unlink()
+        raise ModtsError(f"{job.label} wrote a run file with other parameters than the profile's; look at {_shown(log)}.")
+    done, total = _count(job.params["profile"])
+    counted = f"[{done:{len(str(total))}d}/{total}] " if total else ""
+    print(f"{counted}{job.label}  {time.perf_counter() - clock:.0f} s", flush=True)
+
+
+def reason(text: str, code: int = 1) -> str:
+    """The one sentence in a log that says what went wrong.
+
+    >>> reason("Traceback (most recent call last):\\n  ...\\nModtsError: Unknown cohort 'x'.\\n")
+    "Unknown cohort 'x'."
+    """
+    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    said = [line.split("ModtsError: ", 1)[1] for line in lines if "ModtsError: " in line]
+    if said:
+        return said[-1]
+    if code < 0:
+        return f"it was killed (signal {-code})"
+    errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b", line)]
+    return (errors or lines or [f"exit status {code}"])[-1]
+
+
+@contextlib.contextmanager
+def _passing_on(process: subprocess.Popen):
+    """Whoever stops this process stops the job's too."""
+
+    def stop(number, frame):
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _shown(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+# --- how far the grid is ----------------------------------------------------------------------------------------------------------
+
+
+def _counter(profile: str) -> Path:
+    return runs.work_dir() / profile / "logs" / "count.json"
+
+
+def start_count(profile: str, total: int) -> None:
+    """Begin a grid of so many jobs."""
+    runs.write_json(_counter(profile), {"done": 0, "total": total})
+
+
+def _count(profile: str) -> tuple[int, int]:
+    """Add one finished job; (0, 0) when the job was started by hand, outside a grid."""
+    import fcntl
+
+    path = _counter(profile)
+    if not path.is_file():
+        return 0, 0
+    with open(path, "r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        state = json.load(file)
+        state["done"] += 1
+        file.seek(0)
+        json.dump(state, file)
+        file.truncate()
+    return (state["done"], state["total"]) if state["done"] <= state["total"] else (0, 0)

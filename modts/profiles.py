@@ -1,0 +1,295 @@
+"""A profile file (profiles/*.yaml) read as a list of jobs: one job is one notebook for one cohort and one backbone, all its seeds.
+
+The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are. Settings are given once
+and inherited: what `pretrain` is told holds for every later stage of the same backbone, what `heads` is told also for `end_to_end` and
+`transfer`. From weak to strong: defaults, one backbone's, one cohort's, one cohort's backbone's, one transfer's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from . import runs
+from .errors import ModtsError
+from .params import STAGE_PARAMS, BackboneName, Common, parse
+
+# Whose settings a stage takes, weak to strong.
+INHERITS = {
+    "pretrain": ("common", "pretrain"),
+    "extract": ("common", "pretrain", "extract"),
+    "heads": ("common", "pretrain", "extract", "heads"),
+    "end_to_end": ("common", "pretrain", "heads", "end_to_end"),
+    "transfer": ("common", "pretrain", "heads", "end_to_end", "transfer"),
+    "latency": ("common", "pretrain", "latency"),
+    "baselines": ("common", "pretrain", "heads", "baselines"),
+}
+NEEDS = {"extract": "pretrain", "heads": "extract", "end_to_end": "pretrain", "latency": "pretrain"}
+# Parameters that a stage takes only to check that both arms have the same tuning budget: they change none of its numbers.
+UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
+# What every stage runs through, beside the modules in runs.STAGE_CODE: a change there repeats the run, though not its stored units.
+ALWAYS = ("experiments",)
+
+Stage = Literal["pretrain", "extract", "heads", "end_to_end", "latency", "baselines"]
+Settings = dict[Literal["common", *STAGE_PARAMS], dict]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Cohort(_Strict):
+    stages: list[Stage]
+    backbones: list[BackboneName] = []
+    only: dict[Stage, list[BackboneName]] = {}  # a stage that runs for fewer backbones
+    settings: Settings = {}
+    backbone_settings: dict[BackboneName, Settings] = {}
+
+
+class _Transfer(_Strict):
+    source: str
+    cohort: str
+    backbones: list[BackboneName]
+    settings: Settings = {}
+
+
+class _File(_Strict):
+    profile: str = Field(pattern=r"^[A-Za-z0-9_]+$")
+    reuse_published: bool = False
+    defaults: Settings = {}
+    backbone_settings: dict[BackboneName, Settings] = {}
+    cohorts: dict[str, _Cohort]
+    transfer: list[_Transfer] = []
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: run id, stage, all its parameters, and the runs that must exist before it."""
+
+    run: str
+    stage: str
+    params: dict
+    needs: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The run file that its notebook writes last."""
+        return runs.run_path(self.run)
+
+    @property
+    def notebook(self) -> Path | None:
+        """The notebook, or None for the baselines, which need none."""
+        return None if self.stage == "baselines" else runs.root() / "notebooks" / f"{self.stage}.ipynb"
+
+    @property
+    def label(self) -> str:
+        """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
+        cohort = Path(self.params["cohort"]).stem
+        cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
+        return " ".join([self.stage, cohort, self.params.get("backbone", "")]).strip()
+
+    def decisive(self) -> dict:
+        """The parameters that decide this job's numbers."""
+        return decisive(self.stage, self.params)
+
+    def code_hash(self) -> str:
+        """Over the modules that decide this job's numbers and those that put them into its run file; not over comments and layout."""
+        return f"{runs.code_hash(self.stage)}-{hash_of(*ALWAYS)}"
+
+    def same_as(self, record: dict) -> bool:
+        """True if a run record was made with this job's parameters."""
+        return record.get("stage") == self.stage and decisive(self.stage, record.get("params", {})) == self.decisive()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile's name, its file, and its jobs in an order in which they could run."""
+
+    name: str
+    path: Path
+    reuse_published: bool
+    jobs: dict[str, Job]
+
+    def job(self, run: str) -> Job:
+        """The job with this run id."""
+        if run not in self.jobs:
+            raise ModtsError(f"Profile {self.name} has no run {run!r}; `modts runs --profile {self.name}` lists those it has.")
+        return self.jobs[run]
+
+    def wanted(self) -> dict[str, Job]:
+        """The jobs that have to exist here: all, or with reuse_published those that are not published with the same parameters.
+
+        A job is left out only if everything that depends on it is left out too: who needs it, needs its weights.
+        """
+        if not self.reuse_published:
+            return self.jobs
+        keep = {run for run, job in self.jobs.items() if not _published(job)}
+        for job in reversed(self.jobs.values()):
+            if job.run in keep:
+                keep |= set(job.needs)
+        return {run: job for run, job in self.jobs.items() if run in keep}
+
+
+def decisive(stage: str, params: dict) -> dict:
+    """Those of a run's parameters that decide its numbers."""
+    return {name: value for name, value in params.items() if name not in UNUSED.get(stage, ())}
+
+
+def profile_path(name: str) -> Path:
+    """The file of a profile given by name (quick) or by path (profiles/quick.yaml)."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else runs.root() / "profiles" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in (runs.root() / "profiles").glob("*.yaml"))) or "none"
+        raise ModtsError(f"There is no profile file {path}; the profiles in profiles/ are: {known}.")
+    return path
+
+
+def read_profile(name: str | Path) -> Profile:
+    """Read and check a profile.
+
+    Raises
+    ------
+    ModtsError
+        No such file, not YAML, or one sentence on the first misspelt or impossible setting, with its place in the file.
+    """
+    path = profile_path(str(name))
+    try:
+        file = _File(**read_yaml(path))
+    except ValidationError as error:
+        raise ModtsError(f"{path}: {_sentence(error)}") from None
+    jobs: dict[str, Job] = {}
+    for job in [*_grid(path, file), *_transfers(path, file)]:
+        if job.run in jobs:
+            raise ModtsError(f"{path}: the run {job.run} is listed twice.")
+        jobs[job.run] = job
+    for job in jobs.values():
+        for need in job.needs:
+            if need not in jobs:
+                raise ModtsError(f"{path}: {job.run} needs {need}, so add that stage and backbone to its cohort in the profile.")
+    _same_pretraining(path, jobs)
+    return Profile(file.profile, path, file.reuse_published, jobs)
+
+
+def read_yaml(path: Path) -> dict:
+    """A profile's content as written."""
+    import yaml
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ModtsError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(given, dict):
+        raise ModtsError(f"{path} is not a profile: it must have the keys profile, defaults and cohorts.")
+    return given
+
+
+def hash_of(*modules: str) -> str:
+    """Twelve hex digits over modules and folders of this package; comments, docstrings and layout do not count."""
+    places = [Path(__file__).parent / name for name in modules]
+    files = [file for place in places for file in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
+    return runs.key({file.name: runs._bare(file.read_text(encoding="utf-8")) for file in files})
+
+
+def drop_foreign(job: Job) -> None:
+    """Remove a local run file that was made with other parameters (a notebook run by hand), or that cannot be read."""
+    if job.path.is_file():
+        try:
+            mine = job.same_as(runs.read_json(job.path))
+        except (ModtsError, AttributeError):
+            mine = False
+        if not mine:
+            job.path.unlink()
+
+
+def _grid(path: Path, file: _File):
+    """The jobs of the cohorts, stage by stage, so that what is needed comes first."""
+    for stage in (stage for stage in INHERITS if stage != "transfer"):
+        for cohort, block in file.cohorts.items():
+            if stage not in block.stages:
+                continue
+            for backbone in [None] if stage == "baselines" else block.only.get(stage, block.backbones):
+                fixed = {"cohort": cohort} | ({"backbone": backbone} if backbone else {})
+                params = _params(path, file, stage, fixed, [])
+                need = {**params, "source": ""}
+                yield Job(runs.run_id(stage, params), stage, params, (runs.run_id(NEEDS[stage], need),) if stage in NEEDS else ())
+
+
+def _transfers(path: Path, file: _File):
+    for block in file.transfer:
+        for backbone in block.backbones:
+            fixed = {"cohort": block.cohort, "source": block.source, "backbone": backbone}
+            params = _params(path, file, "transfer", fixed, [(f"transfer to {block.cohort}", block.settings)])
+            needs = [runs.run_id("pretrain", {**params, "cohort": cohort, "source": ""}) for cohort in (block.source, block.cohort)]
+            yield Job(runs.run_id("transfer", params), "transfer", params, tuple(needs))
+
+
+def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> dict:
+    """All parameters of one job: layers of settings, each read in the order of INHERITS."""
+    cohort, backbone = file.cohorts.get(fixed["cohort"], _Cohort(stages=[])), fixed.get("backbone")
+    layers = [
+        ("defaults", file.defaults),
+        (f"backbone_settings.{backbone}", file.backbone_settings.get(backbone, {})),
+        (f"cohorts.{fixed['cohort']}.settings", cohort.settings),
+        (f"cohorts.{fixed['cohort']}.backbone_settings.{backbone}", cohort.backbone_settings.get(backbone, {})),
+        *extra,
+    ]
+    known, values = STAGE_PARAMS[stage].model_fields, {}
+    for place, layer in layers:
+        for block, settings in layer.items():
+            _known(path, f"{place}.{block}", block, settings)
+        for block in INHERITS[stage]:
+            values |= {name: value for name, value in layer.get(block, {}).items() if name in known}
+    try:
+        return parse(stage, {**values, **fixed, "profile": file.profile}).model_dump()
+    except ModtsError as error:
+        where = " ".join(filter(None, (stage, fixed["cohort"], backbone)))
+        raise ModtsError(f"{path}, {where}: {error}") from None
+
+
+def _known(path: Path, place: str, block: str, settings: dict) -> None:
+    """Refuse a name that the block's stage does not take; the job's name is made from the others."""
+    allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {"profile", "cohort", "backbone", "source"}
+    for name in settings:
+        if name not in allowed:
+            raise ModtsError(f"{path}, {place}: unknown parameter {name!r}{_hint(name, sorted(allowed))}")
+
+
+def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
+    """A transfer takes both backbones as they were pretrained; other settings there would silently pretrain them again."""
+    names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort"}
+    for job in jobs.values():
+        for need in job.needs:
+            other = jobs[need].params
+            for name in sorted(names & set(other)):
+                if jobs[need].stage == "pretrain" and job.params[name] != other[name]:
+                    raise ModtsError(
+                        f"{path}: {job.run} has {name} = {job.params[name]!r} but {need} has {other[name]!r}; "
+                        "a backbone's pretraining settings must be the same in both."
+                    )
+
+
+def _published(job: Job) -> bool:
+    path = runs.results_dir() / "runs" / f"{job.run}.json"
+    return path.is_file() and job.same_as(runs.read_json(path))
+
+
+def _hint(name: str, allowed: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; choose one of: {', '.join(allowed)}."
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    if first["type"] == "extra_forbidden":
+        *above, name = first["loc"]
+        model = _File if not above else _Cohort if above[0] == "cohorts" else _Transfer
+        return f"unknown key {place!r}{_hint(str(name), list(model.model_fields))}"
+    if first["type"] == "missing":
+        return f"the key {place!r} is missing."
+    return f"{place}: {first['msg']} (found {first['input']!r})."
