@@ -6,6 +6,7 @@ resumed run ends with the same bits as a straight one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -124,7 +125,16 @@ def _write(path: Path, model, optimiser, best, history) -> None:
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{k}": torch.as_tensor(v).clone() for k, v in state.items()}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    runs.atomic_write(path, save(tensors, metadata={"history": json.dumps(asdict(history))}))
+    state = {"history": asdict(history), "hash": _digest(tensors, asdict(history))}
+    runs.atomic_write(path, save(tensors, metadata={"state": json.dumps(state)}))
+
+
+def _digest(tensors: dict[str, torch.Tensor], history: dict) -> str:
+    """Hash of a training checkpoint's content: safetensors itself notices a missing byte, not a changed one."""
+    digest = hashlib.sha256(json.dumps(history).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _resume(path: Path, model, optimiser) -> tuple[History, dict]:
@@ -132,8 +142,11 @@ def _resume(path: Path, model, optimiser) -> tuple[History, dict]:
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            history = History(**json.loads((file.metadata() or {})["history"]))
+            saved = json.loads((file.metadata() or {}).get("state", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if not saved or _digest(tensors, saved["history"]) != saved["hash"]:
+            raise ValueError("its content differs from its hash")
+        history = History(**saved["history"])
         parts: dict[str, dict] = {"model": {}, "best": {}, "optimiser": {}}
         for name, value in tensors.items():
             part, rest = name.split(".", 1)

@@ -26,7 +26,8 @@ def tiny(n=80, steps=8, features=5, task="classification", seed=0, name="tiny"):
     return Cohort(
         name=name, title="Tiny", X=whole.X[order, :steps, :features], y=y, ids=whole.ids[order],
         features=whole.features[:features], units=whole.units[:features], task=task, target=whole.target,
-        target_unit=whole.target_unit, splits={s: np.sort(p) for s, p in zip(("train", "val", "test"), parts, strict=True)},
+        target_unit=whole.target_unit,
+        splits={split: np.sort(part) for split, part in zip(("train", "val", "test"), parts, strict=True)},
         split_seed=seed, licence=whole.licence, citation=whole.citation, source=whole.source,
         split_by="stratified" if task == "classification" else "time",
     )  # fmt: skip
