@@ -74,8 +74,8 @@ class Adapt(Extract):
 
     heads: Annotated[list[HeadName], Field(min_length=1)] = ["simple", "complex"]
     label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
-    head_lrs: list[LearningRate] = [3e-3]
-    head_weight_decays: list[Annotated[float, Field(ge=0)]] = [1e-4, 1e-2]
+    head_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [3e-3]
+    head_weight_decays: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = [1e-4, 1e-2]
     head_epochs: Positive = 60
     head_patience: Positive = 10
 
@@ -88,7 +88,7 @@ class EndToEnd(Adapt):
     """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
 
     arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], Field(min_length=1)] = ["finetune", "e2e", "e2e_shipped"]
-    e2e_lrs: list[LearningRate] = [1e-3, 3e-4]
+    e2e_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
     auxiliary: Annotated[float, Field(ge=0)] = 1.0

@@ -46,7 +46,7 @@ STAGE_CODE = {
 }
 
 
-# --- places -------------------------------------------------------------------------------------------------------------------
+# --- places ---------------------------------------------------------------------------------------------------------
 
 
 def root() -> Path:
@@ -92,7 +92,7 @@ def run_path(run: str) -> Path:
     return work_dir() / run.split("-", 1)[0] / "runs" / f"{run}.json"
 
 
-# --- whole files only ---------------------------------------------------------------------------------------------------------
+# --- whole files only -----------------------------------------------------------------------------------------------
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -135,7 +135,8 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Arrays from npz, without pickle."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: np.load leaves a broken file open
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ModtsError(f"{path} does not exist.") from None
@@ -153,7 +154,7 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-# --- where a number comes from ------------------------------------------------------------------------------------------------
+# --- where a number comes from --------------------------------------------------------------------------------------
 
 
 def key(spec: dict) -> str:
@@ -172,6 +173,7 @@ def code_hash(stage: str) -> str:
     return digest.hexdigest()[:12]
 
 
+@cache
 def _bare(source: str) -> str:
     """Source without comments, docstrings and layout."""
     tree = ast.parse(source)

@@ -1,0 +1,230 @@
+"""Places, whole files, run names and the hash of the code that decides a number."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from core_fixture import places  # noqa: F401
+
+import modts
+from modts import runs
+from modts.errors import ModtsError
+
+PARAMS = {"profile": "quick", "cohort": "italy_air", "backbone": "SAITS", "seeds": [0]}
+
+
+def files(folder):
+    return sorted(path.name for path in Path(folder).rglob("*") if path.is_file())
+
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+
+def test_places_are_where_the_environment_says(places, monkeypatch):  # noqa: F811
+    assert (runs.work_dir(), runs.results_dir(), runs.cache_dir()) == (
+        places / "work",
+        places / "results",
+        places / "cache",
+    )
+    monkeypatch.delenv("MODTS_WORK")
+    monkeypatch.setenv("MODTS_HOME", str(places))
+    assert runs.work_dir() == places / "work"
+
+
+def test_the_root_is_the_nearest_folder_with_a_table_of_contents(tmp_path, monkeypatch):
+    monkeypatch.delenv("MODTS_HOME", raising=False)
+    deep = tmp_path / "project" / "notebooks" / "deep"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert runs.root() == deep
+    (tmp_path / "project" / "_toc.yml").touch()
+    assert runs.root() == tmp_path / "project"
+
+
+def test_run_names():
+    assert runs.run_id("heads", PARAMS) == "quick-heads-italy_air-SAITS"
+    assert runs.run_id("transfer", PARAMS | {"source": "eicu"}) == "quick-transfer-italy_air-SAITS-eicu"
+    assert runs.run_id("baselines", {"profile": "cpu", "cohort": "/some/where/mine.npz"}) == "cpu-baselines-mine"
+    assert (
+        runs.run_path("quick-heads-italy_air-SAITS") == runs.work_dir() / "quick/runs/quick-heads-italy_air-SAITS.json"
+    )
+    with pytest.raises(ModtsError, match="Unknown stage 'head'"):
+        runs.run_id("head", PARAMS)
+
+
+# --- whole files only -----------------------------------------------------------------------------------------------
+
+
+def test_a_written_file_is_whole_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    runs.atomic_write(path, "one")
+    runs.atomic_write(path, b"two")
+    assert path.read_bytes() == b"two" and files(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_an_interrupted_write_keeps_the_old_file_and_no_part(tmp_path, monkeypatch, where):
+    path = tmp_path / "a.json"
+    runs.write_json(path, {"old": 1})
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, where, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runs.write_json(path, {"new": 2})
+    with pytest.raises(KeyboardInterrupt):
+        runs.write_json(tmp_path / "b.json", {"new": 2})
+    monkeypatch.undo()
+    assert runs.read_json(path) == {"old": 1} and files(tmp_path) == ["a.json"]
+
+
+def test_json_takes_numpy_and_refuses_nan(tmp_path):
+    path = tmp_path / "a.json"
+    runs.write_json(
+        path, {"i": np.int64(3), "f": np.float32(0.5), "a": np.arange(2), "p": Path("x"), "t": (1, 2), "é": "ü"}
+    )
+    assert runs.read_json(path) == {"i": 3, "f": 0.5, "a": [0, 1], "p": "x", "t": [1, 2], "é": "ü"}
+    with pytest.raises(ValueError):
+        runs.write_json(path, {"bad": float("nan")})
+    with pytest.raises(TypeError, match="object cannot be written"):
+        runs.write_json(path, {"bad": object()})
+    assert runs.read_json(path)["i"] == 3  # the old file is still there
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00"])
+def test_unreadable_json_is_named(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(ModtsError, match="a.json is not readable JSON .*delete it and run its job again"):
+        runs.read_json(path)
+
+
+def test_missing_files_are_named(tmp_path):
+    for read in (runs.read_json, runs.read_arrays):
+        with pytest.raises(ModtsError, match="nothing.* does not exist"):
+            read(tmp_path / "nothing")
+
+
+def test_arrays_come_back_and_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "a.npz"
+    runs.write_arrays(path, x=np.arange(2000.0), n=np.float64(2))
+    assert np.array_equal(runs.read_arrays(path)["x"], np.arange(2000.0))
+    data = path.read_bytes()
+    flipped = bytearray(data)
+    flipped[len(data) // 3] ^= 1
+    for broken in (data[: len(data) // 2], bytes(flipped), b"no zip", b""):
+        path.write_bytes(broken)
+        with pytest.raises(ModtsError, match="a.npz is corrupt .*delete it and run its job again"):
+            runs.read_arrays(path)
+
+
+def test_arrays_that_hide_a_pickle_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ModtsError, match="is corrupt"):
+        runs.read_arrays(tmp_path / "a.npz")
+
+
+# --- where a number comes from --------------------------------------------------------------------------------------
+
+
+def test_a_recipes_key_depends_on_its_content_alone():
+    spec = {"a": 1, "b": [1.0, 0.1], "c": {"x": "y"}}
+    assert runs.key(spec) == runs.key({"c": {"x": "y"}, "b": [1.0, 0.1], "a": 1}) == "be595047a7b9"
+    assert len({runs.key(spec | {"a": value}) for value in (1, 2, "1", None)}) == 4
+    assert runs.key({"a": np.int64(1)}) == runs.key({"a": 1})
+
+
+def test_the_code_hash_covers_existing_files_for_every_stage():
+    folder = Path(modts.__file__).parent
+    assert set(runs.STAGE_CODE) == set(runs.STAGES)
+    for stage, names in runs.STAGE_CODE.items():
+        for name in names:
+            assert (folder / name).exists(), f"{stage}: {name}"
+        assert len(runs.code_hash(stage)) == 12
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """The package's source in a folder of its own, so that it can be changed; with the hash of a stage's code there."""
+    import shutil
+
+    folder = tmp_path / "modts"
+    shutil.copytree(Path(modts.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(runs, "__file__", str(folder / "runs.py"))
+    return folder, lambda stage: runs.code_hash.__wrapped__(stage)
+
+
+@pytest.mark.parametrize(
+    ("name", "stale"),
+    [
+        ("training.py", set(runs.STAGES) - {"baselines"}),
+        ("cohorts/splits.py", set(runs.STAGES)),
+        ("heads.py", {"heads", "end_to_end", "transfer", "latency"}),
+        ("transfer.py", {"transfer"}),
+        ("baselines.py", {"baselines"}),
+        ("prose.py", set()),
+    ],
+)
+def test_changed_code_makes_stale_what_depends_on_it(copied, name, stale):
+    folder, code_hash = copied
+    before = {stage: runs.code_hash(stage) for stage in runs.STAGES}
+    with open(folder / name, "a") as file:
+        file.write("\nCHANGED = 1\n")
+    assert {stage for stage in runs.STAGES if code_hash(stage) != before[stage]} == stale
+
+
+def test_a_comment_makes_nothing_stale(copied):
+    folder, code_hash = copied
+    before = {stage: runs.code_hash(stage) for stage in runs.STAGES}
+    with open(folder / "training.py", "a") as file:
+        file.write("\n# a remark\n")
+    assert {stage: code_hash(stage) for stage in runs.STAGES} == before
+
+
+def test_a_run_is_one_whole_file_with_its_provenance():
+    run = runs.Run("heads", PARAMS)
+    run.row(task="classification", metric="auroc", value=0.8, low=0.7, high=0.9)
+    run.predictions["frozen|simple|paper|1|0|0"] = np.zeros(4, dtype=np.float32)
+    assert not run.path.exists()
+    assert run.finish() == run.path
+    saved = runs.read_json(run.path)
+    assert set(saved) >= {
+        "run", "stage", "profile", "params", "rows", "started", "seconds", "code_version", "code_hash", "data_hash",
+        "hardware", "packages", "peak_memory_mb", "timings", "history",
+    }  # fmt: skip
+    assert saved["packages"]["torch"] and saved["params"] == PARAMS
+    (row,) = saved["rows"]
+    assert tuple(row) == runs.COLUMNS
+    assert (row["run"], row["cohort"], row["profile"], row["head"]) == (run.id, "italy_air", "quick", "")
+    assert (run.path.parent.parent / "predictions" / f"{run.id}.npz").exists()
+
+
+def test_unknown_columns_are_refused():
+    with pytest.raises(ModtsError, match=r"Unknown result columns: \['auroc'\]"):
+        runs.Run("heads", PARAMS).row(auroc=0.8)
+
+
+def test_seed_everything_repeats():
+    import random
+
+    import torch
+
+    def draw():
+        runs.seed_everything(5)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        assert draw() == draw()
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def test_hardware_and_version_are_said_in_words():
+    assert "cores)" in runs.hardware() or runs.hardware().startswith("GPU")
+    assert runs.code_version()
+    assert json.dumps(runs.packages())
