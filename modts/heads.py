@@ -58,4 +58,4 @@ def task_loss(task: str, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if task == "classification":
         return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float())
     seen = ~torch.isnan(y)
-    return ((output - torch.nan_to_num(y)) ** 2)[seen].mean()
+    return ((output - torch.nan_to_num(y)) ** 2)[seen].sum() / seen.sum().clamp(min=1)  # a batch may hold no target
