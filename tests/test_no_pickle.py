@@ -1,4 +1,4 @@
-"""Nothing of ours reads or writes a pickle: loading one can run any code. Ruff has no rule for it, this search is ours."""
+"""Nothing of ours reads or writes a pickle: loading one can run any code. Ruff has no rule for it."""
 
 import ast
 import json
