@@ -4,6 +4,10 @@
 class ModtsError(ValueError):
     """A mistake in the input: unknown name, misspelt parameter, wrong shape, missing or corrupt file."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a notebook instead of a traceback: the sentence."""
+        return [f"ModtsError: {self}"]
+
 
 def choose(value, allowed, what: str):
     """Return `value` if it is one of `allowed`, else raise a ModtsError that lists them.

@@ -165,7 +165,7 @@ def _sentence(model, error: ValidationError) -> str:
 def validate(stage: str, namespace: dict) -> Common:
     """Parameters from a notebook's globals: every plain public name there must be a parameter of the stage.
 
-    In a notebook a ModtsError is then shown as its one sentence, without traceback, and papermill still fails.
+    In a notebook a ModtsError is shown as its one sentence, without traceback, and papermill still fails.
     """
     values = {
         name: value
@@ -174,15 +174,4 @@ def validate(stage: str, namespace: dict) -> Common:
         and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
         and not isinstance(value, (types.ModuleType, types.FunctionType, type))
     }
-    _one_sentence()
     return parse(stage, values)
-
-
-def _one_sentence() -> None:
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
-    if shell is not None:
-        shell.set_custom_exc((ModtsError,), lambda self, kind, value, traceback, tb_offset=None: [f"ModtsError: {value}"])

@@ -81,7 +81,7 @@ def artifact_dir(stage: str, cohort: str, backbone: str, spec: dict) -> Path:
 
 def run_id(stage: str, params: dict) -> str:
     """Such as cpu-heads-physionet_2012-SAITS."""
-    source = f"-{params['source']}" if params.get("source") else ""
+    source = f"-{Path(params['source']).stem}" if params.get("source") else ""
     backbone = f"-{params['backbone']}" if params.get("backbone") else ""
     cohort = Path(params["cohort"]).stem
     return f"{params['profile']}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}"

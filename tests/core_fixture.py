@@ -6,9 +6,6 @@ import pytest
 from modts.cohorts import load_cohort
 from modts.cohorts.base import Cohort
 
-# PyTorch remarks on how PyPOTS builds CSAI's attention; its result is the same
-PYPOTS_REMARKS = pytest.mark.filterwarnings("ignore:enable_nested_tensor:UserWarning")
-
 
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):

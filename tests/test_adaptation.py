@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from core_fixture import PYPOTS_REMARKS, places, tiny  # noqa: F401
+from core_fixture import places, tiny  # noqa: F401
 
 from modts import adaptation, scores
 from modts.adaptation import ARMS, Labels, Shipped, adapt, labels, stretch
@@ -15,7 +15,6 @@ from modts.errors import ModtsError
 from modts.heads import Head, task_loss
 from modts.training import pretrain
 
-pytestmark = PYPOTS_REMARKS
 SPLITS = ("train", "val", "test")
 SHORT = dict(epochs=2, patience=2, batch_size=16)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from core_fixture import PYPOTS_REMARKS, places, tiny  # noqa: F401
+from core_fixture import places, tiny  # noqa: F401
 
 from modts.backbones import BACKBONES, Backbone, build, load_backbone, sizes
 from modts.errors import ModtsError
@@ -16,7 +16,6 @@ from modts.latents import live
 from modts.scaling import Scaler
 from modts.training import pretrain
 
-pytestmark = PYPOTS_REMARKS
 STEPS, FEATURES = 8, 5
 WIDTH = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": STEPS * 32, "Autoformer": 64}
 STATES = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": 32, "Autoformer": 64}

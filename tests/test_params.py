@@ -112,6 +112,10 @@ def test_an_own_cohort_is_a_path(tmp_path):
     assert params.parse("pretrain", {"cohort": str(path)}).cohort == str(path)
 
 
+def test_a_notebook_shows_the_sentence_and_no_traceback():
+    assert ModtsError("One sentence.")._render_traceback_() == ["ModtsError: One sentence."]
+
+
 def test_a_namespace_is_read_without_modules_functions_and_private_names():
     namespace = {
         "cohort": "simulated_air", "epochs": 3, "_hidden": 1, "__name__": "x", "params": params, "types": types,

@@ -50,6 +50,8 @@ def test_run_names():
     assert (
         runs.run_path("quick-heads-italy_air-SAITS") == runs.work_dir() / "quick/runs/quick-heads-italy_air-SAITS.json"
     )
+    own = PARAMS | {"cohort": "/a/mine.npz", "source": "/b/theirs.npz"}
+    assert runs.run_id("transfer", own) == "quick-transfer-mine-SAITS-theirs"
     with pytest.raises(ModtsError, match="Unknown stage 'head'"):
         runs.run_id("head", PARAMS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def transfer(params: Transfer) -> runs.Run:
         run_arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, on_latents(params, "frozen", head, native))
         run_arm(
             run, "transfer", params, candidates, "transfer", head, pooling, fraction, on_latents(params, "frozen", head, moved),
-            source=source_params.cohort,
+            source=Path(params.source).stem,
         )  # fmt: skip
     for fraction in params.label_fractions:
         head = params.heads[0]

@@ -1,0 +1,281 @@
+"""Whole runs: rows, intervals, provenance; a killed run goes on where it stopped and ends with the same rows."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from core_fixture import places, tiny  # noqa: F401
+
+from modts import adaptation, experiments, params, runs
+from modts.backbones import Backbone
+from modts.errors import ModtsError
+
+SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
+HEADS = SHORT | {
+    "heads": ["simple"], "label_fractions": [1.0, 0.5], "head_lrs": [1e-2], "head_weight_decays": [1e-4, 1e-2],
+    "head_epochs": 3, "head_patience": 3,
+}  # fmt: skip
+WHOLE = {**HEADS, "label_fractions": [1.0], "e2e_lrs": [1e-2, 1e-3], "e2e_epochs": 2, "e2e_patience": 2}
+STEPS_AN_EPOCH = 4  # 50 training stays in batches of 16
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohorts")
+    cohorts = {
+        "icu": tiny(n=80, steps=6, features=4, name="icu"),
+        "air": tiny(n=60, steps=6, features=4, task="regression", name="air"),
+        "other": replace(tiny(n=60, steps=6, features=5, seed=3, name="other"), split_by="stratified"),
+    }
+    return {name: str(cohort.save(folder / f"{name}.npz")) for name, cohort in cohorts.items()}
+
+
+def go(stage, cohort, **values):
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+def elsewhere(monkeypatch, tmp_path, name):
+    """Another work folder, in which nothing has been made yet."""
+    monkeypatch.setenv("MODTS_WORK", str(tmp_path / name))
+
+
+def stored():
+    """Times of change of everything in the work folder."""
+    return {str(path): path.stat().st_mtime_ns for path in runs.work_dir().rglob("*") if path.is_file()}
+
+
+def names(times):
+    return sorted(path.rsplit("/", 1)[-1] for path in times)
+
+
+def hashes():
+    """Hash of the weights of each seed."""
+    cards = [runs.read_json(path) for path in runs.work_dir().rglob("backbone.json")]
+    return {card["seed"]: card["weights_hash"] for card in cards}
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing in the program may catch it."""
+
+
+def kill_at(place, name, when):
+    """Let the `when`-th call of place.name raise; returns the context to leave again."""
+    context, count, original = pytest.MonkeyPatch(), [0], getattr(place, name)
+
+    def call(*args, **kwargs):
+        count[0] += 1
+        if count[0] == when:
+            raise Killed
+        return original(*args, **kwargs)
+
+    context.setattr(place, name, call)
+    return context
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def check_rows(run, task, seeds=2):
+    metrics = {"classification": {"auroc", "auprc"}}.get(task, {"mae", "mse"})
+    for row in run.rows:
+        assert tuple(row) == runs.COLUMNS
+        assert row["low"] <= row["value"] <= row["high"], row
+        assert row["task"] == task and row["run"] == run.id and row["n_test"] > 0
+        assert (row["split_seed"] == "") == (row["init_seed"] == "")
+    groups = {}
+    for row in run.rows:
+        key = tuple(row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source"))
+        groups.setdefault(key, []).append(row)
+    assert {key[5] for key in groups} == metrics
+    for rows in groups.values():
+        single, summary = [r for r in rows if r["init_seed"] != ""], [r for r in rows if r["init_seed"] == ""]
+        assert sorted(r["init_seed"] for r in single) == list(range(seeds)) and len(summary) == 1
+        assert summary[0]["value"] == pytest.approx(np.mean([r["value"] for r in single]), abs=1e-9)
+    return groups
+
+
+def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
+    run = go("heads", files["icu"], **HEADS)
+    groups = check_rows(run, "classification")
+    assert {(key[1], key[2], key[4]) for key in groups} == {
+        (arm, "simple", fraction) for arm in ("frozen", "untrained") for fraction in (1.0, 0.5)
+    }
+    saved = runs.read_json(run.path)
+    assert saved["rows"] == run.rows and run.id == "quick-heads-icu-GRU-D"
+    assert len(saved["data_hash"]) == 2  # two seeds, two splits
+    assert saved["chosen"]["frozen|simple|paper|0.5"]["labelled"] == 25
+    predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
+    assert sorted(predictions) == sorted(
+        f"{arm}|simple|paper|{f}|{s}|{s}" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
+    )
+    assert {p.dtype.name for p in predictions.values()} == {"float32"}
+
+
+def test_a_regression_run_has_errors_and_no_shipped_arm(files):
+    check_rows(go("heads", files["air"], **HEADS | {"label_fractions": [1.0]}), "regression")
+    groups = check_rows(go("end_to_end", files["air"], **WHOLE), "regression")
+    assert {key[1] for key in groups} == {"finetune", "e2e"}
+
+
+def test_a_pretraining_run_scores_hidden_test_values(files):
+    run = go("pretrain", files["icu"], **SHORT)
+    groups = check_rows(run, "imputation")
+    assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
+    assert {row["pattern"] for row in run.rows} == {"point"}
+    assert {len(curve) for curve in run.history.values()} == {2}
+
+
+def test_transfer_puts_three_arms_side_by_side(files):
+    run = go("transfer", files["icu"], **WHOLE | {"source": files["other"]})
+    groups = check_rows(run, "classification")
+    assert {(key[1], key[6]) for key in groups} == {("frozen", ""), ("transfer", "other"), ("e2e", "")}
+    assert run.id == "quick-transfer-icu-GRU-D-other"
+    assert runs.read_json(run.path)["overlap"]["n_shared"] == 4
+
+
+def test_latency_rows_name_every_stage(files):
+    run = go("latency", files["icu"], **SHORT | {"seeds": [0], "batch_sizes": [1, 4], "repeats": 2})
+    rows = runs.read_json(run.path)["latency"]
+    assert {(r["arm"], r["stage"]) for r in rows} >= {("frozen", s) for s in ("inputs", "backbone", "head", "total")}
+    assert {r["batch"] for r in rows} == {1, 4} and all(0 < r["p50_ms"] <= r["p99_ms"] for r in rows)
+
+
+def test_an_extraction_run_records_counts_and_widths(files):
+    run = go("extract", files["icu"], **SHORT | {"poolings": ["paper", "mean+max+last"]})
+    assert run.extra["latents"] == {
+        "pretrained paper": [80, 64], "random paper": [80, 64],
+        "pretrained mean+max+last": [80, 3 * 64 + 4], "random mean+max+last": [80, 3 * 64 + 4],
+    }  # fmt: skip
+
+
+def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
+    calls, original = [], adaptation.adapt
+
+    def spy(arm, *args, **kwargs):
+        calls.append((arm, kwargs["seed"]))
+        return original(arm, *args, **kwargs)
+
+    monkeypatch.setattr(adaptation, "adapt", spy)
+    go("heads", files["icu"], **HEADS | {"label_fractions": [1.0]})
+    go("end_to_end", files["icu"], **WHOLE)
+    for arm in ("frozen", "untrained", "finetune", "e2e", "e2e_shipped"):
+        assert calls.count((arm, 0)) == 2, arm  # tuned on the first seed,
+        assert calls.count((arm, 1)) == 1, arm  # the winner alone on the others
+
+
+# --- killed and resumed ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_between_seeds_keeps_what_was_done(files, tmp_path, monkeypatch):
+    straight = go("heads", files["icu"], **HEADS).rows
+    elsewhere(monkeypatch, tmp_path, "again")
+    context = kill_at(adaptation, "adapt", 3)  # two candidates of seed 0 are done, then seed 1
+    with pytest.raises(Killed):
+        go("heads", files["icu"], **HEADS)
+    context.undo()
+    before = stored()
+    assert names(before).count("outcome.npz") == 2 and not any(
+        path.endswith(("heads-icu-GRU-D.json", ".part")) for path in before
+    )
+    assert go("heads", files["icu"], **HEADS).rows == straight
+    after = stored()
+    assert {path: after[path] for path in before} == before  # nothing that was there was made again
+
+
+@pytest.mark.parametrize("step", [STEPS_AN_EPOCH + 2, 2 * STEPS_AN_EPOCH + STEPS_AN_EPOCH + 2])
+def test_pretraining_killed_in_mid_epoch_ends_with_the_same_rows(files, tmp_path, monkeypatch, step):
+    straight = go("pretrain", files["icu"], **SHORT).rows
+    weights = hashes()
+    elsewhere(monkeypatch, tmp_path, "again")
+    original, count = Backbone.run, [0]
+
+    def run(self, inputs):
+        count[0] += self.training
+        if count[0] == step:
+            raise Killed
+        return original(self, inputs)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(Backbone, "run", run)
+        with pytest.raises(Killed):
+            go("pretrain", files["icu"], **SHORT)
+    before = stored()
+    assert names(before).count("training.safetensors") == 1
+    assert names(before).count("backbone.safetensors") == (step > 2 * STEPS_AN_EPOCH)
+    assert go("pretrain", files["icu"], **SHORT).rows == straight
+    after = stored()
+    assert "training.safetensors" not in names(after)  # the result is safe, so it goes
+    assert all(after[path] == before[path] for path in before if path.endswith("backbone.safetensors"))
+    assert hashes() == weights
+
+
+def test_end_to_end_training_killed_in_mid_epoch_ends_with_the_same_rows(files, tmp_path, monkeypatch):
+    settings = WHOLE | {"arms": ["e2e"], "seeds": [0]}
+    straight = go("end_to_end", files["icu"], **settings).rows
+    elsewhere(monkeypatch, tmp_path, "again")
+    context = kill_at(adaptation.Whole, "loss", STEPS_AN_EPOCH + 2)
+    with pytest.raises(Killed):
+        go("end_to_end", files["icu"], **settings)
+    context.undo()
+    assert "training.safetensors" in names(stored())
+    assert go("end_to_end", files["icu"], **settings).rows == straight
+
+
+def test_an_interrupted_write_leaves_no_result_and_no_part(files, monkeypatch):
+    replace_file = os.replace
+
+    def fail(source, target):
+        if str(target).endswith("heads-icu-GRU-D.json"):
+            raise OSError("No space left on device")
+        return replace_file(source, target)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space left"):
+            go("heads", files["icu"], **HEADS)
+    before = stored()
+    assert not any(path.endswith((".part", "heads-icu-GRU-D.json")) for path in before)
+    run = go("heads", files["icu"], **HEADS)
+    assert run.path.exists() and all(stored()[path] == before[path] for path in before if "artifacts" in path)
+
+
+def test_a_changed_head_parameter_reruns_the_heads_alone(files):
+    go("heads", files["icu"], **HEADS)
+    before = stored()
+    go("heads", files["icu"], **HEADS | {"head_epochs": 4})
+    after = stored()
+    new = set(after) - set(before)
+    assert new and all("/artifacts/heads/" in path for path in new)
+    assert all(after[path] == before[path] for path in before if "artifacts" in path)
+
+
+def test_other_data_and_another_seed_make_other_artefacts(files):
+    one = experiments.pretrained(params.parse("pretrain", {"cohort": files["icu"], **SHORT}), 0)[2]
+    two = experiments.pretrained(params.parse("pretrain", {"cohort": files["icu"], **SHORT}), 1)[2]
+    three = experiments.pretrained(params.parse("pretrain", {"cohort": files["other"], **SHORT}), 0)[2]
+    four = experiments.pretrained(params.parse("pretrain", {"cohort": files["icu"], **SHORT, "lr": 0.02}), 0)[2]
+    same = experiments.pretrained(params.parse("pretrain", {"cohort": files["icu"], **SHORT, "profile": "cpu"}), 0)[2]
+    assert len({one, two, three, four}) == 4 and same == one
+
+
+def test_a_corrupt_stored_unit_is_named(files):
+    go("heads", files["icu"], **HEADS)
+    path = next(runs.work_dir().rglob("outcome.npz"))
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ModtsError, match=f"{path} is corrupt .*delete it"):
+        go("heads", files["icu"], **HEADS)
+
+
+def test_heads_leave_the_checkpoint_as_it_was(files):
+    go("pretrain", files["icu"], **SHORT)
+    before = {path: path.read_bytes() for path in runs.work_dir().rglob("backbone.*")}
+    assert len(before) == 4  # two seeds, each with its card beside it
+    go("heads", files["icu"], **HEADS)
+    assert {path: path.read_bytes() for path in runs.work_dir().rglob("backbone.*")} == before
