@@ -4,10 +4,14 @@
 #   snakemake --configfile profiles/paper.yaml --profile profiles/slurm      the same grid on a cluster
 #
 # A job's output is the run file that its notebook writes itself, whole, at the very end; the executed notebook is a log. What reruns a job:
-# its parameters, the code that decides its numbers (both in `params`), its notebook, or a run that it needs.
+# its parameters, the code of its notebook and of the modules that decide its numbers (hashed in `params`), or a run that it needs.
+import logging
 import os
 import re
 import sys
+
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from modts import jobs, profiles, runs
 from modts.errors import ModtsError
@@ -24,11 +28,24 @@ except ModtsError as error:
 
 WORK = runs.work_dir() / PROFILE.name
 WORK = WORK.relative_to(os.getcwd()) if WORK.is_relative_to(os.getcwd()) else WORK
-MODTS = f"{sys.executable} -m modts.cli"
+PYTHON = sys.executable
 SLOW = ("CSAI", "BRITS", "GRU-D")  # recurrent, hence first: the grid then ends sooner
 
-# A run file made by hand under this profile's name with other parameters is not the grid's: its job runs again.
-if workflow.is_main_process and not workflow.dryrun:
+
+
+def worth_saying(record):
+    """Errors, and that there is nothing to do. The jobs say themselves, in one line, that they are done or why they failed."""
+    if getattr(record, "event", None) == LogEvent.JOB_ERROR:
+        return False
+    return record.levelno >= logging.WARNING or str(record.msg).startswith("Nothing to be done")
+
+
+# The engine does not know yet whether this is a dry run, which must say all and change nothing.
+DRY = any(re.fullmatch(r"-[a-z]*n[a-z]*|--dry-?run", argument) for argument in sys.argv)
+if workflow.is_main_process and not DRY:
+    if not workflow.output_settings.verbose:
+        logger.addFilter(worth_saying)
+    # A run file made by hand under this profile's name with other parameters is not the grid's: its job runs again.
     for job in JOBS.values():
         profiles.drop_foreign(job)
 
@@ -51,8 +68,7 @@ for stage in runs.STAGES:
         name:
             stage
         input:
-            notebook=lambda w: JOBS[w.run].notebook or [],
-            needs=lambda w: [run_file(run) for run in JOBS[w.run].needs if run in JOBS],
+            lambda w: [run_file(run) for run in JOBS[w.run].needs if run in JOBS],
         output:
             run_file("{run}"),
         log:
@@ -65,11 +81,8 @@ for stage in runs.STAGES:
         priority: lambda w: 10 if JOBS[w.run].params.get("backbone") in SLOW else 1
         # Times are only honest when nothing runs beside them.
         threads: max(workflow.cores or 1, 1) if stage == "latency" else lambda w: JOBS[w.run].params["threads"]
-        resources:
-            mem_mb=6000,
-            runtime=1440,  # minutes
         shell:
-            f"{MODTS} job {PROFILE.path} {{wildcards.run}}"
+            "{PYTHON} -m modts.cli job {PROFILE.path} {wildcards.run}"
 
 
 rule collect:
@@ -77,13 +90,11 @@ rule collect:
         [run_file(run) for run in JOBS],
     output:
         [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")],
-    log:
-        f"{WORK}/logs/collect.log",
     params:
         code=profiles.hash_of("collect.py", "scores.py"),
     localrule: True
     shell:
-        f"{MODTS} collect {PROFILE.path} > {{log}} 2>&1"
+        "{PYTHON} -m modts.cli collect {PROFILE.path}"
 
 
 onstart:

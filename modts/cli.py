@@ -11,7 +11,6 @@ import json
 import os
 import sys
 
-from . import runs
 from .errors import ModtsError
 
 
@@ -41,11 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     show = add("show", _show, "Show one run: parameters, provenance, means over seeds.")
     show.add_argument("run", help="a run id, as listed by `modts runs`")
     show.add_argument("--json", action="store_true", help="print its whole file")
-    stale = add("stale", _stale, "List runs whose parameters, code or data have changed since; exit status 1 if there are any.")
+    stale = add(
+        "stale", _stale, "List runs whose parameters, code or data have changed since; exit status 1 if there are any."
+    )
     stale.add_argument("--profile", help="only this profile's")
     stale.add_argument("--no-data", action="store_true", help="do not load the cohorts to compare them")
     for name, does, words in (
-        ("collect", _collect, "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json."),
+        (
+            "collect",
+            _collect,
+            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json.",
+        ),
         ("publish", _publish, "Copy a profile's local runs to results/ and rewrite the result tables there."),
     ):
         add(name, does, words).add_argument("profile", help="a profile's name or file")
@@ -98,8 +103,12 @@ def _show(args) -> None:
                 print(f"    {key:20} {value}")
         for row in record.get("rows", []):
             if row["split_seed"] == "" and row["init_seed"] == "":
-                what = " ".join(str(row[name]) for name in ("arm", "head", "pooling", "label_fraction", "metric") if row[name] != "")
-                print(f"  {row['backbone']} {what}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f}), n = {row['n_test']}")
+                what = " ".join(
+                    str(row[name]) for name in ("arm", "head", "pooling", "label_fraction", "metric") if row[name] != ""
+                )
+                print(
+                    f"  {row['backbone']} {what}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f}), n = {row['n_test']}"
+                )
 
 
 def _stale(args) -> int:
@@ -156,7 +165,9 @@ def _baselines(args) -> None:
         values = yaml.safe_load(base64.b64decode(args.base64, validate=True)) if args.base64 else {}
         values |= {name: yaml.safe_load(value) for name, value in args.parameter}
     except (ValueError, TypeError, yaml.YAMLError):
-        raise ModtsError("The parameters are not readable; give each as -p NAME VALUE, for example -p cohort italy_air.") from None
+        raise ModtsError(
+            "The parameters are not readable; give each as -p NAME VALUE, for example -p cohort italy_air."
+        ) from None
     from .params import parse
 
     params = parse("baselines", values)

@@ -163,13 +163,20 @@ def publish(name: str) -> list[str]:
     before = runs.read_json(path) if path.is_file() else {}
     metrics = metric_rows(published)
     _write(results, metrics, latency_rows(published), tests, {**before, **cohorts})
-    return [*said, *others, f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers"]
+    return [
+        *said,
+        *others,
+        f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers",
+    ]
 
 
 def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
     from .pairs import COLUMNS
 
-    tests = sorted(tests, key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")])
+    tests = sorted(
+        tests,
+        key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")],
+    )
     runs.atomic_write(folder / "latency.csv", table(latency, LATENCY))
     runs.atomic_write(folder / "paired.csv", table(tests, COLUMNS))
     runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))

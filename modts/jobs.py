@@ -29,7 +29,9 @@ def command(job: Job, log: Path) -> list[str]:
     """What runs a job: papermill with its notebook, or for the baselines our command line."""
     import yaml
 
-    values = base64.b64encode(yaml.safe_dump(job.params).encode()).decode()  # base64: no shell or YAML reading in between changes a value
+    values = base64.b64encode(
+        yaml.safe_dump(job.params).encode()
+    ).decode()  # base64: no shell or YAML reading in between changes a value
     if job.notebook is None:
         return [sys.executable, "-m", "modts.cli", "baselines", "-b", values]
     return [
@@ -61,7 +63,9 @@ def run_job(job: Job) -> None:
         raise ModtsError(f"{job.label} failed: {reason(log.read_text(errors='replace'), code)} (log: {_shown(log)})")
     if not job.same_as(runs.read_json(job.path)):
         job.path.unlink()
-        raise ModtsError(f"{job.label} wrote a run file with other parameters than the profile's; look at {_shown(log)}.")
+        raise ModtsError(
+            f"{job.label} wrote a run file with other parameters than the profile's; look at {_shown(log)}."
+        )
     done, total = _count(job.params["profile"])
     counted = f"[{done:{len(str(total))}d}/{total}] " if total else ""
     print(f"{counted}{job.label}  {time.perf_counter() - clock:.0f} s", flush=True)

@@ -71,7 +71,10 @@ def planned(models: list[Model]) -> list[tuple[Model, Model]]:
     """Which of the models present are compared."""
     present, found = set(models), []
     for backbone in sorted({model[0] for model in models if model[1] != "baseline"}):
-        of = {arm: sorted(model for model in present if model[:2] == (backbone, arm)) for arm in ("frozen", "transfer", *TRAINED)}
+        of = {
+            arm: sorted(model for model in present if model[:2] == (backbone, arm))
+            for arm in ("frozen", "transfer", *TRAINED)
+        }
         for a in of["frozen"]:
             for arm in TRAINED:
                 found += [(a, b) for b in of[arm] if arm != "untrained" or a[2] == b[2]]
@@ -130,9 +133,13 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
             continue
         for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz").items():
             arm, head, pooling, fraction, split, init = key.split("|")
-            if pooling not in POOLING or (arm == "transfer" and len(moved) > 1):  # the table has no column for the source
+            if pooling not in POOLING or (
+                arm == "transfer" and len(moved) > 1
+            ):  # the table has no column for the source
                 continue
-            model = (arm, "baseline", "") if record["stage"] == "baselines" else (record["params"]["backbone"], arm, head)
+            model = (
+                (arm, "baseline", "") if record["stage"] == "baselines" else (record["params"]["backbone"], arm, head)
+            )
             found[float(fraction)][model].setdefault((int(split), int(init)), prediction)
     return found
 

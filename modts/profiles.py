@@ -96,8 +96,13 @@ class Job:
         return decisive(self.stage, self.params)
 
     def code_hash(self) -> str:
-        """Over the modules that decide this job's numbers and those that put them into its run file; not over comments and layout."""
-        return f"{runs.code_hash(self.stage)}-{hash_of(*ALWAYS)}"
+        """Over the modules that decide this job's numbers, those that put them into its run file, and the notebook's code.
+
+        Content, not time of change: comments, layout, a notebook's text and its stored outputs do not count.
+        """
+        return "-".join(
+            [runs.code_hash(self.stage), hash_of(*ALWAYS), *([_cells(self.notebook)] if self.notebook else [])]
+        )
 
     def same_as(self, record: dict) -> bool:
         """True if a run record was made with this job's parameters."""
@@ -116,7 +121,9 @@ class Profile:
     def job(self, run: str) -> Job:
         """The job with this run id."""
         if run not in self.jobs:
-            raise ModtsError(f"Profile {self.name} has no run {run!r}; `modts runs --profile {self.name}` lists those it has.")
+            raise ModtsError(
+                f"Profile {self.name} has no run {run!r}; `modts runs --profile {self.name}` lists those it has."
+            )
         return self.jobs[run]
 
     def wanted(self) -> dict[str, Job]:
@@ -168,7 +175,9 @@ def read_profile(name: str | Path) -> Profile:
     for job in jobs.values():
         for need in job.needs:
             if need not in jobs:
-                raise ModtsError(f"{path}: {job.run} needs {need}, so add that stage and backbone to its cohort in the profile.")
+                raise ModtsError(
+                    f"{path}: {job.run} needs {need}, so add that stage and backbone to its cohort in the profile."
+                )
     _same_pretraining(path, jobs)
     return Profile(file.profile, path, file.reuse_published, jobs)
 
@@ -193,6 +202,14 @@ def hash_of(*modules: str) -> str:
     return runs.key({file.name: runs._bare(file.read_text(encoding="utf-8")) for file in files})
 
 
+def _cells(notebook: Path) -> str:
+    """Twelve hex digits over a notebook's code, without its parameters cell, which every job overwrites."""
+    cells = [cell for cell in runs.read_json(notebook)["cells"] if cell["cell_type"] == "code"]
+    return runs.key(
+        {"code": ["".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]}
+    )
+
+
 def drop_foreign(job: Job) -> None:
     """Remove a local run file that was made with other parameters (a notebook run by hand), or that cannot be read."""
     if job.path.is_file():
@@ -214,7 +231,12 @@ def _grid(path: Path, file: _File):
                 fixed = {"cohort": cohort} | ({"backbone": backbone} if backbone else {})
                 params = _params(path, file, stage, fixed, [])
                 need = {**params, "source": ""}
-                yield Job(runs.run_id(stage, params), stage, params, (runs.run_id(NEEDS[stage], need),) if stage in NEEDS else ())
+                yield Job(
+                    runs.run_id(stage, params),
+                    stage,
+                    params,
+                    (runs.run_id(NEEDS[stage], need),) if stage in NEEDS else (),
+                )
 
 
 def _transfers(path: Path, file: _File):
@@ -222,7 +244,10 @@ def _transfers(path: Path, file: _File):
         for backbone in block.backbones:
             fixed = {"cohort": block.cohort, "source": block.source, "backbone": backbone}
             params = _params(path, file, "transfer", fixed, [(f"transfer to {block.cohort}", block.settings)])
-            needs = [runs.run_id("pretrain", {**params, "cohort": cohort, "source": ""}) for cohort in (block.source, block.cohort)]
+            needs = [
+                runs.run_id("pretrain", {**params, "cohort": cohort, "source": ""})
+                for cohort in (block.source, block.cohort)
+            ]
             yield Job(runs.run_id("transfer", params), "transfer", params, tuple(needs))
 
 
@@ -251,7 +276,12 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
 
 def _known(path: Path, place: str, block: str, settings: dict) -> None:
     """Refuse a name that the block's stage does not take; the job's name is made from the others."""
-    allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {"profile", "cohort", "backbone", "source"}
+    allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {
+        "profile",
+        "cohort",
+        "backbone",
+        "source",
+    }
     for name in settings:
         if name not in allowed:
             raise ModtsError(f"{path}, {place}: unknown parameter {name!r}{_hint(name, sorted(allowed))}")

@@ -1,0 +1,208 @@
+"""The command line: answers, sentences, exit statuses; tables made of made-up run files."""
+
+import csv
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from modts import cli, collect, pairs, profiles, runs
+from modts.cohorts import load_cohort
+
+PROFILE = """
+profile: tiny
+defaults:
+  common: {seeds: [0, 1]}
+  heads: {label_fractions: [1.0]}
+cohorts:
+  simulated_icu: {stages: [pretrain, extract, heads, latency, baselines], backbones: [SAITS]}
+"""
+
+
+def _record(job, rows=(), **extra):
+    hashes = {str(seed): load_cohort("simulated_icu", seed=seed).content_hash for seed in (0, 1)}
+    return {
+        "run": job.run, "stage": job.stage, "profile": "tiny", "params": job.params, "started": "2026-01-02T03:04:05Z", "seconds": 1.5,
+        "code_version": "abc", "code_hash": runs.code_hash(job.stage), "data_hash": hashes, "hardware": "CPU test", "packages": {},
+        "peak_memory_mb": 1, "timings": {}, "history": {}, **extra, "rows": list(rows),
+    }  # fmt: skip
+
+
+def _rows(job, backbone, arm, head, pooling, value):
+    for seed in (0, 1, ""):
+        row = dict.fromkeys(runs.COLUMNS, "") | {
+            "profile": "tiny", "cohort": "simulated_icu", "task": "classification", "backbone": backbone, "arm": arm, "head": head,
+            "pooling": pooling, "label_fraction": 1.0, "split_seed": seed, "init_seed": seed, "metric": "auroc", "value": value,
+            "low": value - 0.1, "high": value + 0.1, "n_test": 120, "hardware": "CPU test", "run": job.run,
+        }  # fmt: skip
+        yield row
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Finished runs of a tiny profile: good heads, useless trees."""
+    (tmp_path / "_toc.yml").write_text("")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
+    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    jobs = {job.stage: job for job in profiles.read_profile("tiny").jobs.values()}
+    rng, frozen, trees = np.random.default_rng(0), {}, {}
+    for seed in (0, 1):
+        y = load_cohort("simulated_icu", seed=seed).part("test")[1]
+        frozen[f"frozen|simple|paper|1|{seed}|{seed}"] = (y + rng.normal(0, 0.3, len(y))).astype(np.float32)
+        frozen[f"untrained|simple|paper|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
+        frozen[f"frozen|simple|mean+max+last|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
+        trees[f"LightGBM||statistics|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
+    timed = dict.fromkeys(collect.LATENCY, "x") | {"batch": 8, "p50_ms": 1.23456789}
+    contents = {
+        "heads": (
+            _record(jobs["heads"], _rows(jobs["heads"], "SAITS", "frozen", "simple", "paper", 0.9123456789)),
+            frozen,
+        ),
+        "baselines": (
+            _record(jobs["baselines"], _rows(jobs["baselines"], "LightGBM", "baseline", "", "statistics", 0.5)),
+            trees,
+        ),
+        "latency": (_record(jobs["latency"], latency=[timed]), {}),
+    }
+    for stage, (record, predictions) in contents.items():
+        runs.write_json(jobs[stage].path, record)
+        if predictions:
+            runs.write_arrays(tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", **predictions)
+    return jobs
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_collect_makes_the_four_tables(made, capsys):
+    assert cli.main(["collect", "tiny"]) == 0
+    folder = runs.work_dir() / "tiny"
+    metrics = read(folder / "metrics.csv")
+    assert tuple(metrics[0]) == runs.COLUMNS and len(metrics) == 6
+    assert {row["value"] for row in metrics if row["backbone"] == "SAITS"} == {"0.912346"}
+    assert read(folder / "latency.csv")[0]["p50_ms"] == "1.23457"
+    assert runs.read_json(folder / "cohorts.json")["simulated_icu"]["n"] == 600
+    tests = {(row["a"], row["b"]): row for row in read(folder / "paired.csv")}
+    assert set(tests) == {
+        ("SAITS/frozen/simple", "SAITS/untrained/simple"),
+        ("SAITS/frozen/simple", "LightGBM/baseline/"),
+    }
+    for row in tests.values():
+        assert float(row["difference"]) > 0.2 and float(row["p"]) < 0.01 and row["n_test"] == "120"
+        assert float(row["p_holm"]) >= float(row["p"])
+
+
+def test_a_run_with_other_parameters_is_left_out_and_said(made, capsys):
+    job = made["heads"]
+    runs.write_json(job.path, runs.read_json(job.path) | {"params": {**job.params, "head_epochs": 1}})
+    runs.write_json(job.path.with_name("tiny-heads-simulated_icu-CSAI.json"), {"run": "tiny-heads-simulated_icu-CSAI"})
+    assert cli.main(["collect", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert f"left out: {job.run} has other parameters" in said
+    assert "left out: tiny-heads-simulated_icu-CSAI is not in the profile" in said
+    assert {row["backbone"] for row in read(runs.work_dir() / "tiny" / "metrics.csv")} == {"LightGBM"}
+
+
+def test_publish_keeps_other_profiles_and_is_repeatable(made):
+    results = runs.results_dir()
+    other = _record(made["heads"]) | {"run": "other-heads-x-SAITS", "profile": "other"}
+    other["params"] = {**other["params"], "cohort": "x"}
+    runs.write_json(results / "runs" / "other-heads-x-SAITS.json", other)
+    old = dict.fromkeys(pairs.COLUMNS, "1") | {"profile": "other", "cohort": "x"}
+    runs.atomic_write(results / "paired.csv", collect.table([old], pairs.COLUMNS))
+    assert cli.main(["publish", "tiny"]) == 0
+    names = ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")
+    first = {name: (results / name).read_bytes() for name in names}
+    assert len(read(results / "metrics.csv")) == 6
+    assert {row["profile"] for row in read(results / "paired.csv")} == {"other", "tiny"}
+    assert (results / "predictions" / f"{made['heads'].run}.npz").is_file()
+    published = runs.read_json(results / "runs" / f"{made['heads'].run}.json")
+    assert made["heads"].same_as(published) and published["rows"][0]["value"] == 0.912346
+    assert cli.main(["publish", "tiny"]) == 0
+    assert first == {name: (results / name).read_bytes() for name in names}
+
+
+def test_paired_tests_of_absent_data_stay_as_published(made, monkeypatch, capsys):
+    assert cli.main(["publish", "tiny"]) == 0
+    before = read(runs.results_dir() / "paired.csv")
+
+    def absent(*args, **options):
+        raise runs.ModtsError("The data are not here.")
+
+    monkeypatch.setattr("modts.experiments.cohort_for", absent)
+    monkeypatch.setattr("modts.cohorts.load_cohort", absent)
+    assert cli.main(["publish", "tiny"]) == 0
+    assert read(runs.results_dir() / "paired.csv") == before
+    assert "paired tests are kept as they were" in capsys.readouterr().out
+    assert runs.read_json(runs.results_dir() / "cohorts.json")["simulated_icu"]
+
+
+def test_stale_names_parameters_code_and_data(made, capsys, tmp_path):
+    assert cli.main(["stale"]) == 0
+    assert capsys.readouterr().out == "Nothing is stale.\n"
+    heads, trees, latency = (made[name] for name in ("heads", "baselines", "latency"))
+    runs.write_json(trees.path, runs.read_json(trees.path) | {"code_hash": "old"})
+    runs.write_json(latency.path, runs.read_json(latency.path) | {"data_hash": {"0": "old"}})
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE.replace("heads: {", "heads: {head_epochs: 7, "))
+    assert cli.main(["stale"]) == 1
+    said = capsys.readouterr().out
+    assert f"{heads.run}  local  other parameters: head_epochs was 60, is 7" in said
+    assert f"{trees.run}  local  the code that decides its numbers has changed" in said
+    assert f"{latency.run}  local  its data (split 0) have changed" in said
+
+
+def test_runs_and_show(made, capsys):
+    assert cli.main(["runs"]) == 0
+    assert made["heads"].run in capsys.readouterr().out
+    assert cli.main(["show", made["heads"].run]) == 0
+    said = capsys.readouterr().out
+    assert "SAITS frozen simple paper 1.0 auroc: 0.9123" in said and "head_epochs" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["show", "nothing"], "There is no run 'nothing'"),
+        (["collect", "nothing"], "There is no profile file"),
+        (["publish", "quick"], "There is no profile file"),
+        (["job", "tiny", "nothing"], "Profile tiny has no run 'nothing'"),
+        (["cohorts", "nothing"], "Unknown cohort 'nothing'; choose one of: simulated_icu"),
+        (["baselines", "-p", "cohort", "nothing"], "Unknown cohort 'nothing'"),
+        (["baselines", "-p", "cohrt", "italy_air"], "Unknown parameter 'cohrt'; did you mean 'cohort'?"),
+        (["baselines", "-b", "%"], "The parameters are not readable"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(made, capsys, arguments, sentence):
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("modts: ") and sentence in said and said.count("\n") == 1
+
+
+def test_cohorts_lists_and_describes(capsys):
+    assert cli.main(["cohorts"]) == 0
+    assert "physionet_2012" in capsys.readouterr().out
+    assert cli.main(["cohorts", "simulated_icu"]) == 0
+    assert "prevalence" in capsys.readouterr().out
+
+
+def test_listing_runs_loads_nothing_heavy(made):
+    clock = time.perf_counter()
+    code = "import sys; from modts.cli import main; main(['runs']); print([m for m in ('torch', 'pypots', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    print(f"{time.perf_counter() - clock:.1f} s")
+
+
+def test_planned_pairs():
+    models = [("SAITS", arm, head) for arm in ("frozen", "untrained") for head in ("simple", "complex")]
+    models += [("SAITS", "finetune", "simple"), ("SAITS", "e2e_shipped", ""), pairs.TREES]
+    named = [("/".join(a), "/".join(b)) for a, b in pairs.planned(models)]
+    assert len(named) == len(set(named)) == 2 * 3 + 1 + 3
+    assert ("SAITS/frozen/simple", "SAITS/frozen/complex") in named
+    assert ("SAITS/frozen/simple", "SAITS/untrained/complex") not in named

@@ -1,0 +1,271 @@
+"""The grid: what would run, what reruns after a change, what a mistake says, what a killed job leaves."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
+from modts import profiles, runs
+from modts.errors import ModtsError
+from modts.jobs import reason
+
+HOME = Path(__file__).resolve().parent.parent
+SMALL = """
+profile: small
+defaults:
+  common: {seeds: [0]}
+  pretrain: {epochs: 1}
+  heads: {head_epochs: 3}
+cohorts:
+  simulated_icu:
+    stages: [pretrain, extract, heads, end_to_end, latency, baselines]
+    backbones: [SAITS]
+  simulated_ward: {stages: [pretrain], backbones: [SAITS]}
+transfer:
+  - {source: simulated_icu, cohort: simulated_ward, backbones: [SAITS]}
+"""
+# A notebook that is over at once, or waits as long as TEST_WAIT says: only the engine around it is tested here.
+CELLS = {
+    "parameters": 'profile = "small"\n',
+    "": "import os, time\nfrom modts import params, runs\nchecked = params.validate('pretrain', {n: globals()[n] for n in NAMES})\n"
+    "time.sleep(float(os.environ.get('TEST_WAIT', 0)))\nruns.Run('pretrain', checked.model_dump()).finish()",
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the small profile, the real notebooks and its own work and results."""
+    (tmp_path / "_toc.yml").write_text("")
+    shutil.copytree(HOME / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "small.yaml").write_text(SMALL)
+    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def snakemake(project, *options, profile="profiles/small.yaml", **settings):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(HOME / "Snakefile"),
+        "--configfile",
+        profile,
+        "--cores",
+        "2",
+        *options,
+    ]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, **settings)
+
+
+def would_run(done) -> set[str]:
+    """The runs that a dry run lists, without their profile; and collect."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    found = {line.split("wildcards: run=small-")[1] for line in lines if "wildcards: run=small-" in line}
+    return found | {"collect" for line in lines if line.strip().endswith("rule collect:")}
+
+
+# Stands in for Python in the jobs: puts a prepared run file where the job's belongs. What is tested is which jobs run.
+STAND_IN = """#!/bin/sh
+[ "$3" = collect ] && { for name in metrics.csv latency.csv paired.csv cohorts.json; do : > "work/small/$name"; done; exit; }
+mkdir -p work/small/runs && cp "made/$5.json" work/small/runs/
+"""
+
+
+def run_all(project) -> str:
+    """Run the grid with made-up results."""
+    for job in profiles.read_profile("small").jobs.values():
+        record = {"run": job.run, "stage": job.stage, "profile": "small", "params": job.params, "rows": []}
+        runs.write_json(project / "made" / f"{job.run}.json", record)
+    (project / "python").write_text(STAND_IN)
+    (project / "python").chmod(0o755)
+    start = (
+        f"import sys; sys.executable = {str(project / 'python')!r}; from snakemake.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", start, "-s", str(HOME / "Snakefile"), "--configfile", "profiles/small.yaml"]
+    done = subprocess.run([*command, "--cores", "2"], cwd=project, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def change(project, before, after):
+    file = project / "profiles" / "small.yaml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+
+
+def test_quick_grid_is_what_the_book_shows(project):
+    done = snakemake(project, "--dry-run", profile=str(HOME / "profiles" / "quick.yaml"))
+    assert done.returncode == 0, done.stderr
+    listed = done.stdout + done.stderr
+    for backbone in ("BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer"):
+        for stage in ("pretrain", "extract", "heads", "end_to_end"):
+            assert f"run=quick-{stage}-simulated_icu-{backbone}\n" in listed
+    assert "run=quick-transfer-simulated_ward-SAITS-simulated_icu\n" in listed
+    assert not (project / "work").exists()
+
+
+def test_notebooks_defaults_are_the_quick_profile():
+    quick = profiles.read_profile(HOME / "profiles" / "quick.yaml")
+    for notebook in (HOME / "notebooks").glob("*.ipynb"):
+        cells = json.loads(notebook.read_text())["cells"]
+        source = next("".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+        given: dict = {}
+        exec(source, {}, given)
+        job = quick.jobs[runs.run_id(notebook.stem, given)]
+        # extraction and heads may name their own poolings
+        assert given == job.params, notebook.name
+
+
+@pytest.mark.parametrize("name", ["cpu", "paper"])
+def test_profiles_are_valid(name):
+    assert len(profiles.read_profile(HOME / "profiles" / f"{name}.yaml").jobs) > 50
+
+
+def test_cluster_dry_run(project):
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="snakemake-executor-plugin-slurm is not installed")
+    done = snakemake(project, "--profile", str(HOME / "profiles" / "slurm"), "--dry-run")
+    assert len(would_run(done)) == 9  # eight jobs and collect
+
+
+def test_a_second_run_has_nothing_to_do_and_a_changed_head_reruns_heads_only(project):
+    assert "Select jobs" not in run_all(project)  # the engine's own lines stay away
+    os.utime(HOME / "modts" / "heads.py")  # touched, not changed
+    os.utime(project / "notebooks" / "heads.ipynb")
+    assert "Nothing to be done" in run_all(project)
+
+    change(project, "head_epochs: 3", "head_epochs: 4")
+    heads = {"heads-simulated_icu-SAITS", "transfer-simulated_ward-SAITS-simulated_icu", "collect"}
+    assert would_run(snakemake(project, "--dry-run")) == heads
+
+    change(project, "{epochs: 1}", "{epochs: 2}")
+    everything = {job.run.removeprefix("small-") for job in profiles.read_profile("small").jobs.values()} | {"collect"}
+    assert would_run(snakemake(project, "--dry-run")) == everything - {"baselines-simulated_icu"}
+
+
+def test_a_run_made_by_hand_with_other_parameters_is_not_the_grids(project):
+    job = profiles.read_profile("small").jobs["small-pretrain-simulated_icu-SAITS"]
+    runs.write_json(job.path, {"stage": "pretrain", "params": job.params})
+    profiles.drop_foreign(job)
+    assert job.path.exists()
+    runs.write_json(job.path, {"stage": "pretrain", "params": {**job.params, "epochs": 99}})
+    profiles.drop_foreign(job)
+    assert not job.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("head_epochs", "head_epoch", "defaults.heads: unknown parameter 'head_epoch'; did you mean 'head_epochs'?"),
+        (
+            "backbones: [SAITS]",
+            "backbone: [SAITS]",
+            "unknown key 'cohorts.simulated_icu.backbone'; did you mean 'backbones'?",
+        ),
+        ("simulated_icu:", "simulated_icy:", "Unknown cohort 'simulated_icy'; choose one of: simulated_icu"),
+        ("{head_epochs: 3}", "{head_lrs: [1e-3]}", "YAML reads 1e-4 as text"),
+        (
+            "simulated_ward: {stages: [pretrain]",
+            "simulated_ward: {stages: [baselines]",
+            "needs small-pretrain-simulated_ward-SAITS",
+        ),
+        (
+            "backbones: [SAITS]}\ntransfer",
+            "backbones: [SAITS], settings: {pretrain: {epochs: 3}}}\ntransfer",
+            "must be the same in both",
+        ),
+        ("profile: small", "profile: [", "is not readable YAML"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_one_sentence(project, before, after, sentence):
+    change(project, before, after)
+    with pytest.raises(ModtsError) as caught:
+        profiles.read_profile("small")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_engine_shows_the_sentence(project):
+    change(project, "head_epochs", "head_epoch")
+    done = snakemake(project, "--dry-run")
+    assert done.returncode == 1
+    assert "did you mean 'head_epochs'?" in done.stdout + done.stderr
+    other = snakemake(project, "--dry-run", "--config", "seeds=3")
+    assert other.returncode == 1
+
+
+def test_published_runs_with_the_same_parameters_are_not_run_again(project):
+    change(project, "profile: small", "profile: small\nreuse_published: true")
+    small = profiles.read_profile("small")
+    for job in small.jobs.values():
+        if job.stage not in ("heads", "latency"):
+            runs.write_json(runs.results_dir() / "runs" / f"{job.run}.json", {"stage": job.stage, "params": job.params})
+    # heads need the latents and those the weights, which are not published
+    assert {job.stage for job in small.wanted().values()} == {"pretrain", "extract", "heads", "latency"}
+    change(project, "head_epochs: 3", "head_epochs: 5")
+    assert "transfer" in {job.stage for job in profiles.read_profile("small").wanted().values()}
+
+
+def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
+    (project / "profiles" / "small.yaml").write_text(
+        "profile: small\ncohorts:\n  simulated_icu: {stages: [pretrain], backbones: [SAITS]}\n"
+    )
+    job = next(iter(profiles.read_profile("small").jobs.values()))
+    cells = [
+        {
+            "cell_type": "code", "metadata": {"tags": [tag] if tag else []}, "source": source.replace("NAMES", repr(list(job.params))),
+            "outputs": [], "execution_count": None,
+        }
+        for tag, source in CELLS.items()
+    ]  # fmt: skip
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
+    (project / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(HOME / "Snakefile"),
+        "--configfile",
+        "profiles/small.yaml",
+        "--cores",
+        "1",
+    ]
+    process = subprocess.Popen(
+        [*command, "--rerun-incomplete"], cwd=project, env={**os.environ, "TEST_WAIT": "60"}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    executed = project / "work" / "small" / "logs" / f"{job.run}.ipynb"
+    for _ in range(300):
+        if executed.exists():
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert executed.exists(), "the job did not start in 30 s"
+    assert not list((project / "work" / "small" / "runs").glob("*"))
+
+    done = snakemake(project, f"work/small/runs/{job.run}.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert job.same_as(runs.read_json(job.path))
+    line = done.stdout.strip().splitlines()[-1]
+    assert line.startswith("[1/1] pretrain simulated_icu SAITS  ") and line.endswith(" s")
+
+
+def test_a_log_is_read_for_its_sentence():
+    assert reason("x\n\x1b[31mModtsError\x1b[0m: No data.\nmore") == "No data."
+    assert reason("Traceback\nKeyError: 'a'\n") == "KeyError: 'a'"
+    assert reason("", -9) == "it was killed (signal 9)"
