@@ -74,10 +74,10 @@ class Adapt(Extract):
 
     heads: Annotated[list[HeadName], Field(min_length=1)] = ["simple", "complex"]
     label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
-    head_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [3e-3]
+    head_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [1e-2]
     head_weight_decays: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = [1e-4, 1e-2]
-    head_epochs: Positive = 60
-    head_patience: Positive = 10
+    head_epochs: Positive = 200
+    head_patience: Positive = 40
 
 
 class Heads(Adapt):
