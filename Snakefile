@@ -1,10 +1,11 @@
 # The grid of a profile as a DAG; one job is one notebook for one cohort and one backbone, all its seeds.
 #
-#   snakemake --configfile profiles/quick.yaml --cores 2                     here (profiles/default holds the quiet settings)
-#   snakemake --configfile profiles/paper.yaml --profile profiles/slurm      the same grid on a cluster
+#   snakemake --configfile profiles/quick.yaml --cores 2                  here (profiles/default is read by itself)
+#   snakemake --configfile profiles/paper.yaml --profile profiles/slurm   the same grid on a cluster
 #
-# A job's output is the run file that its notebook writes itself, whole, at the very end; the executed notebook is a log. What reruns a job:
-# its parameters, the code of its notebook and of the modules that decide its numbers (hashed in `params`), or a run that it needs.
+# A job's output is the run file that its notebook writes itself, whole, at the very end; the executed notebook is a log.
+# What reruns a job: its parameters, the code of its notebook and of the modules that decide its numbers (hashed in
+# `params`, so that touching a file changes nothing), or a run that it needs.
 import logging
 import os
 import re
@@ -21,7 +22,7 @@ try:
         raise ModtsError("Name a profile, for example: snakemake --configfile profiles/quick.yaml --cores 2")
     PROFILE = profiles.read_profile(workflow.configfiles[-1])
     if config != profiles.read_yaml(PROFILE.path):
-        raise ModtsError(f"Settings come from one profile file; change {PROFILE.path} or copy it instead of using --config.")
+        raise ModtsError(f"Settings come from one profile file; change or copy {PROFILE.path} instead of using --config.")
     JOBS = PROFILE.wanted()
 except ModtsError as error:
     raise WorkflowError(str(error)) from None
@@ -34,7 +35,7 @@ SLOW = ("CSAI", "BRITS", "GRU-D")  # recurrent, hence first: the grid then ends 
 
 
 def worth_saying(record):
-    """Errors, and that there is nothing to do. The jobs say themselves, in one line, that they are done or why they failed."""
+    """Errors, and that there is nothing to do. The jobs say themselves that they are done, or why they failed."""
     if getattr(record, "event", None) == LogEvent.JOB_ERROR:
         return False
     return record.levelno >= logging.WARNING or str(record.msg).startswith("Nothing to be done")

@@ -1,4 +1,4 @@
-"""The command line `modts`: which runs there are, what one measured, what is stale; and what the workflow calls (job, baselines, collect).
+"""The command line `modts`: which runs there are, what one measured, what is stale; and what the workflow calls.
 
 A mistake is one sentence on stderr and exit status 2. Imports are lazy: `modts runs` answers at once.
 """
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# --- looking --------------------------------------------------------------------------------------------------------------------
+# --- looking ---
 
 
 def _runs(args) -> None:
@@ -106,9 +106,8 @@ def _show(args) -> None:
                 what = " ".join(
                     str(row[name]) for name in ("arm", "head", "pooling", "label_fraction", "metric") if row[name] != ""
                 )
-                print(
-                    f"  {row['backbone']} {what}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f}), n = {row['n_test']}"
-                )
+                interval = f"{row['low']:.4f} to {row['high']:.4f}"
+                print(f"  {row['backbone']} {what}: {row['value']:.4f} ({interval}), n = {row['n_test']}")
 
 
 def _stale(args) -> int:
@@ -134,7 +133,7 @@ def _cohorts(args) -> None:
         print(f"{name:20} {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
 
 
-# --- doing ----------------------------------------------------------------------------------------------------------------------
+# --- doing ---
 
 
 def _collect(args) -> None:

@@ -1,7 +1,7 @@
 """From run files to the tables that the pages read: metrics, latency, paired tests, cohorts.
 
-`collect` joins the runs of this machine (work/<profile>/), `publish` copies them to results/ and rewrites the tables there from all
-published runs. Nothing is measured here but the paired tests, which compare stored predictions on the same test stays.
+`collect` joins the runs of this machine (work/<profile>/), `publish` copies them to results/ and rewrites the tables
+there from all published runs. Nothing is measured here but the paired tests, which compare stored predictions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "
 _KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
 
 
-# --- run files ------------------------------------------------------------------------------------------------------------------
+# --- run files ---
 
 
 def read_runs(folder: Path) -> list[dict]:
@@ -64,11 +64,11 @@ def _mine(name: str, profile: Profile | None) -> tuple[list[dict], list[str]]:
     return kept, said
 
 
-# --- tables ---------------------------------------------------------------------------------------------------------------------
+# --- tables ---
 
 
 def metric_rows(records: list[dict]) -> list[dict]:
-    """All measured numbers. A transfer run measures the target's own arms anew; where their own runs exist, those speak."""
+    """All measured numbers. A transfer run repeats the target's own arms; where their own runs exist, those speak."""
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
@@ -101,7 +101,7 @@ def read_table(path: Path) -> list[dict]:
 
 
 def _describe(records: list[dict]) -> tuple[dict, list[str]]:
-    """Cohort name to its description, for each cohort that the runs used, and a line on each that cannot be loaded here."""
+    """The description of each cohort that the runs used, and a line on each that cannot be loaded here."""
     from .cohorts import load_cohort
 
     found, said = {}, []
@@ -116,7 +116,7 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
     return {name: row for name, row in found.items() if row}, said
 
 
-# --- the two commands -----------------------------------------------------------------------------------------------------------
+# --- the two commands ---
 
 
 def collect(name: str) -> list[str]:
@@ -126,7 +126,7 @@ def collect(name: str) -> list[str]:
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     folder = runs.work_dir() / name
-    tests, more = pairs.tests(records, folder / "predictions")
+    tests, more = pairs.compare(records, folder / "predictions")
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
     _write(folder, metrics, latency_rows(records), tests, cohorts)
@@ -152,7 +152,7 @@ def publish(name: str) -> list[str]:
         runs.atomic_write(results / "runs" / f"{record['run']}.json", _compact(record))
     published = read_runs(results / "runs")
     mine = [record for record in published if record["profile"] == name]
-    fresh, more = pairs.tests(mine, results / "predictions")
+    fresh, more = pairs.compare(mine, results / "predictions")
     said += more
     done = {row["cohort"] for row in fresh}
     old = [row for row in read_table(results / "paired.csv") if row["profile"] != name or row["cohort"] not in done]
@@ -205,7 +205,7 @@ def _compact(record: dict) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-# --- what is stale --------------------------------------------------------------------------------------------------------------
+# --- what is stale ---
 
 
 def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:

@@ -1,7 +1,7 @@
-"""One job of the grid: its notebook through papermill in a process of its own, one line when it is done, one sentence when it fails.
+"""One job of the grid: its notebook, by papermill, in a process of its own; a line when done, a sentence when it fails.
 
-papermill writes the executed notebook in place, so that a killed run leaves a plausible file: it goes to the logs. Success is the run file,
-which the notebook writes last and whole.
+papermill writes the executed notebook in place, so that a killed run leaves a plausible file: it goes to the logs.
+Success is the run file, which the notebook writes last and whole.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def command(job: Job, log: Path) -> list[str]:
     if job.notebook is None:
         return [sys.executable, "-m", "modts.cli", "baselines", "-b", values]
     return [
-        sys.executable, "-m", "papermill", str(job.notebook), str(log.with_suffix(".ipynb")), "-b", values, "-k", "python3",
-        "--no-progress-bar",
+        sys.executable, "-m", "papermill", str(job.notebook), str(log.with_suffix(".ipynb")),
+        "-b", values, "-k", "python3", "--no-progress-bar",
     ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-# --- how far the grid is ----------------------------------------------------------------------------------------------------------
+# --- how far the grid is ---
 
 
 def _counter(profile: str) -> Path:

@@ -1,7 +1,8 @@
 """Paired tests among stored predictions: is one arm better than another on the same test stays, over all seeds?
 
-The tests are few and named beforehand: within a backbone, frozen against what trains more or nothing; each backbone's best-known arms
-against boosted trees. p-values carry Holm's correction within a cohort and label fraction (Holm 1979, Scand J Stat 6:65).
+The tests are few and named beforehand: within a backbone, frozen against what trains more or nothing; each backbone's
+main arms against boosted trees. p-values carry Holm's correction within a cohort and label fraction (Holm 1979, Scand J
+Stat 6:65-70).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from . import runs
 from .errors import ModtsError
 
 COLUMNS = (
-    "profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference", "low", "high", "p", "n_test", "p_holm",
+    "profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference", "low", "high", "p",
+    "n_test", "p_holm",
 )  # fmt: skip
 METRIC = {"classification": "auroc", "regression": "mae"}
 TRAINED = ("finetune", "e2e", "e2e_shipped", "untrained")
@@ -24,7 +26,7 @@ N_BOOT = 2000
 Model = tuple[str, str, str]  # backbone or baseline, arm, head
 
 
-def tests(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[list[dict], list[str]]:
+def compare(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[list[dict], list[str]]:
     """All planned tests among the runs' predictions.
 
     Parameters
@@ -124,7 +126,7 @@ class _Truth:
 
 
 def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> dict:
-    """{label fraction: {model: {(split seed, initial seed): prediction}}}; a run of its own speaks before a transfer's copy."""
+    """{label fraction: {model: {(split, initial seed): prediction}}}; an arm's own run speaks before a transfer's."""
     found: dict = defaultdict(lambda: defaultdict(dict))
     moved = {record["params"]["source"] for record in records if record["stage"] == "transfer"}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
@@ -149,6 +151,7 @@ def _test(profile: str, cohort: str, task: str, fraction: float, a: Model, b: Mo
 
     result = paired_seeds(task, METRIC[task], items, n_boot=n_boot)
     return {
-        "profile": profile, "cohort": Path(cohort).stem, "task": task, "metric": METRIC[task], "label_fraction": fraction, "split_seed": "",
+        "profile": profile, "cohort": Path(cohort).stem, "task": task, "metric": METRIC[task],
+        "label_fraction": fraction, "split_seed": "",
         "a": "/".join(a), "b": "/".join(b), **result, "n_test": len(items[0][0]),
     }  # fmt: skip

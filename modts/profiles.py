@@ -1,8 +1,9 @@
-"""A profile file (profiles/*.yaml) read as a list of jobs: one job is one notebook for one cohort and one backbone, all its seeds.
+"""A profile (profiles/*.yaml) as a list of jobs: one job is one notebook for one cohort and one backbone, all seeds.
 
-The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are. Settings are given once
-and inherited: what `pretrain` is told holds for every later stage of the same backbone, what `heads` is told also for `end_to_end` and
-`transfer`. From weak to strong: defaults, one backbone's, one cohort's, one cohort's backbone's, one transfer's.
+The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are.
+Settings are given once and inherited: what `pretrain` is told holds for every later stage of the same backbone, what
+`heads` is told also for `end_to_end` and `transfer`. From weak to strong: defaults, one backbone's, one cohort's, one
+cohort's backbone's, one transfer's.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ INHERITS = {
     "baselines": ("common", "pretrain", "heads", "baselines"),
 }
 NEEDS = {"extract": "pretrain", "heads": "extract", "end_to_end": "pretrain", "latency": "pretrain"}
-# Parameters that a stage takes only to check that both arms have the same tuning budget: they change none of its numbers.
+# Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
 UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
-# What every stage runs through, beside the modules in runs.STAGE_CODE: a change there repeats the run, though not its stored units.
+# What every stage runs through, beside runs.STAGE_CODE: a change there repeats the run, though not its stored units.
 ALWAYS = ("experiments",)
 
 Stage = Literal["pretrain", "extract", "heads", "end_to_end", "latency", "baselines"]
@@ -96,7 +97,7 @@ class Job:
         return decisive(self.stage, self.params)
 
     def code_hash(self) -> str:
-        """Over the modules that decide this job's numbers, those that put them into its run file, and the notebook's code.
+        """Over the modules that decide this job's numbers or put them into its run file, and the notebook's code.
 
         Content, not time of change: comments, layout, a notebook's text and its stored outputs do not count.
         """
@@ -127,7 +128,7 @@ class Profile:
         return self.jobs[run]
 
     def wanted(self) -> dict[str, Job]:
-        """The jobs that have to exist here: all, or with reuse_published those that are not published with the same parameters.
+        """The jobs to be done here: all, or with reuse_published those not published with the same parameters.
 
         A job is left out only if everything that depends on it is left out too: who needs it, needs its weights.
         """
@@ -288,7 +289,7 @@ def _known(path: Path, place: str, block: str, settings: dict) -> None:
 
 
 def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
-    """A transfer takes both backbones as they were pretrained; other settings there would silently pretrain them again."""
+    """Later stages take a backbone as it was pretrained; other settings there would silently pretrain it again."""
     names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort"}
     for job in jobs.values():
         for need in job.needs:

@@ -34,7 +34,8 @@ transfer:
 # A notebook that is over at once, or waits as long as TEST_WAIT says: only the engine around it is tested here.
 CELLS = {
     "parameters": 'profile = "small"\n',
-    "": "import os, time\nfrom modts import params, runs\nchecked = params.validate('pretrain', {n: globals()[n] for n in NAMES})\n"
+    "": "import os, time\nfrom modts import params, runs\n"
+    "checked = params.validate('pretrain', {n: globals()[n] for n in NAMES})\n"
     "time.sleep(float(os.environ.get('TEST_WAIT', 0)))\nruns.Run('pretrain', checked.model_dump()).finish()",
 }
 
@@ -79,8 +80,8 @@ def would_run(done) -> set[str]:
 
 # Stands in for Python in the jobs: puts a prepared run file where the job's belongs. What is tested is which jobs run.
 STAND_IN = """#!/bin/sh
-[ "$3" = collect ] && { for name in metrics.csv latency.csv paired.csv cohorts.json; do : > "work/small/$name"; done; exit; }
-mkdir -p work/small/runs && cp "made/$5.json" work/small/runs/
+cd work/small 2> /dev/null && [ "$3" = collect ] && { touch metrics.csv latency.csv paired.csv cohorts.json; exit; }
+mkdir -p "$MODTS_WORK/small/runs" && cp "$MODTS_HOME/made/$5.json" "$MODTS_WORK/small/runs/"
 """
 
 
@@ -225,7 +226,8 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
     job = next(iter(profiles.read_profile("small").jobs.values()))
     cells = [
         {
-            "cell_type": "code", "metadata": {"tags": [tag] if tag else []}, "source": source.replace("NAMES", repr(list(job.params))),
+            "cell_type": "code", "metadata": {"tags": [tag] if tag else []},
+            "source": source.replace("NAMES", repr(list(job.params))),
             "outputs": [], "execution_count": None,
         }
         for tag, source in CELLS.items()
