@@ -200,8 +200,21 @@ def test_the_table_of_arms():
 
 
 def test_the_reconstruction_loss_counts_in_end_to_end_training(icu):
-    with_it, without = (whole("e2e", icu, build("GRU-D", icu, seed=0), auxiliary=a).prediction for a in (1.0, 0.0))
-    assert not np.array_equal(with_it, without)
+    weak, strong = (whole("e2e", icu, build("GRU-D", icu, seed=0), auxiliary=a).prediction for a in (1e-3, 1.0))
+    assert not np.array_equal(weak, strong)
+
+
+@pytest.mark.parametrize("arm, epochs", [("finetune", 2), ("e2e", 2), ("e2e_shipped", 0)])
+def test_every_epoch_hides_other_values_and_the_shipped_classifier_none(icu, monkeypatch, arm, epochs):
+    seeds, original = [], adaptation.mask
+
+    def spy(X, pattern, rate, seed):
+        seeds.append(seed)
+        return original(X, pattern, rate, seed=seed)
+
+    monkeypatch.setattr(adaptation, "mask", spy)
+    whole(arm, icu, build("GRU-D", icu, seed=0))
+    assert len(seeds) == len(set(seeds)) == epochs
 
 
 def test_the_shipped_classifier_gets_pypots_own_inputs(icu):
