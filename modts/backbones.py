@@ -231,9 +231,11 @@ class Backbone(nn.Module):
         wanted = (self.n_steps, len(self.features))
         if X.ndim != 3 or X.shape[1:] != wanted:
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
+        if not len(X):
+            raise ModtsError("X holds no window (its first axis is empty).")
         if np.isinf(X).any():
             raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        if len(X) and np.isnan(X).all():
+        if np.isnan(X).all():
             raise ModtsError("X holds no observed value at all.")
         with np.errstate(all="ignore"):
             seen = (~np.isnan(X)).sum((0, 1))
