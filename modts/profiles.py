@@ -28,7 +28,13 @@ INHERITS = {
     "latency": ("common", "pretrain", "latency"),
     "baselines": ("common", "pretrain", "heads", "baselines"),
 }
-NEEDS = {"extract": "pretrain", "heads": "extract", "end_to_end": "pretrain", "latency": "pretrain"}
+# What must be there before a stage: the first of these stages that the profile has for the same cohort and backbone.
+NEEDS = {
+    "extract": ("pretrain",),
+    "heads": ("extract", "pretrain"),
+    "end_to_end": ("pretrain",),
+    "latency": ("pretrain",),
+}
 # Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
 UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
 # What every stage runs through, beside runs.STAGE_CODE: a change there repeats the run, though not its stored units.
@@ -231,13 +237,14 @@ def _grid(path: Path, file: _File):
             for backbone in [None] if stage == "baselines" else block.only.get(stage, block.backbones):
                 fixed = {"cohort": cohort} | ({"backbone": backbone} if backbone else {})
                 params = _params(path, file, stage, fixed, [])
-                need = {**params, "source": ""}
-                yield Job(
-                    runs.run_id(stage, params),
-                    stage,
-                    params,
-                    (runs.run_id(NEEDS[stage], need),) if stage in NEEDS else (),
-                )
+                yield Job(runs.run_id(stage, params), stage, params, _needs(stage, block, params))
+
+
+def _needs(stage: str, block: _Cohort, params: dict) -> tuple[str, ...]:
+    for need in NEEDS.get(stage, ()):
+        if need in block.stages and params["backbone"] in block.only.get(need, block.backbones):
+            return (runs.run_id(need, {**params, "source": ""}),)
+    return ()  # the notebook makes what it needs
 
 
 def _transfers(path: Path, file: _File):
