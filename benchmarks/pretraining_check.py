@@ -17,7 +17,12 @@ from modts import backbones, runs, training
 from modts.cohorts import load_cohort
 from modts.missingness import mask
 
-MASKING = {"SAITS": ("point", 0.2), "TimesNet": ("point", 0.2), "Autoformer": ("point", 0.2), "CSAI": ("mnar_nonuniform", 0.1)}
+MASKING = {
+    "SAITS": ("point", 0.2),
+    "TimesNet": ("point", 0.2),
+    "Autoformer": ("point", 0.2),
+    "CSAI": ("mnar_nonuniform", 0.1),
+}
 CLASSES = {"GRU-D": "grud.GRUD"}
 
 
@@ -94,7 +99,16 @@ def main():
             scored = torch.isnan(hidden) & ~torch.isnan(Z_val)
             Z_train = mine.tensor(cohort.part("train")[0]).numpy()
             module, their_seconds = theirs(
-                name, Z_train, Z_val.numpy(), hidden.numpy(), mine.config, row.fixed, chosen.epochs, chosen.batch, chosen.lr, seed
+                name,
+                Z_train,
+                Z_val.numpy(),
+                hidden.numpy(),
+                mine.config,
+                row.fixed,
+                chosen.epochs,
+                chosen.batch,
+                chosen.lr,
+                seed,
             )
             my_error = error(mine, hidden, Z_val, scored)
             mine.module.load_state_dict(module.state_dict())
@@ -104,7 +118,10 @@ def main():
             "backbone": name, "ours": mean[0], "pypots": mean[1], "ratio": mean[0] / mean[1], "our_seconds": mean[2],
             "pypots_seconds": mean[3], "seeds": [list(map(float, pair)) for pair in pairs],
         })  # fmt: skip
-        print(f"{name:10s} ours {mean[0]:.4f}  PyPOTS {mean[1]:.4f}  ratio {mean[0] / mean[1]:.3f}  seconds {mean[2]:.1f} / {mean[3]:.1f}", flush=True)
+        print(
+            f"{name:10s} ours {mean[0]:.4f}  PyPOTS {mean[1]:.4f}  ratio {mean[0] / mean[1]:.3f}  seconds {mean[2]:.1f} / {mean[3]:.1f}",
+            flush=True,
+        )
     record = {
         "cohort": chosen.cohort, "data_hash": cohort.content_hash, "epochs": chosen.epochs, "batch_size": chosen.batch, "lr": chosen.lr,
         "seeds": chosen.seeds, "metric": "validation MAE on hidden values, z-scores", "rows": rows, "hardware": runs.hardware(),

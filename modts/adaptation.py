@@ -95,7 +95,10 @@ class Whole(nn.Module):
 
     def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
         results, latent = live(self.backbone, hidden, self.pooling, Z)
-        return task_loss(task, self.head(latent), y) + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
+        return (
+            task_loss(task, self.head(latent), y)
+            + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
+        )
 
 
 class Shipped(nn.Module):
@@ -106,7 +109,9 @@ class Shipped(nn.Module):
     def __init__(self, backbone: Backbone, seed: int):
         super().__init__()
         row = BACKBONES[backbone.name]
-        fixed = {k: v for k, v in row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")}
+        fixed = {
+            k: v for k, v in row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
+        }
         with seeded(seed):
             loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
@@ -194,14 +199,18 @@ def adapt(
         on_epoch = None
     else:
         if setting.train == "shipped" and task != "classification":
-            raise ModtsError("PyPOTS ships no end-to-end regression model, so arm 'e2e_shipped' exists for classification only.")
+            raise ModtsError(
+                "PyPOTS ships no end-to-end regression model, so arm 'e2e_shipped' exists for classification only."
+            )
         data = {name: backbone.tensor(values) for name, values in windows.items()}
         raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
         if setting.train == "shipped":
             model = Shipped(backbone, seed).to(backbone.device)
         else:
             size = live(backbone.eval(), Z[:2], pooling)[1].detach()
-            model = Whole(backbone, Head(head, size.shape[1], n_outputs, seed=seed), pooling, auxiliary).to(backbone.device)
+            model = Whole(backbone, Head(head, size.shape[1], n_outputs, seed=seed), pooling, auxiliary).to(
+                backbone.device
+            )
             with torch.no_grad():
                 start = torch.cat([live(backbone, part, pooling)[1] for part in data["train"].split(256)])
             model.head.standardise(start)

@@ -163,7 +163,9 @@ class Backbone(nn.Module):
     seed : initialises the weights.
     """
 
-    def __init__(self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0):
+    def __init__(
+        self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0
+    ):
         super().__init__()
         self.row = BACKBONES[choose(name, BACKBONES, "backbone")]
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
@@ -176,11 +178,17 @@ class Backbone(nn.Module):
                 n_steps=self.n_steps, n_features=len(self.features), training_loss=loss, validation_metric=loss,
                 **self.config, **self.row.fixed,
             )  # fmt: skip
-        if self.options.get("attention_over") == "time":  # PyPOTS's CSAI attends over the stays of a batch, not over time
+        if (
+            self.options.get("attention_over") == "time"
+        ):  # PyPOTS's CSAI attends over the stays of a batch, not over time
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        gap = torch.zeros(len(self.features)) if interval is None else torch.as_tensor(np.asarray(interval), dtype=torch.float32)
+        gap = (
+            torch.zeros(len(self.features))
+            if interval is None
+            else torch.as_tensor(np.asarray(interval), dtype=torch.float32)
+        )
         self.register_buffer("interval", gap)
 
     @property
@@ -225,7 +233,11 @@ class Backbone(nn.Module):
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations."""
         X = np.asarray(X, dtype=np.float32)
         if features is not None and tuple(features) != self.features:
-            unlike = [f"{i}: {a!r} instead of {b!r}" for i, (a, b) in enumerate(zip(features, self.features, strict=False)) if a != b]
+            unlike = [
+                f"{i}: {a!r} instead of {b!r}"
+                for i, (a, b) in enumerate(zip(features, self.features, strict=False))
+                if a != b
+            ]
             what = "; ".join(unlike[:3]) or f"{len(tuple(features))} features instead of {len(self.features)}"
             raise ModtsError(f"The feature list differs from the one {self.name} was pretrained on ({what}).")
         wanted = (self.n_steps, len(self.features))
@@ -319,7 +331,9 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
 
     path = Path(path)
     if not path.exists():
-        raise ModtsError(f"There is no checkpoint {path}; run notebooks/pretrain.ipynb for that cohort and backbone first.")
+        raise ModtsError(
+            f"There is no checkpoint {path}; run notebooks/pretrain.ipynb for that cohort and backbone first."
+        )
     try:
         with safe_open(str(path), framework="pt") as file:
             card = json.loads((file.metadata() or {}).get("card", "null"))
@@ -329,10 +343,18 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         if _seal(card, tensors) != card["seal"]:
             raise ValueError("its card or scaler has changed since it was written")
     except Exception as error:
-        raise ModtsError(f"The checkpoint {path} is corrupt or not one of ours ({error}); delete it and pretrain again.") from None
+        raise ModtsError(
+            f"The checkpoint {path} is corrupt or not one of ours ({error}); delete it and pretrain again."
+        ) from None
     scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())
     backbone = Backbone(
-        card["name"], card["n_steps"], card["features"], scaler, card["config"], card["criterion"], options=card["options"]
+        card["name"],
+        card["n_steps"],
+        card["features"],
+        scaler,
+        card["config"],
+        card["criterion"],
+        options=card["options"],
     )
     try:
         backbone.load_state_dict(tensors)

@@ -32,7 +32,9 @@ def picture(figure, alt: str) -> Html:
     figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", facecolor="white")
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="max-width:100%">', f"[picture: {alt}]")
+    return Html(
+        f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="max-width:100%">', f"[picture: {alt}]"
+    )
 
 
 def summary(run, metric: str) -> Html:
@@ -43,7 +45,9 @@ def summary(run, metric: str) -> Html:
     head = "".join(f"<th>{names[column]}</th>" for column in used) + f"<th>{metric.upper()}</th><th>95 % interval</th>"
     body = ""
     for row in rows:
-        cells = [f"{row[column]:.0%}" if column == "label_fraction" and row[column] != "" else row[column] for column in used]
+        cells = [
+            f"{row[column]:.0%}" if column == "label_fraction" and row[column] != "" else row[column] for column in used
+        ]
         cells += [f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"]
         body += "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>"
     table = f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

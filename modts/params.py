@@ -87,7 +87,11 @@ class Heads(Adapt):
 class EndToEnd(Adapt):
     """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
 
-    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], Field(min_length=1)] = ["finetune", "e2e", "e2e_shipped"]
+    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], Field(min_length=1)] = [
+        "finetune",
+        "e2e",
+        "e2e_shipped",
+    ]
     e2e_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3

@@ -31,7 +31,18 @@ COLUMNS = (
     "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "split_seed", "init_seed",
     "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
 )  # fmt: skip
-PACKAGES = ("modts", "torch", "pypots", "pygrinder", "tsdb", "benchpots", "numpy", "scikit-learn", "lightgbm", "safetensors")
+PACKAGES = (
+    "modts",
+    "torch",
+    "pypots",
+    "pygrinder",
+    "tsdb",
+    "benchpots",
+    "numpy",
+    "scikit-learn",
+    "lightgbm",
+    "safetensors",
+)
 
 # The modules that decide a stage's numbers: a change there makes its stored results stale, a change elsewhere does not.
 _MODEL = ("cohorts", "missingness.py", "scaling.py", "inputs.py", "backbones.py", "training.py")
@@ -179,7 +190,12 @@ def _bare(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
@@ -190,8 +206,12 @@ def code_version() -> str:
     folder = Path(__file__).parent.parent
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         git = ["git", "-C", str(folder)]
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, check=True, text=True).stdout.strip()
-        changes = subprocess.run([*git, "status", "--porcelain", "modts"], capture_output=True, check=True, text=True).stdout
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, check=True, text=True
+        ).stdout.strip()
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "modts"], capture_output=True, check=True, text=True
+        ).stdout
         return commit + ("-dirty" if changes.strip() else "")
     return metadata.version("modts")
 

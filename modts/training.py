@@ -95,7 +95,9 @@ def fit(
         with torch.no_grad():
             value = float(validate())
         if not (np.isfinite(total) and np.isfinite(value)):
-            raise ModtsError(f"Training diverged in epoch {epoch} (loss {total / n}, validation {value}); use a smaller learning rate.")
+            raise ModtsError(
+                f"Training diverged in epoch {epoch} (loss {total / n}, validation {value}); use a smaller learning rate."
+            )
         history.loss.append(total / n)
         history.validation.append(value)
         better = history.best is None or (value < history.best if lower_is_better else value > history.best)
@@ -103,13 +105,20 @@ def fit(
             history.best, history.best_epoch, best = value, epoch, _copy(model)
         history.finished = epoch - history.best_epoch >= patience
         if progress and sys.stderr.isatty():
-            print(f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}", file=sys.stderr, flush=True)
+            print(
+                f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}",
+                file=sys.stderr,
+                flush=True,
+            )
         if checkpoint:
             _write(checkpoint, model, optimiser, best, history)
     model.load_state_dict(best)
     model.eval()
     if progress:
-        print(f"{progress}: best validation {history.best:.4f} in epoch {history.best_epoch + 1} of {len(history.loss)}", flush=True)
+        print(
+            f"{progress}: best validation {history.best:.4f} in epoch {history.best_epoch + 1} of {len(history.loss)}",
+            flush=True,
+        )
     return history
 
 
@@ -158,7 +167,9 @@ def _resume(path: Path, model, optimiser) -> tuple[History, dict]:
             state.setdefault(int(i), {})[field_name] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     except Exception as error:
-        raise ModtsError(f"The training checkpoint {path} is corrupt or of another model ({error}); delete it and run again.") from None
+        raise ModtsError(
+            f"The training checkpoint {path} is corrupt or of another model ({error}); delete it and run again."
+        ) from None
     return history, parts["best"]
 
 
@@ -187,7 +198,9 @@ def pretrain(
     hidden_val = backbone.tensor(missingness.mask(X_val, pattern, rate, seed=epoch_seed(seed, -1)))
     scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
     if not scored.any():
-        raise ModtsError(f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored.")
+        raise ModtsError(
+            f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
+        )
     now = {}
 
     def on_epoch(epoch_start):

@@ -55,7 +55,9 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         runs.seed_everything(seed, params.threads)
         backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
         parts, clock = windows(cohort), time.perf_counter()
-        settings = {name: getattr(params, name) for name in ("pattern", "rate", "epochs", "patience", "batch_size", "lr")}
+        settings = {
+            name: getattr(params, name) for name in ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
+        }
         history = pretrain_backbone(
             backbone, parts["train"], parts["val"], seed=seed, checkpoint=folder / "training.safetensors",
             progress=f"{params.backbone} seed {seed}", **settings,
@@ -102,7 +104,9 @@ def pretrain(params: Pretrain) -> runs.Run:
 def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
     """Latents per split of the pretrained or the untrained ("random") backbone, from disk or made now; with the cohort and the recipe's hash."""
     cohort = cohort_for(params.cohort, seed)
-    upstream = {name: getattr(params, name) for name in _PRETRAINING} if start == "pretrained" else {"size": params.size}
+    upstream = (
+        {name: getattr(params, name) for name in _PRETRAINING} if start == "pretrained" else {"size": params.size}
+    )
     spec = {
         "stage": "extract", "code": runs.code_hash("extract"), "data": cohort.content_hash, "backbone": params.backbone, "seed": seed,
         "start": start, "pooling": pooling, **upstream,
@@ -172,11 +176,23 @@ def run_arm(run, stage, params, candidates, arm, head, pooling, fraction, make, 
         if seed not in prepared:
             cohort, spec, work = make(seed)
             targets, _ = adaptation.labels(cohort)
-            labelled = np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))  # positions in the split
+            labelled = np.flatnonzero(
+                np.isin(cohort.splits["train"], cohort.labelled(fraction, seed))
+            )  # positions in the split
             prepared[seed] = cohort, targets, labelled, spec, work
         _, targets, labelled, spec, work = prepared[seed]
-        spec = {**spec, "arm": arm, "head": head, "pooling": pooling, "fraction": fraction, "lr": lr, "wd": weight_decay}
-        return _unit(stage, params, seed, spec, lambda checkpoint: work(targets, labelled, lr, weight_decay, checkpoint))
+        spec = {
+            **spec,
+            "arm": arm,
+            "head": head,
+            "pooling": pooling,
+            "fraction": fraction,
+            "lr": lr,
+            "wd": weight_decay,
+        }
+        return _unit(
+            stage, params, seed, spec, lambda checkpoint: work(targets, labelled, lr, weight_decay, checkpoint)
+        )
 
     classification = cohort_for(params.cohort, params.seeds[0]).task == "classification"
     outcomes, winner, tuning = _tuned(candidates, params.seeds, unit, max if classification else min)
@@ -214,7 +230,9 @@ def heads(params: Heads) -> runs.Run:
     """Heads on frozen latents, pretrained and untrained, at every label fraction."""
     run = runs.Run("heads", params.model_dump())
     candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
-    for arm, pooling, head, fraction in itertools.product(("frozen", "untrained"), params.poolings, params.heads, params.label_fractions):
+    for arm, pooling, head, fraction in itertools.product(
+        ("frozen", "untrained"), params.poolings, params.heads, params.label_fractions
+    ):
 
         def latents(seed, start=adaptation.ARMS[arm].start, pooling=pooling):
             return latents_for(params, seed, start, pooling)
@@ -252,7 +270,9 @@ def end_to_end(params: EndToEnd) -> runs.Run:
             run_arm(run, "end_to_end", params, candidates, arm, "", "", fraction, whole(params, arm, "", "paper"))
         else:
             head = params.heads[0]
-            run_arm(run, "end_to_end", params, candidates, arm, head, pooling, fraction, whole(params, arm, head, pooling))
+            run_arm(
+                run, "end_to_end", params, candidates, arm, head, pooling, fraction, whole(params, arm, head, pooling)
+            )
     run.finish()
     return run
 
@@ -267,7 +287,11 @@ def whole(params: EndToEnd, arm: str, head: str, pooling: str):
     def make(seed):
         cohort = cohort_for(params.cohort, seed)
         from_pretrained = adaptation.ARMS[arm].start == "pretrained"
-        spec = {**fixed, "data": cohort.content_hash, "upstream": pretrained(params, seed)[2] if from_pretrained else ""}
+        spec = {
+            **fixed,
+            "data": cohort.content_hash,
+            "upstream": pretrained(params, seed)[2] if from_pretrained else "",
+        }
 
         def work(targets, labelled, lr, weight_decay, checkpoint):
             if from_pretrained:

@@ -26,7 +26,9 @@ def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
     run = runs.Run("transfer", params.model_dump())
     candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
-    source_params = Pretrain(**{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source})
+    source_params = Pretrain(
+        **{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
+    )
     pooling = params.poolings[0]
 
     def moved(seed):
@@ -35,7 +37,13 @@ def transfer(params: Transfer) -> runs.Run:
         target = cohort_for(params.cohort, seed)
         alignment = transferring.align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
-        spec = {"code": runs.code_hash("transfer"), "data": target.content_hash, "upstream": upstream, "pooling": pooling, "seed": seed}
+        spec = {
+            "code": runs.code_hash("transfer"),
+            "data": target.content_hash,
+            "upstream": upstream,
+            "pooling": pooling,
+            "seed": seed,
+        }
         path = runs.artifact_dir("transfer", target.name, params.backbone, spec) / "latents.npz"
         if not path.exists():
             shifted = {
@@ -49,7 +57,17 @@ def transfer(params: Transfer) -> runs.Run:
         return latents_for(params, seed, "pretrained", pooling)
 
     for head, fraction in itertools.product(params.heads, params.label_fractions):
-        run_arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, on_latents(params, "frozen", head, native))
+        run_arm(
+            run,
+            "heads",
+            params,
+            candidates,
+            "frozen",
+            head,
+            pooling,
+            fraction,
+            on_latents(params, "frozen", head, native),
+        )
         run_arm(
             run, "transfer", params, candidates, "transfer", head, pooling, fraction, on_latents(params, "frozen", head, moved),
             source=Path(params.source).stem,
@@ -57,7 +75,9 @@ def transfer(params: Transfer) -> runs.Run:
     for fraction in params.label_fractions:
         head = params.heads[0]
         settings = [(lr, 0.0) for lr in params.e2e_lrs]
-        run_arm(run, "end_to_end", params, settings, "e2e", head, pooling, fraction, whole(params, "e2e", head, pooling))
+        run_arm(
+            run, "end_to_end", params, settings, "e2e", head, pooling, fraction, whole(params, "e2e", head, pooling)
+        )
     run.finish()
     return run
 
@@ -130,9 +150,13 @@ def baselines(params: Baselines) -> runs.Run:
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             seeds.append((cohort.split_seed, seed))
             run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(np.float32)
+            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(
+                np.float32
+            )
             run.timings[f"{name} {fraction:g} seed {seed}"] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
-        score_rows(run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction)
+        score_rows(
+            run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction
+        )
     run.finish()
     return run
