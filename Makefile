@@ -27,7 +27,7 @@ env: .venv/.made
 .venv/.made: pyproject.toml uv.lock
 	@uv=uv; if ! uv --version >/dev/null 2>&1; then \
 	  uv=.uv/bin/uv; \
-	  $$uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv --upgrade uv; \
+	  $$uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .uv --upgrade uv; \
 	fi; \
 	echo "env: the packages of uv.lock (some 3 GB to download the first time)"; \
 	$$uv sync --frozen --all-extras --quiet
