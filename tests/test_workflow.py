@@ -112,7 +112,7 @@ def test_quick_grid_is_what_the_book_shows(project):
     assert done.returncode == 0, done.stderr
     listed = done.stdout + done.stderr
     for backbone in ("BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer"):
-        for stage in ("pretrain", "extract", "heads", "end_to_end"):
+        for stage in ("pretrain", "heads", "end_to_end"):
             assert f"run=quick-{stage}-simulated_icu-{backbone}\n" in listed
     assert "run=quick-transfer-simulated_ward-SAITS-simulated_icu\n" in listed
     assert not (project / "work").exists()
