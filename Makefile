@@ -50,7 +50,7 @@ $(PAGE): $(SOURCES) .venv/.made
 	@echo "book: pages from results"
 	@rm -f $@
 	@$(BIN)/python -m modts.pages
-	@$(BIN)/jupyter-book build -W -n --keep-going -q . || { rm -f $@; exit 1; }
+	@$(BIN)/jupyter-book build -W -n --keep-going -q . || { rm -rf _build; exit 1; }
 	@test -f $@ && touch $@
 
 # A profile's grid on real data (MODTS_DATA), joined into results/. It goes on where it was stopped.
