@@ -36,7 +36,7 @@ env: .venv/.made
 # --- the book ----------------------------------------------------------------------------------------------------------------------
 
 book: grid
-	@$(MAKE) --no-print-directory $(PAGE)
+	@$(MAKE) --no-print-directory -s $(PAGE)
 	@echo "$(CURDIR)/$(PAGE)"
 
 grid: .venv/.made
@@ -69,4 +69,4 @@ lint: .venv/.made
 
 # What can be made again: the book and the quick grid's files. The environment and other profiles' runs stay.
 clean:
-	rm -rf _build book/_generated work/quick .snakemake .pytest_cache .ruff_cache
+	rm -rf _build book/_generated work/quick .pytest_cache .snakemake .ruff_cache
