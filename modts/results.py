@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from modts import runs
+from modts import collect as collect_files
+from modts import pairs, runs
 
 PUBLISHED, LOCAL = "published", "this machine"
 KEY = [
@@ -30,34 +31,6 @@ KEY = [
     "metric",
     "source",
 ]
-LATENCY_COLUMNS = [
-    "profile",
-    "cohort",
-    "backbone",
-    "arm",
-    "stage",
-    "batch",
-    "p50_ms",
-    "p99_ms",
-    "repeats",
-    "hardware",
-    "run",
-]
-PAIRED_COLUMNS = [
-    "profile",
-    "cohort",
-    "task",
-    "metric",
-    "label_fraction",
-    "split_seed",
-    "a",
-    "b",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "n_test",
-]
 NUMBERS = {
     "value",
     "low",
@@ -70,6 +43,7 @@ NUMBERS = {
     "repeats",
     "difference",
     "p",
+    "p_holm",
 }
 
 
@@ -190,8 +164,8 @@ def collect() -> Results:
     return Results(
         metrics=metrics,
         summary=summarise(metrics),
-        latency=_both("latency.csv", LATENCY_COLUMNS),
-        paired=_both("paired.csv", PAIRED_COLUMNS),
+        latency=_both("latency.csv", list(collect_files.LATENCY)),
+        paired=_both("paired.csv", list(pairs.COLUMNS)),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED) | _records(local / "runs", LOCAL),
     )
