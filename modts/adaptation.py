@@ -25,7 +25,7 @@ from torch import nn
 from . import scores
 from .backbones import BACKBONES, Backbone, core, pypots
 from .errors import ModtsError, choose
-from .heads import Head, task_loss
+from .heads import STEPS, Head, task_loss
 from .latents import live
 from .missingness import mask, seeded
 from .scaling import Scaler
@@ -179,7 +179,7 @@ def adapt(
     head : "simple" or "complex" (ignored by e2e_shipped, which brings its own).
     targets : Labels of "train", "val", "test".
     labelled : indices into the training split whose labels may be used.
-    latents : (N, D) per split, for arms that train the head only.
+    latents : (N, D) per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `sweep.sweep`).
     backbone, windows : backbone at its starting weights and raw windows (N, T, F) per split, for arms that train everything.
     auxiliary : weight of the reconstruction loss beside the task's.
     """
@@ -193,10 +193,16 @@ def adapt(
         Z = data["train"][labelled]
         model = Head(head, Z.shape[1], n_outputs, seed=seed).standardise(data["train"])
 
-        def step(i):
-            return task_loss(task, model(Z[i]), y[i])
+        def step(_):
+            return task_loss(task, model(Z), y)
 
         on_epoch = None
+        run = {
+            "n": STEPS,
+            "batch_size": 1,
+            "epochs": epochs,
+            "patience": patience,
+        }  # an epoch: so many steps on all labels
     else:
         if setting.train == "shipped" and task != "classification":
             raise ModtsError(
@@ -223,12 +229,23 @@ def adapt(
             if model.auxiliary:
                 now["Z"] = backbone.tensor(mask(raw, pattern, rate, seed=epoch_start))
 
-    more = stretch(len(targets["train"].y), n)
+        more = stretch(len(targets["train"].y), n)
+        run = {
+            "n": n,
+            "batch_size": min(batch_size, max(16, n // 8)),
+            "epochs": epochs * more,
+            "patience": patience * more,
+        }
+
     history = fit(
-        model, step, lambda: targets["val"].validate(outputs(model, data["val"])), n=n, epochs=epochs * more, patience=patience * more,
-        batch_size=min(batch_size, max(16, n // 8)), lr=lr, weight_decay=weight_decay, seed=epoch_seed(seed, 0),
-        lower_is_better=task != "classification", on_epoch=on_epoch, checkpoint=checkpoint,
+        model, step, lambda: targets["val"].validate(outputs(model, data["val"])), lr=lr, weight_decay=weight_decay,
+        seed=epoch_seed(seed, 0), lower_is_better=task != "classification", on_epoch=on_epoch, checkpoint=checkpoint, **run,
     )  # fmt: skip
-    output = outputs(model, data["test"])
+    return outcome(task, model, history, data["test"])
+
+
+def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor) -> Outcome:
+    """What a trained model predicts for the test windows (or latents), seen here for the first time."""
+    output = outputs(model, test)
     prediction = torch.sigmoid(output[:, 0]) if task == "classification" else output
     return Outcome(prediction.numpy().astype(np.float32), float(history.best), history, model)

@@ -14,6 +14,9 @@ from .errors import choose
 from .missingness import seeded
 
 HEADS = ("simple", "complex")
+STEPS = (
+    5  # full-batch steps in what counts as an epoch of a head, the distance between two looks at the validation split
+)
 
 
 class Head(nn.Module):
@@ -41,6 +44,10 @@ class Head(nn.Module):
                 layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
                 joined = [layer for pair in zip(layers, [nn.ReLU() for _ in layers], strict=True) for layer in pair]
                 self.layers = nn.Sequential(*joined[:-1])
+
+    def linears(self) -> list[nn.Linear]:
+        """Its linear layers, from latents to outputs; in "complex" a ReLU stands between two."""
+        return [layer for layer in self.layers.modules() if isinstance(layer, nn.Linear)]
 
     def standardise(self, latents: np.ndarray | torch.Tensor) -> Head:
         """Take mean and deviation from training latents (N, D)."""

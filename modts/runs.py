@@ -49,9 +49,9 @@ _MODEL = ("cohorts", "missingness.py", "scaling.py", "inputs.py", "backbones.py"
 STAGE_CODE = {
     "pretrain": _MODEL,
     "extract": (*_MODEL, "latents.py"),
-    "heads": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "scores.py"),
+    "heads": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "sweep.py", "scores.py"),
     "end_to_end": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "scores.py"),
-    "transfer": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "scores.py", "transfer.py"),
+    "transfer": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "sweep.py", "scores.py", "transfer.py"),
     "latency": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "latency.py"),
     "baselines": ("cohorts", "missingness.py", "scaling.py", "baselines.py", "scores.py"),
 }

@@ -88,6 +88,39 @@ def mse(y, p, mask=None):
     return _once("regression", "mse", y, p, mask)
 
 
+def many(task, y, p, mask=None):
+    """Early stopping's score of many models at once: AUROC, or mean squared error, of every row of `p`.
+
+    Parameters
+    ----------
+    task : "classification" or "regression"
+    y : (N,) of {0, 1} with both classes, or (N, K) targets
+    p : (M, N) or (M, N, K) array of float
+    mask : (N, K) array of bool, optional
+        True where a cell is scored.
+
+    Returns
+    -------
+    (M,) float64, each value as `auroc` or `mse` gives it for that row; NaN where a row is not finite
+
+    Examples
+    --------
+    >>> many("classification", [0, 0, 1, 1], [[0.1, 0.4, 0.35, 0.8], [1, 1, 1, 1]]).tolist()
+    [0.75, 0.5]
+    """
+    y, p = np.asarray(y), np.asarray(p)
+    if task != "classification":
+        error = np.square(p - y, dtype=np.float64)
+        return error.mean((1, 2)) if mask is None else np.where(mask, error, 0).sum((1, 2)) / np.count_nonzero(mask)
+    positive, negative = p[:, y == 1], np.sort(p[:, y == 0], axis=1)
+    below = [
+        np.searchsorted(n, q, "left").sum() + np.searchsorted(n, q, "right").sum()
+        for n, q in zip(negative, positive, strict=True)
+    ]
+    value = np.array(below) / (2 * positive.shape[1] * negative.shape[1])  # a tie counts half
+    return np.where(np.isfinite(p).all(1), value, np.nan)
+
+
 def score(task, y, p, mask=None, n_boot=1000, seed=0):
     """All metrics of a task on one test set, each with a 95 % percentile bootstrap interval over stays.
 

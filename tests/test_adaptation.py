@@ -12,7 +12,7 @@ from modts.adaptation import ARMS, Labels, Shipped, adapt, labels, stretch
 from modts.backbones import BACKBONES, build
 from modts.cohorts import cohort_names, load_cohort
 from modts.errors import ModtsError
-from modts.heads import Head, task_loss
+from modts.heads import STEPS, Head, task_loss
 from modts.training import pretrain
 
 SPLITS = ("train", "val", "test")
@@ -329,12 +329,17 @@ def test_stretch_lengthens_training_and_patience(icu, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(adaptation, "fit", spy)
-    targets = labels(icu)[0]
+    targets, backbone = labels(icu)[0], build("GRU-D", icu)
     latents = {name: np.zeros((len(t.y), 3), dtype=np.float32) for name, t in targets.items()}
     for labelled, times in ((60, 1), (6, 3)):
         with pytest.raises(KeyboardInterrupt):
-            adapt("frozen", "simple", targets, np.arange(labelled), latents=latents, epochs=10, patience=4)
+            adapt(
+                "e2e", "simple", targets, np.arange(labelled), backbone=backbone, windows=windows(icu), epochs=10, patience=4
+            )  # fmt: skip
         assert (seen["epochs"], seen["patience"], seen["n"]) == (10 * times, 4 * times, labelled)
+        with pytest.raises(KeyboardInterrupt):  # a head takes the same number of full-batch steps whatever the labels
+            adapt("frozen", "simple", targets, np.arange(labelled), latents=latents, epochs=10, patience=4)
+        assert (seen["epochs"], seen["patience"], seen["n"], seen["batch_size"]) == (10, 4, STEPS, 1)
 
 
 def test_the_complex_head_has_five_layers_and_the_simple_one():

@@ -13,6 +13,7 @@ import time
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from modts import adaptation, runs, scores
 from modts.backbones import build, load_backbone
@@ -20,6 +21,7 @@ from modts.cohorts import load_cohort
 from modts.latents import extract as extract_latents
 from modts.missingness import mask
 from modts.params import EndToEnd, Extract, Heads, Pretrain
+from modts.sweep import Setting, sweep
 from modts.training import epoch_seed
 from modts.training import pretrain as pretrain_backbone
 
@@ -176,10 +178,7 @@ def run_arm(run, stage, params, candidates, arm, head, pooling, fraction, make, 
         if seed not in prepared:
             cohort, spec, work = make(seed)
             targets, _ = adaptation.labels(cohort)
-            labelled = np.flatnonzero(
-                np.isin(cohort.splits["train"], cohort.labelled(fraction, seed))
-            )  # positions in the split
-            prepared[seed] = cohort, targets, labelled, spec, work
+            prepared[seed] = cohort, targets, labelled_rows(cohort, fraction, seed), spec, work
         _, targets, labelled, spec, work = prepared[seed]
         spec = {
             **spec,
@@ -214,6 +213,11 @@ def run_arm(run, stage, params, candidates, arm, head, pooling, fraction, make, 
     )  # fmt: skip
 
 
+def labelled_rows(cohort, fraction: float, seed: int) -> np.ndarray:
+    """Positions in the training split whose labels a label fraction leaves."""
+    return np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))
+
+
 def score_rows(run, task, items, seeds, **columns) -> None:
     """One row a seed and metric, and one over all seeds (its seeds left empty)."""
     for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
@@ -229,30 +233,42 @@ def score_rows(run, task, items, seeds, **columns) -> None:
 def heads(params: Heads) -> runs.Run:
     """Heads on frozen latents, pretrained and untrained, at every label fraction."""
     run = runs.Run("heads", params.model_dump())
-    candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
-    for arm, pooling, head, fraction in itertools.product(
-        ("frozen", "untrained"), params.poolings, params.heads, params.label_fractions
-    ):
+    for arm, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
 
         def latents(seed, start=adaptation.ARMS[arm].start, pooling=pooling):
             return latents_for(params, seed, start, pooling)
 
-        run_arm(run, "heads", params, candidates, arm, head, pooling, fraction, on_latents(params, arm, head, latents))
+        make = on_latents(params, head, latents)
+        for fraction in params.label_fractions:
+            run_arm(run, "heads", params, head_candidates(params), arm, head, pooling, fraction, make)
     run.finish()
     return run
 
 
-def on_latents(params: Heads, arm: str, head: str, latents):
-    """make(seed) for an arm that trains a head on latents(seed) (see run_arm)."""
+def head_candidates(params: Heads) -> list[tuple[float, float]]:
+    """The (learning rate, weight decay) among which a head's are chosen."""
+    return list(itertools.product(params.head_lrs, params.head_weight_decays))
+
+
+def on_latents(params: Heads, head: str, latents):
+    """make(seed) for an arm that trains a head on latents(seed) (see run_arm): all its candidates and label fractions in one sweep."""
+    swept = {}
 
     def make(seed):
         parts, cohort, upstream = latents(seed)
 
         def work(targets, labelled, lr, weight_decay, checkpoint):
-            return adaptation.adapt(
-                arm, head, targets, labelled, latents=parts, lr=lr, weight_decay=weight_decay, epochs=params.head_epochs,
-                patience=params.head_patience, seed=seed,
-            )  # fmt: skip
+            if seed not in swept:
+                grid = itertools.product(params.label_fractions, head_candidates(params))
+                keys = [(labelled_rows(cohort, fraction, seed), *candidate) for fraction, candidate in grid]
+                trained = sweep(
+                    head, parts, targets, [Setting(*key, seed) for key in keys], epochs=params.head_epochs, patience=params.head_patience
+                )  # fmt: skip
+                swept[seed] = {
+                    (rows.tobytes(), *candidate): pair for (rows, *candidate), pair in zip(keys, trained, strict=True)
+                }
+            model, history = swept[seed][labelled.tobytes(), lr, weight_decay]
+            return adaptation.outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
         return cohort, {"upstream": upstream, "epochs": params.head_epochs, "patience": params.head_patience}, work
 

@@ -19,13 +19,24 @@ from modts.latents import pool
 from modts.params import Baselines, Latency, Pretrain, Transfer
 from modts.scaling import Scaler
 
-from .arms import cohort_for, hidden_test, latents_for, on_latents, pretrained, run_arm, score_rows, whole, windows
+from .arms import (
+    cohort_for,
+    head_candidates,
+    hidden_test,
+    latents_for,
+    on_latents,
+    pretrained,
+    run_arm,
+    score_rows,
+    whole,
+    windows,
+)
 
 
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
     run = runs.Run("transfer", params.model_dump())
-    candidates = list(itertools.product(params.head_lrs, params.head_weight_decays))
+    candidates = head_candidates(params)
     source_params = Pretrain(
         **{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
     )
@@ -56,22 +67,13 @@ def transfer(params: Transfer) -> runs.Run:
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    for head, fraction in itertools.product(params.heads, params.label_fractions):
-        run_arm(
-            run,
-            "heads",
-            params,
-            candidates,
-            "frozen",
-            head,
-            pooling,
-            fraction,
-            on_latents(params, "frozen", head, native),
-        )
-        run_arm(
-            run, "transfer", params, candidates, "transfer", head, pooling, fraction, on_latents(params, "frozen", head, moved),
-            source=Path(params.source).stem,
-        )  # fmt: skip
+    for head in params.heads:
+        own, other = on_latents(params, head, native), on_latents(params, head, moved)
+        for fraction in params.label_fractions:
+            run_arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, own)
+            run_arm(
+                run, "transfer", params, candidates, "transfer", head, pooling, fraction, other, source=Path(params.source).stem
+            )  # fmt: skip
     for fraction in params.label_fractions:
         head = params.heads[0]
         settings = [(lr, 0.0) for lr in params.e2e_lrs]

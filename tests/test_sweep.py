@@ -1,0 +1,108 @@
+"""Many heads in one pass give what each head gives when it trains alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from modts import scores
+from modts.adaptation import Labels, adapt
+from modts.errors import ModtsError
+from modts.heads import HEADS, Head, task_loss
+from modts.sweep import Setting, _forward, _gradient, _layers, sweep
+
+N, D, K = 120, 6, 4
+
+
+def data(task, seed=0):
+    rng = np.random.default_rng(seed)
+    latents = {
+        name: rng.normal(2, 3, (n, D)).astype(np.float32) for name, n in (("train", N), ("val", 60), ("test", 50))
+    }
+    weights = rng.normal(size=(D, K)).astype(np.float32)
+    targets = {}
+    for name, Z in latents.items():
+        y = Z @ weights / 5 + rng.normal(size=(len(Z), K)).astype(np.float32)
+        if task == "classification":
+            targets[name] = Labels(task, (y[:, 0] > y[:, 0].mean()).astype(np.int64))
+        else:
+            targets[name] = Labels(task, np.where(rng.random(y.shape) < 0.2, np.nan, y).astype(np.float32))
+    return latents, targets
+
+
+SETTINGS = [
+    Setting(np.arange(n) + shift, lr, decay, seed)
+    for n, shift in ((N, 0), (40, 0), (40, 30), (25, 5))
+    for lr, decay, seed in ((1e-2, 0.0, 0), (3e-3, 0.1, 1))
+] + [Setting(np.arange(25) + 5, 0.02, 0.0, 2)]  # one label set with more heads than the others
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_sweep_is_the_same_heads_trained_alone(task, kind):
+    latents, targets = data(task)
+    together = sweep(kind, latents, targets, SETTINGS, epochs=25, patience=6)
+    for setting, (head, history) in zip(SETTINGS, together, strict=True):
+        alone = adapt(
+            "frozen", kind, targets, setting.rows, latents=latents, lr=setting.lr, weight_decay=setting.weight_decay, epochs=25,
+            patience=6, seed=setting.seed,
+        )  # fmt: skip
+        assert history.best == pytest.approx(alone.validation, abs=2e-3)
+        assert len(history.validation) == len(alone.history.validation)
+        with torch.no_grad():
+            ours, theirs = (model(torch.from_numpy(latents["test"])) for model in (head, alone.model))
+        torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
+
+
+def test_heads_that_stop_leave_the_others_alone():
+    latents, targets = data("classification")
+    alone = sweep("simple", latents, targets, SETTINGS[:1], epochs=30, patience=30)[0]
+    first = sweep("simple", latents, targets, SETTINGS, epochs=30, patience=30)[0]
+    impatient = [Setting(np.arange(10) + i, 0.3, 0.0, i) for i in range(8)]  # overfit at once and leave the batch
+    among = sweep("simple", latents, targets, [*impatient, SETTINGS[0]], epochs=30, patience=4)
+    assert len({len(history.validation) for _, history in among}) > 1, "nobody left early: the test tests nothing"
+    assert first[1].validation == pytest.approx(alone[1].validation, abs=1e-6)
+    n = len(among[-1][1].validation)
+    assert among[-1][1].validation == pytest.approx(alone[1].validation[:n], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_gradient_is_autograds(task, kind):
+    latents, targets = data(task)
+    heads = [Head(kind, D, targets["train"].n_outputs, seed=seed) for seed in range(4)]
+    rows = [torch.arange(20), torch.arange(20) + 50]  # two label sets, two heads on each
+    Z, y = torch.from_numpy(latents["train"]), torch.from_numpy(targets["train"].y)
+    flat = torch.stack([torch.nn.utils.parameters_to_vector(head.parameters()) for head in heads]).detach()
+    got = _gradient(
+        _layers(heads[0], flat),
+        torch.stack([Z[r] for r in rows]),
+        torch.stack([y[r] for r in rows]).float().view(2, 20, -1),
+        task,
+    )
+    for i, head in enumerate(heads):
+        task_loss(task, head(Z[rows[i // 2]]), y[rows[i // 2]]).backward()
+        expected = torch.cat([parameter.grad.flatten() for parameter in head.parameters()])
+        torch.testing.assert_close(got[i], expected, rtol=1e-4, atol=1e-6)
+        with torch.no_grad():
+            output = _forward(_layers(heads[0], flat), Z[None])[-1][i]
+            torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
+
+
+def test_many_scores_are_the_scores():
+    rng = np.random.default_rng(1)
+    y, p = rng.integers(0, 2, 40), rng.integers(0, 9, (5, 40)) / 9.0  # with ties
+    assert scores.many("classification", y, p) == pytest.approx([scores.auroc(y, row) for row in p], abs=1e-12)
+    target, guess, seen = rng.normal(size=(10, 3)), rng.normal(size=(5, 10, 3)), rng.random((10, 3)) < 0.7
+    assert scores.many("regression", target, guess, seen) == pytest.approx(
+        [scores.mse(target, row, seen) for row in guess]
+    )
+    assert np.isnan(scores.many("classification", y, np.where(np.arange(40) == 3, np.nan, p))).all()
+
+
+def test_a_sweep_refuses_what_it_cannot_train():
+    latents, targets = data("classification")
+    for settings in ([], [Setting(np.array([], int), 1e-2)]):
+        with pytest.raises(ModtsError, match="at least one"):
+            sweep("simple", latents, targets, settings, epochs=2, patience=2)
+    with pytest.raises(ModtsError, match="diverged"):
+        sweep("simple", latents, targets, [Setting(np.arange(9), float("inf"))], epochs=2, patience=2)
