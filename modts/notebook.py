@@ -37,6 +37,21 @@ def picture(figure, alt: str) -> Html:
     )
 
 
+def intervals(rows: list[dict], names: list[str]):
+    """A figure with one line a row of scores: its mean over seeds as a point on its 95 % interval, under its name."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    figure, axes = plt.subplots(figsize=(6, 0.35 * len(rows) + 1))
+    blue, *_ = sns.color_palette("colorblind")
+    axes.hlines(range(len(rows)), [row["low"] for row in rows], [row["high"] for row in rows], color="0.6")
+    axes.plot([row["value"] for row in rows], range(len(rows)), "o", color=blue)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel=f"{rows[0]['metric'].upper()} on test, mean over seeds, 95 % interval")
+    return figure
+
+
 def summary(run, metric: str) -> Html:
     """A run's means over seeds with their 95 % intervals, one line per arm, head, pooling and label fraction."""
     names = {"arm": "Arm", "source": "From", "head": "Head", "pooling": "Pooling", "label_fraction": "Labels"}
