@@ -18,6 +18,8 @@ _PUBLIC = {
     "load_backbone": "backbones",
     "pretrain": "training",
     "Head": "heads",
+    "Predictor": "serving",
+    "stream": "streaming",
     "adapt": "adaptation",
     "labels": "adaptation",
     "mask": "missingness",

@@ -28,6 +28,7 @@ from .errors import ModtsError, choose
 from .heads import STEPS, Head, task_loss
 from .latents import live
 from .missingness import mask, seeded
+from .recurrent import accelerate
 from .scaling import Scaler
 from .training import History, epoch_seed, fit
 
@@ -118,6 +119,8 @@ class Shipped(nn.Module):
                 n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
                 **backbone.config, **fixed, **row.classifier,
             )  # fmt: skip
+        if row.kind == "recurrent":
+            accelerate(self.module)
         self.inputs = partial(backbone.inputs, shipped=True)
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:

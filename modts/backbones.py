@@ -25,6 +25,7 @@ from .cohorts.tsdb_home import import_tsdb
 from .errors import ModtsError, choose
 from .inputs import intervals, model_inputs
 from .missingness import seeded
+from .recurrent import accelerate
 from .scaling import Scaler
 
 
@@ -37,7 +38,7 @@ class Row:
     kind : "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
     reads : which inputs it takes (see inputs.model_inputs).
     core : PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
-    taps : submodules whose output is read for latents (of a recurrent cell, step by step); ">name" reads the input of `name`.
+    tap : the submodule whose output is read for latents; ">name" reads the input of `name`. None if recurrent: see recurrent.FAST.
     small : constructor arguments on a CPU.
     fixed : constructor arguments that are not sizes.
     classifier : arguments only PyPOTS's end-to-end classifier takes.
@@ -46,7 +47,7 @@ class Row:
     kind: str
     reads: str
     core: str
-    taps: tuple[str, ...]
+    tap: str
     small: dict
     fixed: dict
     classifier: dict
@@ -54,28 +55,28 @@ class Row:
 
 BACKBONES = {
     "BRITS": Row(
-        "recurrent", "both_ways", "brits.core._BRITS", ("model.rits_f.rnn_cell", "model.rits_b.rnn_cell"),
+        "recurrent", "both_ways", "brits.core._BRITS", "",
         {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
     ),
-    "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", ("backbone.rnn_cell",), {"rnn_hidden_size": 64}, {}, {}),
+    "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}),
     "SAITS": Row(
-        "attention", "plain", "saits.core._SAITS", (">encoder.reduce_dim_beta",),
+        "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
         {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
     ),
     "CSAI": Row(
-        "recurrent", "csai", "csai.core._BCSAI", ("model.model_f.gru", "model.model_b.gru"),
+        "recurrent", "csai", "csai.core._BCSAI", "",
         {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
         {"classification_weight": 1.0, "dropout": 0.1},
     ),
     "TimesNet": Row(
-        "convolutional", "plain", "timesnet.core._TimesNet", (">projection",),
+        "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
         {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
         {"apply_nonstationary_norm": False}, {},
     ),
     "Autoformer": Row(
         # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
-        "attention", "plain", "autoformer.core._Autoformer", ("encoder.encoder.norm.layer_norm",),
+        "attention", "plain", "autoformer.core._Autoformer", "encoder.encoder.norm.layer_norm",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
         {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
     ),
@@ -184,6 +185,7 @@ class Backbone(nn.Module):
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
+        self.fast = accelerate(self.module) if self.row.kind == "recurrent" else None
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -201,25 +203,24 @@ class Backbone(nn.Module):
         return model_inputs(self.row.reads, Z, Z_ori, interval=self.interval, last_observation=last)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:
-        """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)], one per tap.
+        """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)].
 
         A recurrent model has a state list per direction, each in its own order of time.
         """
-        caught: list[list[torch.Tensor]] = [[] for _ in self.row.taps]
-        handles = []
-        for place, tap in zip(caught, self.row.taps, strict=True):
-            submodule = self.module.get_submodule(tap.removeprefix(">"))
-            if tap.startswith(">"):
-                handles.append(submodule.register_forward_pre_hook(_keep_input(place)))
-            else:
-                handles.append(submodule.register_forward_hook(_keep_output(place)))
+        if self.fast is not None:
+            results = self.module(inputs, calc_criterion=self.training)
+            return results, self.fast.take()
+        caught: list[torch.Tensor] = []
+        submodule = self.module.get_submodule(self.row.tap.removeprefix(">"))
+        if self.row.tap.startswith(">"):
+            handle = submodule.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
+        else:
+            handle = submodule.register_forward_hook(lambda module, args, output: caught.append(output))
         try:
             results = self.module(inputs, calc_criterion=self.training)
         finally:
-            for handle in handles:
-                handle.remove()
-        recurrent = self.row.kind == "recurrent"
-        return results, [torch.stack(place, dim=1) if recurrent else place[-1] for place in caught]
+            handle.remove()
+        return results, caught[-1:]
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -268,7 +269,7 @@ class Backbone(nn.Module):
         """
         from .latents import extract
 
-        return extract(self, self.check(X, features), pooling=pooling, batch_size=batch_size)
+        return extract(self, X, pooling=pooling, batch_size=batch_size, features=features)
 
     @torch.no_grad()
     def impute(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray:
@@ -310,14 +311,6 @@ def _seal(card: dict, scaler: dict[str, torch.Tensor]) -> str:
     for name in ("scaler.mean", "scaler.std"):
         digest.update(scaler[name].contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _keep_output(place):
-    return lambda module, args, output: place.append(output[0] if isinstance(output, tuple) else output)
-
-
-def _keep_input(place):
-    return lambda module, args: place.append(args[0])
 
 
 def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:

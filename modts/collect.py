@@ -222,7 +222,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
         why = [*_params_why(profiles[name], record)]
-        if record["code_hash"] != runs.code_hash(record["stage"]):
+        if record["code_hash"] != runs.code_hash(record["stage"], record["params"].get("backbone", "")):
             why.append("the code that decides its numbers has changed")
         if data:
             why += _data_why(record, hashes, notes)

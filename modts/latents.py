@@ -46,13 +46,13 @@ def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = N
 
 
 @torch.no_grad()
-def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256) -> np.ndarray:
+def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
     """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
 
     TimesNet picks its periods from the batch, and PyPOTS's CSAI attends over it: for these two the batch size is part of the result.
     """
     backbone.eval()
-    X = backbone.check(X)
+    X = backbone.check(X, features)
     parts = []
     for start in range(0, len(X), batch_size):
         Z = torch.from_numpy(backbone.scaler.transform(X[start : start + batch_size])).to(backbone.device)

@@ -108,7 +108,11 @@ class Job:
         Content, not time of change: comments, layout, a notebook's text and its stored outputs do not count.
         """
         return "-".join(
-            [runs.code_hash(self.stage), hash_of(*ALWAYS), *([_cells(self.notebook)] if self.notebook else [])]
+            [
+                runs.code_hash(self.stage, self.params.get("backbone", "")),
+                hash_of(*ALWAYS),
+                *([_cells(self.notebook)] if self.notebook else []),
+            ]
         )
 
     def same_as(self, record: dict) -> bool:

@@ -55,6 +55,12 @@ STAGE_CODE = {
     "latency": (*_MODEL, "latents.py", "heads.py", "adaptation.py", "latency.py"),
     "baselines": ("cohorts", "missingness.py", "scaling.py", "baselines.py", "scores.py"),
 }
+# What only some backbones run through.
+BACKBONE_CODE = {
+    "BRITS": ("recurrent.py",),
+    "GRU-D": ("recurrent.py",),
+    "CSAI": ("recurrent.py", "attention.py"),
+}
 
 
 # --- places ---------------------------------------------------------------------------------------------------------
@@ -174,10 +180,13 @@ def key(spec: dict) -> str:
 
 
 @cache
-def code_hash(stage: str) -> str:
-    """Twelve hex digits over the modules that decide a stage's numbers; comments, docstrings and layout do not count."""
+def code_hash(stage: str, backbone: str = "") -> str:
+    """Twelve hex digits over the modules that decide a stage's numbers; comments, docstrings and layout do not count.
+
+    Modules that only some backbones run through count for those alone.
+    """
     here, digest = Path(__file__).parent, hashlib.sha256()
-    for name in STAGE_CODE[stage]:
+    for name in (*STAGE_CODE[stage], *BACKBONE_CODE.get(backbone, ())):
         place = here / name
         for file in sorted(place.glob("*.py")) if place.is_dir() else [place]:
             digest.update(f"{file.name}\n{_bare(file.read_text())}".encode())
@@ -295,7 +304,7 @@ class Run:
                 "started": self.started,
                 "seconds": round(time.perf_counter() - self._clock, 2),
                 "code_version": code_version(),
-                "code_hash": code_hash(self.stage),
+                "code_hash": code_hash(self.stage, self.params.get("backbone", "")),
                 "data_hash": self.data_hash,
                 "hardware": hardware(),
                 "packages": packages(),

@@ -1,6 +1,8 @@
 """Whole runs: rows, intervals, provenance; a killed run goes on where it stopped and ends with the same rows."""
 
 import os
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from core_fixture import places, tiny  # noqa: F401
 from modts import adaptation, experiments, params, runs
 from modts.backbones import Backbone
 from modts.errors import ModtsError
+from modts.experiments import arms
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
 HEADS = SHORT | {
@@ -61,13 +64,24 @@ def hashes():
     return {card["seed"]: card["weights_hash"] for card in cards}
 
 
+def outcomes():
+    """What each trained arm has stored (prediction, validation score of every epoch), bit for bit; not its seconds."""
+    return {
+        path.parent.name: {
+            name: values.tobytes() for name, values in runs.read_arrays(path).items() if name != "seconds"
+        }
+        for path in runs.work_dir().rglob("outcome.npz")
+    }
+
+
 class Killed(BaseException):
     """Like SIGKILL: nothing in the program may catch it."""
 
 
-def kill_at(place, name, when):
-    """Let the `when`-th call of place.name raise; returns the context to leave again."""
-    context, count, original = pytest.MonkeyPatch(), [0], getattr(place, name)
+@contextmanager
+def killed_at(place, name, when):
+    """The `when`-th call of place.name raises in here, and must; afterwards all is as before, whatever happened."""
+    count, original = [0], getattr(place, name)
 
     def call(*args, **kwargs):
         count[0] += 1
@@ -75,8 +89,9 @@ def kill_at(place, name, when):
             raise Killed
         return original(*args, **kwargs)
 
-    context.setattr(place, name, call)
-    return context
+    with pytest.MonkeyPatch.context() as context, pytest.raises(Killed):
+        context.setattr(place, name, call)
+        yield
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -156,35 +171,57 @@ def test_an_extraction_run_records_counts_and_widths(files):
 
 
 def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
-    calls, original = [], adaptation.adapt
+    units, trained = Counter(), []
+    unit, adapt, sweep = arms._unit, adaptation.adapt, arms.sweep
 
-    def spy(arm, *args, **kwargs):
-        calls.append((arm, kwargs["seed"]))
-        return original(arm, *args, **kwargs)
+    def spy_unit(stage, params, seed, spec, work):
+        def counted(checkpoint):  # only what is not there yet
+            units[spec["arm"], seed] += 1
+            return work(checkpoint)
 
-    monkeypatch.setattr(adaptation, "adapt", spy)
+        return unit(stage, params, seed, spec, counted)
+
+    def spy_adapt(*args, **kwargs):
+        trained.append(1)
+        return adapt(*args, **kwargs)
+
+    def spy_sweep(head, parts, targets, settings, **kwargs):
+        trained.append(len(settings))
+        return sweep(head, parts, targets, settings, **kwargs)
+
+    monkeypatch.setattr(arms, "_unit", spy_unit)
+    monkeypatch.setattr(adaptation, "adapt", spy_adapt)
+    monkeypatch.setattr(arms, "sweep", spy_sweep)
     go("heads", files["icu"], **HEADS | {"label_fractions": [1.0]})
+    assert trained == [2] * 4  # a sweep of both candidates for each of two arms and two seeds,
     go("end_to_end", files["icu"], **WHOLE)
+    assert trained[4:] == [1] * 9  # and one training a unit of three arms: none has tried more than it stores
     for arm in ("frozen", "untrained", "finetune", "e2e", "e2e_shipped"):
-        assert calls.count((arm, 0)) == 2, arm  # tuned on the first seed,
-        assert calls.count((arm, 1)) == 1, arm  # the winner alone on the others
+        assert units[arm, 0] == 2, arm  # tuned on the first seed,
+        assert units[arm, 1] == 1, arm  # the winner alone on the others
 
 
 # --- killed and resumed ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_killed_between_seeds_keeps_what_was_done(files, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "name", "when", "done"),
+    [
+        (arms, "sweep", 2, 2),  # between seeds: both candidates of seed 0 are done
+        (adaptation, "outcome", 5, 4),  # amid the candidates of the second label fraction
+    ],
+)
+def test_a_killed_run_keeps_what_was_done(files, tmp_path, monkeypatch, place, name, when, done):
     straight = go("heads", files["icu"], **HEADS).rows
+    trained = outcomes()
     elsewhere(monkeypatch, tmp_path, "again")
-    context = kill_at(adaptation, "adapt", 3)  # two candidates of seed 0 are done, then seed 1
-    with pytest.raises(Killed):
+    with killed_at(place, name, when):
         go("heads", files["icu"], **HEADS)
-    context.undo()
     before = stored()
-    assert names(before).count("outcome.npz") == 2 and not any(
+    assert names(before).count("outcome.npz") == done and not any(
         path.endswith(("heads-icu-GRU-D.json", ".part")) for path in before
     )
-    assert go("heads", files["icu"], **HEADS).rows == straight
+    assert go("heads", files["icu"], **HEADS).rows == straight and outcomes() == trained
     after = stored()
     assert {path: after[path] for path in before} == before  # nothing that was there was made again
 
@@ -219,13 +256,12 @@ def test_pretraining_killed_in_mid_epoch_ends_with_the_same_rows(files, tmp_path
 def test_end_to_end_training_killed_in_mid_epoch_ends_with_the_same_rows(files, tmp_path, monkeypatch):
     settings = WHOLE | {"arms": ["e2e"], "seeds": [0]}
     straight = go("end_to_end", files["icu"], **settings).rows
+    trained = outcomes()
     elsewhere(monkeypatch, tmp_path, "again")
-    context = kill_at(adaptation.Whole, "loss", STEPS_AN_EPOCH + 2)
-    with pytest.raises(Killed):
+    with killed_at(adaptation.Whole, "loss", STEPS_AN_EPOCH + 2):
         go("end_to_end", files["icu"], **settings)
-    context.undo()
     assert "training.safetensors" in names(stored())
-    assert go("end_to_end", files["icu"], **settings).rows == straight
+    assert go("end_to_end", files["icu"], **settings).rows == straight and outcomes() == trained
 
 
 def test_an_interrupted_write_leaves_no_result_and_no_part(files, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from modts import scores
+from modts import sweep as sweeping
 from modts.adaptation import Labels, adapt
 from modts.errors import ModtsError
 from modts.heads import HEADS, Head, task_loss
@@ -43,8 +44,8 @@ def test_a_sweep_is_the_same_heads_trained_alone(task, kind):
     together = sweep(kind, latents, targets, SETTINGS, epochs=25, patience=6)
     for setting, (head, history) in zip(SETTINGS, together, strict=True):
         alone = adapt(
-            "frozen", kind, targets, setting.rows, latents=latents, lr=setting.lr, weight_decay=setting.weight_decay, epochs=25,
-            patience=6, seed=setting.seed,
+            "frozen", kind, targets, setting.rows, latents=latents, lr=setting.lr, weight_decay=setting.weight_decay,
+            epochs=25, patience=6, seed=setting.seed,
         )  # fmt: skip
         assert history.best == pytest.approx(alone.validation, abs=2e-3)
         assert len(history.validation) == len(alone.history.validation)
@@ -63,6 +64,24 @@ def test_heads_that_stop_leave_the_others_alone():
     assert first[1].validation == pytest.approx(alone[1].validation, abs=1e-6)
     n = len(among[-1][1].validation)
     assert among[-1][1].validation == pytest.approx(alone[1].validation[:n], abs=1e-6)
+
+
+def test_a_sweep_in_parts_is_the_sweep(monkeypatch):
+    latents, targets = data("regression")
+    whole = sweep("simple", latents, targets, SETTINGS, epochs=5, patience=5)
+    sizes, train = [], sweeping._train
+
+    def spy(first, latents, targets, part, *args):
+        sizes.append(len(part))
+        return train(first, latents, targets, part, *args)
+
+    monkeypatch.setattr(sweeping, "_train", spy)
+    monkeypatch.setattr(sweeping, "_CELLS", 4 * (N + 60) * K)  # four linear heads at a time
+    parts = sweep("simple", latents, targets, SETTINGS, epochs=5, patience=5)
+    assert sizes == [4, 4, 1]
+    for (ours, history), (theirs, expected) in zip(parts, whole, strict=True):
+        assert history.validation == pytest.approx(expected.validation, abs=1e-5)
+        torch.testing.assert_close(ours.layers.weight, theirs.layers.weight, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

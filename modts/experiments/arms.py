@@ -48,7 +48,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, its recipe's hash)."""
     cohort = cohort_for(params.cohort, seed)
     spec = {
-        "stage": "pretrain", "code": runs.code_hash("pretrain"), "data": cohort.content_hash, "backbone": params.backbone,
+        "stage": "pretrain", "code": runs.code_hash("pretrain", params.backbone), "data": cohort.content_hash, "backbone": params.backbone,
         "seed": seed, **{name: getattr(params, name) for name in _PRETRAINING},
     }  # fmt: skip
     folder = runs.artifact_dir("pretrain", cohort.name, params.backbone, spec)
@@ -110,8 +110,8 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         {name: getattr(params, name) for name in _PRETRAINING} if start == "pretrained" else {"size": params.size}
     )
     spec = {
-        "stage": "extract", "code": runs.code_hash("extract"), "data": cohort.content_hash, "backbone": params.backbone, "seed": seed,
-        "start": start, "pooling": pooling, **upstream,
+        "stage": "extract", "code": runs.code_hash("extract", params.backbone), "data": cohort.content_hash,
+        "backbone": params.backbone, "seed": seed, "start": start, "pooling": pooling, **upstream,
     }  # fmt: skip
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():
@@ -144,7 +144,13 @@ def extract(params: Extract) -> runs.Run:
 
 def _unit(stage: str, params, seed: int, spec: dict, work):
     """A trained arm from disk, or made now by work(checkpoint). Returns (test prediction, validation score, seconds)."""
-    spec = {"stage": stage, "code": runs.code_hash(stage), "seed": seed, "backbone": params.backbone, **spec}
+    spec = {
+        "stage": stage,
+        "code": runs.code_hash(stage, params.backbone),
+        "seed": seed,
+        "backbone": params.backbone,
+        **spec,
+    }
     folder = runs.artifact_dir(stage, params.cohort.rsplit("/", 1)[-1].removesuffix(".npz"), params.backbone, spec)
     path = folder / "outcome.npz"
     if not path.exists():

@@ -49,7 +49,7 @@ def transfer(params: Transfer) -> runs.Run:
         alignment = transferring.align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
         spec = {
-            "code": runs.code_hash("transfer"),
+            "code": runs.code_hash("transfer", params.backbone),
             "data": target.content_hash,
             "upstream": upstream,
             "pooling": pooling,

@@ -1,0 +1,131 @@
+"""400 heads on cached latents: one batched pass against one after another, against a DataLoader loop, against scikit-learn."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from modts.adaptation import Labels, adapt, outputs
+from modts.heads import Head, task_loss
+from modts.scores import auroc
+from modts.sweep import Setting, sweep
+
+N, N_VAL, D, K = (
+    2557,
+    640,
+    128,
+    12,
+)  # PhysioNet 2012 set-a, GRU-D's latents with both directions; targets of a regression
+EPOCHS = 20  # of 5 full-batch steps: 100 steps
+
+
+def latents_and_targets(task):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(D, K)).astype(np.float32) / 8
+    latents, targets = {}, {}
+    for name, n in (("train", N), ("val", N_VAL), ("test", N_VAL)):
+        Z = rng.normal(size=(n, D)).astype(np.float32)
+        y = Z @ weights + rng.normal(size=(n, K)).astype(np.float32)
+        latents[name] = Z
+        targets[name] = Labels(
+            task, (y[:, 0] > 1.2).astype(np.int64) if task == "classification" else y.astype(np.float32)
+        )
+    return latents, targets
+
+
+def grid(seeds, fractions=(1.0, 0.5, 0.25, 0.1), lrs=(1e-2, 3e-3), decays=(0.0, 1e-4, 1e-3, 1e-2, 1e-1)):
+    def rows(seed, fraction):
+        return np.sort(np.random.default_rng(seed).permutation(N)[: round(fraction * N)])
+
+    return [Setting(rows(s, f), lr, wd, s) for s in range(seeds) for f in fractions for lr in lrs for wd in decays]
+
+
+def one_after_another(kind, latents, targets, settings):
+    return [
+        adapt(
+            "frozen", kind, targets, s.rows, latents=latents, lr=s.lr, weight_decay=s.weight_decay, epochs=EPOCHS, patience=EPOCHS, seed=s.seed
+        )
+        for s in settings
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("kind", ["simple", "complex"])
+def bench_one_after_another(task, kind, compare):
+    latents, targets = latents_and_targets(task)
+    simple = kind == "simple"
+    settings = grid(10) if simple else grid(2, lrs=(3e-3,), decays=(0.0, 1e-2))  # 400, and 16 five-layer perceptrons
+    kept = {}
+
+    def ours():
+        kept["ours"] = sweep(kind, latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+
+    def theirs():
+        kept["theirs"] = one_after_another(kind, latents, targets, settings)
+
+    compare(
+        f"{len(settings)} {kind} heads, {task}", "one after another, full batch", ours, theirs, rounds=3,
+        target="15" if simple and task == "classification" else "", note="100 steps each",
+    )  # fmt: skip
+    for (head, history), alone in zip(kept["ours"], kept["theirs"], strict=True):
+        assert abs(history.best - alone.validation) < 2e-3  # the score of early stopping
+        if task == "classification":
+            ours_test = auroc(targets["test"].y, outputs(head, torch.from_numpy(latents["test"]))[:, 0].numpy())
+            assert abs(ours_test - auroc(targets["test"].y, alone.prediction)) < 2e-3
+
+
+def bench_data_loader(record):
+    """The usual loop: shuffled batches of 32 from a DataLoader, as many passes over the labels as our heads take steps."""
+    latents, targets = latents_and_targets("classification")
+    settings = grid(10)
+    sampled = settings[::27]  # every 27th of the 400, all label fractions among them; 400 would take minutes
+    sweep("simple", latents, targets, settings[:20], epochs=2, patience=2)
+    ours, theirs = [], []
+    for _ in range(3):
+        clock = time.perf_counter()
+        sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+        ours.append(time.perf_counter() - clock)
+    rng = np.random.default_rng(0)
+    for s in rng.permutation(np.array(sampled, dtype=object)):
+        clock = time.perf_counter()
+        head = Head("simple", D, 1, seed=s.seed).standardise(latents["train"])
+        data = torch.utils.data.TensorDataset(
+            torch.from_numpy(latents["train"][s.rows]), torch.from_numpy(targets["train"].y[s.rows])
+        )
+        loader = torch.utils.data.DataLoader(data, batch_size=32, shuffle=True)
+        optimiser = torch.optim.Adam(head.parameters(), lr=s.lr, weight_decay=s.weight_decay)
+        for _ in range(EPOCHS):
+            for Z, y in loader:
+                optimiser.zero_grad()
+                task_loss("classification", head(Z), y).backward()
+                optimiser.step()
+            auroc(targets["val"].y, outputs(head, torch.from_numpy(latents["val"]))[:, 0].numpy())
+        theirs.append((time.perf_counter() - clock) / len(s.rows))
+    total = float(np.median(theirs)) * sum(len(s.rows) for s in settings)  # a loop's time grows with its labels
+    record(
+        "400 simple heads, classification", "DataLoader loop, batches of 32", float(np.median(ours)), total, "s", target="150", rounds=3,
+        note=f"20 passes over the labels; the loop timed on {len(sampled)} of the 400 and scaled by labels",
+    )  # fmt: skip
+
+
+def bench_scikit_learn(compare):
+    latents, targets = latents_and_targets("classification")
+    settings = grid(10)
+    Z = (latents["train"] - latents["train"].mean(0)) / latents["train"].std(0)
+    y, kept = targets["train"].y, {}
+
+    def ours():
+        kept["ours"] = sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+
+    def theirs():
+        kept["theirs"] = [
+            LogisticRegression(C=1 / (max(s.weight_decay, 1e-6) * len(s.rows)), max_iter=200).fit(Z[s.rows], y[s.rows])
+            for s in settings
+        ]
+
+    compare(
+        "400 simple heads, classification", "scikit-learn LogisticRegression", ours, theirs, rounds=3, target="4",
+        note="same label sets and penalties; learning rates have no counterpart there",
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""An epoch of pretraining against PyPOTS's fit, and the recurrent three's forward and training step against PyPOTS's modules."""
+
+import time
+
+import numpy as np
+import peers
+import pytest
+import torch
+
+from modts import training
+from modts.backbones import BACKBONES
+from modts.missingness import mask
+
+RECURRENT = [name for name, row in BACKBONES.items() if row.kind == "recurrent"]
+N, N_VAL, BATCH = 512, 128, 128
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def bench_an_epoch(name, record):
+    """Both sides train one epoch and validate once, inputs and artificial gaps included; ours with the masking of its own defaults."""
+    ours, theirs = [], []
+    X, X_val = peers.windows(N), peers.windows(N_VAL, 1)
+    hidden = mask(X_val, "point", 0.1, seed=0)
+    for round in range(4):  # the first does not count
+        backbone = peers.backbone.__wrapped__(name)
+        clock = time.perf_counter()
+        training.pretrain(backbone, X, X_val, epochs=1, batch_size=BATCH, seed=round)
+        ours.append(time.perf_counter() - clock)
+        model, scale = peers.imputer(backbone, batch_size=BATCH), backbone.scaler.transform
+        clock = time.perf_counter()
+        model.fit({"X": scale(X), "X_ori": scale(X)}, {"X": scale(hidden), "X_ori": scale(X_val)})
+        theirs.append(time.perf_counter() - clock)
+    ours, theirs = float(np.median(ours[1:])), float(np.median(theirs[1:]))
+    record(f"an epoch of pretraining, {N} windows, {name}", "PyPOTS fit", ours, theirs, "s", "1", 3)
+
+
+@pytest.mark.parametrize("step", [False, True], ids=["forward", "step"])
+@pytest.mark.parametrize("name", RECURRENT)
+def bench_time_loop(name, step, compare):
+    """The same module and weights, as PyPOTS runs it and with what does not depend on the hidden state taken out of the time loop."""
+    backbone = peers.backbone.__wrapped__(name).train(step)
+    Z = backbone.tensor(peers.windows(BATCH))
+    inputs = backbone.inputs(Z, Z)
+
+    def run(fast):
+        backbone.fast = fast
+        with torch.set_grad_enabled(step):
+            results = backbone.run(inputs)[0]
+        if step:
+            backbone.zero_grad()
+            results["loss"].backward()
+
+    what, target = ("forward and backward pass", "1.3") if step else ("forward pass", "1.8")
+    compare(
+        f"{what}, batch {BATCH}, {name}", "PyPOTS's module", lambda: run(True), lambda: run(False), rounds=15, unit="ms", scale=1e3,
+        target=target,
+    )  # fmt: skip

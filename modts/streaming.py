@@ -1,0 +1,121 @@
+"""Latents from disk to disk: more windows than fit into memory, a batch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .errors import ModtsError, choose
+from .latents import POOLINGS, extract, live
+
+
+def stream(
+    backbone, source: str | Path, target: str | Path, pooling: str = "paper", batch_size: int = 256
+) -> tuple[int, int]:
+    """Latents of more windows than fit into memory: from one .npy file to another, a batch at a time.
+
+    Parameters
+    ----------
+    source : .npy of raw windows (N, T, F), float32 or float64, C order, NaN where missing.
+    target : .npy of latents (N, D) float32, written whole: a killed run leaves none, or the one that was there before.
+
+    Returns
+    -------
+    (N, D)
+
+    Raises
+    ------
+    ModtsError : the source is missing, cut short, not such an array, or holds what Backbone.check refuses; the target
+        is the source, a folder, or cannot be written.
+    """
+    choose(pooling, POOLINGS, "pooling")
+    source, target = Path(source), Path(target)
+    if batch_size < 1:
+        raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")
+    if not source.is_file():
+        raise ModtsError(f"There is no file {source}.")
+    if target.is_dir():
+        raise ModtsError(f"{target} is a folder; name a file in it for the latents.")
+    if target.exists() and target.samefile(source):
+        raise ModtsError(f"The latents would overwrite their source {source}; name another target.")
+    with open(source, "rb") as reading:
+        shape, dtype = _header(reading, source, backbone)
+        with _whole(target) as writing:
+            return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
+
+
+def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> int:
+    """Everything from the header on; returns D."""
+    observed = False
+    for start in range(0, shape[0], batch_size):
+        rows = min(batch_size, shape[0] - start)
+        # not a memory map: its pages would count as ours
+        X = np.fromfile(reading, dtype, rows * math.prod(shape[1:])).reshape(rows, *shape[1:])
+        seen = not np.isnan(X).all()
+        try:
+            Z = extract(backbone, X, pooling, batch_size) if seen else _silent(backbone, rows, pooling)
+        except ModtsError as error:
+            raise ModtsError(f"Windows {start} to {start + rows - 1} of {source}: {error}") from None
+        if not start:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (shape[0], Z.shape[1])}
+            np.lib.format.write_array_header_1_0(writing, header)
+        Z.astype("<f4", copy=False).tofile(writing)
+        observed |= seen
+    if not observed:
+        raise ModtsError(f"{source} holds no observed value at all.")
+    return Z.shape[1]
+
+
+@torch.no_grad()
+def _silent(backbone, rows: int, pooling: str) -> np.ndarray:
+    """Latents of a batch without any observed value: an outage in a long recording is no mistake."""
+    nothing = torch.full((rows, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
+    return live(backbone.eval(), nothing, pooling)[1].cpu().numpy()
+
+
+@contextlib.contextmanager
+def _whole(target: Path):
+    """A file to write to, beside the target; it takes its place once everything is on disk (see runs.atomic_write)."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = open(part, "wb")  # noqa: SIM115
+        except OSError as error:
+            raise ModtsError(f"{target} cannot be written ({error.strerror}).") from None
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _header(reading, source: Path, backbone) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the windows; the file is as long as they say."""
+    try:
+        version = np.lib.format.read_magic(reading)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(reading)
+    except Exception:  # NumPy parses the header as Python: a damaged one raises many kinds
+        raise ModtsError(f"{source} is no .npy file, or its header is damaged.") from None
+    if fortran or len(shape) != 3 or dtype.kind != "f" or shape[0] < 1:
+        order = " in Fortran order" if fortran else ""
+        raise ModtsError(
+            f"{source} must hold windows (N, T, F) of float in C order, but it holds {shape} {dtype}{order}."
+        )
+    wanted = (backbone.n_steps, len(backbone.features))
+    if shape[1:] != wanted:
+        raise ModtsError(
+            f"{backbone.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), but {source} holds {shape}."
+        )
+    if os.fstat(reading.fileno()).st_size - reading.tell() < math.prod(shape) * dtype.itemsize:
+        raise ModtsError(f"{source} is cut short: its header says {shape[0]} windows; copy it again.")
+    return shape, dtype
