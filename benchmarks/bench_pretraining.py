@@ -37,21 +37,21 @@ def bench_an_epoch(name, record):
 @pytest.mark.parametrize("step", [False, True], ids=["forward", "step"])
 @pytest.mark.parametrize("name", RECURRENT)
 def bench_time_loop(name, step, compare):
-    """The same module and weights, as PyPOTS runs it and with what does not depend on the hidden state taken out of the time loop."""
-    backbone = peers.backbone.__wrapped__(name).train(step)
+    """The same sizes and weights, as PyPOTS runs them and with little in the time loop."""
+    backbone = peers.backbone.__wrapped__(name)
     Z = backbone.tensor(peers.windows(BATCH))
-    inputs = backbone.inputs(Z, Z)
+    inputs, model = backbone.inputs(Z, Z), peers.imputer(backbone).model
 
-    def run(fast):
-        backbone.fast = fast
+    def run(module):
+        module.train(step)
         with torch.set_grad_enabled(step):
-            results = backbone.run(inputs)[0]
+            results = module(inputs, calc_criterion=step)
         if step:
-            backbone.zero_grad()
+            module.zero_grad()
             results["loss"].backward()
 
     what, target = ("forward and backward pass", "1.3") if step else ("forward pass", "1.8")
     compare(
-        f"{what}, batch {BATCH}, {name}", "PyPOTS's module", lambda: run(True), lambda: run(False), rounds=15, unit="ms", scale=1e3,
+        f"{what}, batch {BATCH}, {name}", "PyPOTS's module", lambda: run(backbone.module), lambda: run(model), rounds=15, unit="ms", scale=1e3,
         target=target,
     )  # fmt: skip

@@ -8,6 +8,7 @@ benchmarks stay as they are: a run replaces the rows that it measures.
 
 import csv
 import os
+import re
 import time
 
 import numpy as np
@@ -15,16 +16,16 @@ import pytest
 import torch
 
 from modts import runs
+from modts.results import BENCHMARKS as COLUMNS
 
-COLUMNS = ("part", "name", "peer", "ours", "theirs", "ratio", "unit", "target", "rounds", "note", "hardware", "run")
 THREADS = len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session")
 def written():
     """The rows of this session; they go to results/ when it ends."""
-    rows, started = [], time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    run, load = f"bench-{started}", os.getloadavg()[0]
+    rows, started, clock = [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
+    run, load = "bench-" + re.sub("[-:]", "", started), os.getloadavg()[0]
     torch.set_num_threads(THREADS)
     yield run, rows
     if not rows:
@@ -45,7 +46,7 @@ def written():
     runs.write_json(
         folder / f"{run}.json",
         {
-            "run": run, "started": started, "hardware": runs.hardware(), "threads": THREADS, "load_before": load,
+            "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(), "threads": THREADS, "load_before": load,
             "code_version": runs.code_version(), "packages": runs.packages(), "command": "make bench",
         },
     )  # fmt: skip

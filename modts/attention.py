@@ -60,8 +60,8 @@ class _Attention(torch.autograd.Function):
 
 def attend(q, k, v, dropout: float = 0.0) -> torch.Tensor:
     """Scaled dot-product attention with dropout of the weights: (N, S, E) each -> (N, S, E)."""
-    if not dropout:  # here PyTorch keeps no matrix either
-        return scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    if not dropout or q.is_cuda:  # here PyTorch keeps no matrix either
+        return scaled_dot_product_attention(q[None], k[None], v[None], dropout_p=dropout)[0]
     kept = _kept((*q.shape[:2], k.shape[1]), dropout)
     return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, kept, 1 / (1 - dropout))
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from modts import runs
 from modts.errors import ModtsError
-from modts.tables import BACKBONES, HIGHER_IS_BETTER, METRIC_NAMES, arm_name, arm_order
+from modts.tables import BACKBONES, HIGHER_IS_BETTER, METRIC_NAMES, amount, arm_name, arm_order
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -297,4 +297,77 @@ def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
         axis.minorticks_off()
         axis.label_outer()
     _legend(figure, axes, narrow)
+    return figure
+
+
+def tasks(costs: pd.DataFrame, narrow: bool) -> Figure:
+    """One panel per backbone: seconds spent against number of tasks, modular and end to end, and where the two meet.
+
+    `costs` (a row a backbone): `once`, `head` and `whole` in seconds, `paid` in tasks (0 or less, or infinite: never).
+    """
+    figure, axes = _panels(len(costs), narrow, 2.5)
+    for axis, (_, row) in zip(axes, costs.iterrows(), strict=True):
+        meets = 0 < row["paid"] < np.inf
+        number = np.arange(max(10, 2 * int(np.ceil(row["paid"]))) + 1 if meets else 11)
+        lines = {
+            "Modular": ("frozen", row["once"] + number * row["head"]),
+            "End to end": ("e2e", number * row["whole"]),
+        }
+        for label, (arm, spent) in lines.items():
+            colour, mark = mark_of(arm, "simple")
+            each = max(1, len(number) // 10)
+            axis.plot(
+                number, spent, marker=mark, color=colour, markersize=4, markevery=each, linewidth=1.3, label=label
+            )
+        if meets:
+            axis.axvline(row["paid"], color="#222222", linewidth=1.1, linestyle=":", label="Backbone is paid for")
+            axis.annotate(
+                f"{row['paid']:.1f} tasks",
+                (row["paid"], axis.get_ylim()[1]),
+                xytext=(4, -4),
+                textcoords="offset points",
+                va="top",
+                fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        axis.set(title=row["backbone"], xlabel="number of tasks", ylabel="seconds in all")
+    _legend(figure, axes, narrow)
+    return figure
+
+
+def serving(times: pd.DataFrame, narrow: bool) -> Figure:
+    """One panel per batch size: backbones down, two bars each, the forward pass and the code around it.
+
+    Lengths are shares of PyPOTS's median; the words behind a bar are its median and 99th percentile. `times` (a row a
+    backbone and batch): `ours`, `theirs`, `ours_late`, `theirs_late`, `forward`, `their_forward`, in milliseconds.
+    """
+    names = [name for name in BACKBONES if name in set(times["backbone"])]
+    batches = sorted(times["batch"].unique())
+    figure, axes = _panels(len(batches), narrow, 0.95 + 0.44 * len(names), sharey=True, sharex=True)
+    longest = max(1.0, (times["ours"] / times["theirs"]).max())
+    sides = (("Here", "ours", "forward", "frozen", -0.2), ("PyPOTS", "theirs", "their_forward", "e2e_shipped", 0.2))
+    for axis, batch in zip(axes, batches, strict=True):
+        for side, total, bare, arm, shift in sides:
+            part = times[times["batch"] == batch]
+            y = [names.index(name) + shift for name in part["backbone"]]
+            colour, _ = mark_of(arm, "")
+            share = 100 * part[[bare, total]].min(axis=1) / part["theirs"]  # a floor cannot be longer than the whole
+            whole = 100 * part[total] / part["theirs"]
+            axis.barh(y, share, 0.34, color=colour, edgecolor=colour, label=f"{side}: forward pass")
+            axis.barh(
+                y, whole - share, 0.34, left=share, color="white", edgecolor=colour, hatch="//////", linewidth=0.9,
+                label=f"{side}: code around it",
+            )  # fmt: skip
+            for place, end, middle, late in zip(y, whole, part[total], part[f"{total}_late"], strict=True):
+                words = f"{amount(middle)} ms" + ("" if pd.isna(late) else f", p99 {amount(late)}")
+                axis.text(end + 2, place, words, va="center", fontsize=7.5)
+        axis.set(
+            title=f"Batch {batch:g}", yticks=range(len(names)), yticklabels=names, xlim=(0, 100 * longest + 66),
+            xlabel="% of PyPOTS's median",
+        )  # fmt: skip
+        axis.set_xticks(range(0, int(100 * longest) + 1, 25))
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="y", visible=False)
+        axis.tick_params(axis="y", length=0)
+    _legend(figure, axes, narrow, columns=2)
     return figure

@@ -20,14 +20,15 @@ from modts import (
     results,
     runs,
     score_pages,
+    speed_pages,
     study_pages,
     tables,
 )  # fmt: skip
 from modts.results import Results
 
 CODE = (
-    "pages", "score_pages", "study_pages", "record_pages", "fragments", "prose", "figures", "diagram", "tables",
-    "verdicts", "results",
+    "pages", "score_pages", "study_pages", "speed_pages", "record_pages", "fragments", "prose", "figures", "diagram",
+    "tables", "verdicts", "results",
 )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def build(force: bool = False) -> bool:
         "imputation": study_pages.imputation(found),
         "transfer": study_pages.transfer(found),
         "latency": study_pages.latency(found),
+        "speed": speed_pages.speed(found),
         "cohorts": record_pages.cohorts(found),
         "claims": record_pages.claims(found),
         "status": record_pages.status(found),

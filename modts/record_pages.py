@@ -113,11 +113,14 @@ def status(found: Results) -> str:
     if not found.runs:
         return fragments.note("No run has been stored yet.")
     out = []
-    for profile in sorted({record.get("profile", "") for record in found.runs.values()}):
+    profiles = {record.get("profile", "") for record in found.runs.values()}
+    for profile in sorted(profiles, key=lambda name: (not name, name)):
         records = [record for record in found.runs.values() if record.get("profile", "") == profile]
-        out.append(f"## Profile {profile}\n")
+        heading = f"Profile {profile}" if profile else "Benchmarks"  # those have no profile
+        out.append(f"## {heading}\n")
         minutes = sum(record.get("seconds") or 0 for record in records) / 60
-        out.append(f"{len(records)} runs, {minutes:.0f} minutes of computing in all.\n")
+        words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
+        out.append(f"{words}, {minutes:.0f} minutes of computing in all.\n" if minutes else f"{words}.\n")
         kinds: dict[str, int] = {}
         for record in records:
             words = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
@@ -137,7 +140,7 @@ def status(found: Results) -> str:
             body.append(
                 f'<tr id="{fragments.anchor(record["run"])}"><th scope="row">{html.escape(record["run"])}</th>'
                 f"<td>{html.escape(str(record.get('started', '')).replace('T', ' ').replace('Z', ' UTC'))}</td>"
-                f"<td>{(record.get('seconds') or 0):,.0f} s</td><td>{record.get('peak_memory_mb') or '–'} MB</td>"
+                f"<td>{_known(record.get('seconds'), 's')}</td><td>{_known(record.get('peak_memory_mb'), 'MB')}</td>"
                 f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
                 f"<td>{html.escape(record['place'])}</td>"
                 + (f"<td>{html.escape(str(record.get('hardware', '')))}</td></tr>" if many else "</tr>")
@@ -149,8 +152,12 @@ def status(found: Results) -> str:
         out.append(
             fragments.raw(
                 '<div class="modts-table modts-status" role="region" tabindex="0" '
-                f'aria-label="Runs of profile {profile}"><table>'
+                f'aria-label="Runs: {heading}"><table>'
                 f"<thead><tr>{head}</tr></thead><tbody>" + "\n".join(body) + "</tbody></table></div>"
             )
         )
     return "\n".join(out)
+
+
+def _known(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:,.0f} {unit}"

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from .attention import encode
+from .errors import ModtsError
 
 _sigmoid_back, _tanh_back = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -68,7 +69,7 @@ _CELLS = {"lstm": (_lstm, _lstm_back), "gru": (_gru, _gru_back)}
 
 
 def _forward(cell, decay, mask, values, W, h, estimating, keep):
-    """All steps: the states (D, T, B, H), the estimates x_h, z, c (D, T, B, F) or none, and what the backward pass needs."""
+    """All steps: the states (D, B, T, H), the estimates x_h, z, c (D, B, T, F) or none, and what the backward pass needs."""
     step, state, H, F = _CELLS[cell][0], torch.zeros_like(h), h.shape[-1], mask.shape[-1]
     u = mask.new_empty(*mask.shape[:3], H + 2 * F + 1)
     u[..., H + F : -1], u[..., -1] = mask, 1
@@ -78,17 +79,17 @@ def _forward(cell, decay, mask, values, W, h, estimating, keep):
     else:
         u[..., H : H + F] = values
     states, kept = torch.empty_like(decay), []
-    for t in range(decay.shape[1]):
-        h = torch.mul(h, decay[:, t], out=u[:, t, :, :H])
+    for t in range(decay.shape[2]):
+        h = torch.mul(h, decay[:, :, t], out=u[:, :, t, :H])
         if estimating:
             x_h = torch.baddbmm(bx, h, Wx)
-            z = torch.baddbmm(bf, torch.addcmul(seen[:, t], gap[:, t], x_h), Wf)
-            c = torch.lerp(x_h, z, alpha[:, t])
-            torch.addcmul(seen[:, t], gap[:, t], c, out=u[:, t, :, H : H + F])
+            z = torch.baddbmm(bf, torch.addcmul(seen[:, :, t], gap[:, :, t], x_h), Wf)
+            c = torch.lerp(x_h, z, alpha[:, :, t])
+            torch.addcmul(seen[:, :, t], gap[:, :, t], c, out=u[:, :, t, H : H + F])
             for estimate, value in zip(estimates, (x_h, z, c), strict=True):
-                estimate[:, t] = value
-        g = torch.bmm(u[:, t], W)
-        h, state = step(g, h, state, states[:, t])
+                estimate[:, :, t] = value
+        g = torch.bmm(u[:, :, t], W)
+        h, state = step(g, h, state, states[:, :, t])
         if keep:
             kept.append((g, state))
     return states, estimates if estimating else [u[..., :H]], (u, kept)
@@ -120,28 +121,28 @@ class _Loop(torch.autograd.Function):
         nothing = torch.zeros_like(start)
         dh, dstate, dW, ddecay = nothing, nothing, torch.zeros_like(W), torch.empty_like(decay)
         back_to_u = W[:, : H + F].mT.contiguous()
-        for t in reversed(range(decay.shape[1])):
+        for t in reversed(range(decay.shape[2])):
             g, state = ctx.kept[t]
             before = ctx.kept[t - 1][1] if t else nothing
             if dstates is not None:
-                dh = dh + dstates[:, t]
-            dg, direct, dstate = back(g, u[:, t, :, :H], before, state, dh, dstate)
-            dW.baddbmm_(u[:, t].mT, dg)
+                dh = dh + dstates[:, :, t]
+            dg, direct, dstate = back(g, u[:, :, t, :H], before, state, dh, dstate)
+            dW.baddbmm_(u[:, :, t].mT, dg)
             dh, dvalue = torch.bmm(dg, back_to_u).split((H, F), -1)
             if direct is not None:
                 dh = dh + direct
             if rest:
-                dx_h, dz, dc = (d[:, t] for d in dothers)
-                dcs[:, t] = dc = torch.addcmul(dc, gap[:, t], dvalue)
-                share = alpha[:, t] * dc
-                dzs[:, t] = dz = dz + share
-                dx_hs[:, t] = dx_h = torch.addcmul(dx_h + dc - share, gap[:, t], torch.bmm(dz, Wf.mT))
+                dx_h, dz, dc = (d[:, :, t] for d in dothers)
+                dcs[:, :, t] = dc = torch.addcmul(dc, gap[:, :, t], dvalue)
+                share = alpha[:, :, t] * dc
+                dzs[:, :, t] = dz = dz + share
+                dx_hs[:, :, t] = dx_h = torch.addcmul(dx_h + dc - share, gap[:, :, t], torch.bmm(dz, Wf.mT))
                 dh = torch.baddbmm(dh, dx_h, Wx.mT)
             else:
-                dvalues[:, t] = dvalue
-                dh = dh + dothers[0][:, t]
-            torch.mul(dh, states[:, t - 1] if t else start, out=ddecay[:, t])
-            dh = dh * decay[:, t]
+                dvalues[:, :, t] = dvalue
+                dh = dh + dothers[0][:, :, t]
+            torch.mul(dh, states[:, :, t - 1] if t else start, out=ddecay[:, :, t])
+            dh = dh * decay[:, :, t]
         ctx.kept = None
         if not rest:
             return None, ddecay, None, dvalues, dW, dh
@@ -152,11 +153,13 @@ class _Loop(torch.autograd.Function):
 
 
 def _product(inputs, gradients):
-    """A weight's gradient over all steps: (D, T, B, M), (D, T, B, N) -> (D, M, N)."""
+    """A weight's gradient over all steps: (D, B, T, M), (D, B, T, N) -> (D, M, N)."""
     return torch.bmm(inputs.flatten(1, 2).mT, gradients.flatten(1, 2))
 
 
 def _loop(cell, decay, mask, values, W, start, *estimating):
+    if mask.requires_grad or any(given.requires_grad for given in estimating[:2]):
+        raise ModtsError("The recurrent backbones have gradients for their parameters, not for their input.")
     if torch.is_grad_enabled():
         return _Loop.apply(cell, decay, mask, values, W, start, *estimating)
     states, others, _ = _forward(cell, decay, mask, values, W, start, estimating, keep=False)
@@ -172,13 +175,13 @@ def _pair(sides, path):
 
 
 def _linear(sides, path, values):
-    """The linear layer of each direction, on (D, T, B, in) -> (D, T, B, out)."""
+    """The linear layer of each direction, on (D, B, T, in) -> (D, B, T, out)."""
     weight, bias = _pair(sides, f"{path}.weight"), _pair(sides, f"{path}.bias")
     return torch.baddbmm(bias[:, None], values.flatten(1, 2), weight.mT).unflatten(1, values.shape[1:3])
 
 
 def _decays(sides, deltas):
-    """Decay of the hidden state (D, T, B, H) and of the values (D, T, B, F); the latter's weight is a diagonal."""
+    """Decay of the hidden state (D, B, T, H) and of the values (D, B, T, F); the latter's weight is a diagonal."""
     weight, bias = (_pair(sides, f"temp_decay_h.{name}") for name in "Wb")
     of_state = torch.baddbmm(bias[:, None], deltas.flatten(1, 2), weight.mT).unflatten(1, deltas.shape[1:3])
     diagonal = _pair(sides, "temp_decay_x.W").diagonal(dim1=1, dim2=2)[:, None, None]
@@ -186,16 +189,16 @@ def _decays(sides, deltas):
     return torch.exp(-torch.relu(of_state)), torch.exp(-torch.relu(of_values))
 
 
-def _time_first(inputs, names):
-    """(B, T, F) of both directions -> (D, T, B, F)."""
-    return [torch.stack([inputs[way][name].transpose(0, 1) for way in ("forward", "backward")]) for name in names]
+def _both(inputs, *names):
+    """(B, T, F) of both directions -> (D, B, T, F)."""
+    return [torch.stack([inputs[way][name] for way in ("forward", "backward")]) for name in names]
 
 
 def _errors(criterion, estimates, X, mask):
     """PyPOTS's MAE or MSE of each step, summed over the estimates: (D, T)."""
     power = {"MAE": torch.abs, "MSE": torch.square}[type(criterion).__name__]
-    summed = sum((power(estimate - X) * mask).sum((2, 3)) for estimate in estimates)
-    return summed / (mask.sum((2, 3)) + 1e-12)
+    summed = sum((power(estimate - X) * mask).sum((1, 3)) for estimate in estimates)
+    return summed / (mask.sum((1, 3)) + 1e-12)
 
 
 def _blocks(weight, H, order):
@@ -233,33 +236,33 @@ def _estimating(sides, seen, gap, alpha, history, features):
 def brits(model, inputs):
     """BackboneBRITS.forward, and the states of each direction [(B, T, H)]."""
     sides = (model.rits_f, model.rits_b)
-    X, mask, deltas = _time_first(inputs, ("X", "missing_mask", "deltas"))
+    X, mask, deltas = _both(inputs, "X", "missing_mask", "deltas")
     H, seen, gap = model.rnn_hidden_size, mask * X, 1 - mask
     decay, decay_x = _decays(sides, deltas)
     alpha = torch.sigmoid(_linear(sides, "combining_weight", torch.cat([decay_x, mask], -1)))
-    start, W = X.new_zeros(2, X.shape[2], H), _lstm_weights(sides, "rnn_cell", H)
+    start, W = X.new_zeros(2, X.shape[1], H), _lstm_weights(sides, "rnn_cell", H)
     rest = _estimating(sides, seen, gap, alpha, "hist_reg", "feat_reg")
     states, *estimates = _loop("lstm", decay, mask, None, W, start, *rest)
     loss = _errors(model.rits_f.training_loss, estimates, X, mask).sum() / (model.n_steps * 3)
-    made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F)
-    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
+    made_f, made_b = estimates[2].unbind()  # (B, T, F)
+    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).unbind()
     imputed_b, made_b = imputed_b.flip(1), made_b.flip(1)
     consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
     # PyPOTS turns round whatever has a second axis, the last state of the backward pass included
-    last = states[0, -1], states[1, -1].flip(1)
+    last = states[0, :, -1], states[1, :, -1].flip(1)
     result = ((imputed_f + imputed_b) / 2, made_f, made_b, *last, consistency, loss)
-    return result, list(states.transpose(1, 2).unbind())
+    return result, list(states.unbind())
 
 
 def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF):
     """BackboneGRUD.forward, and the states [(B, T, H)]."""
     sides, F, H = (model,), X.shape[-1], model.rnn_hidden_size
-    X, mask, carried, deltas = (v.transpose(0, 1)[None] for v in (X, missing_mask, X_filledLOCF, deltas))
+    X, mask, carried, deltas = (given[None] for given in (X, missing_mask, X_filledLOCF, deltas))
     decay, decay_x = _decays(sides, deltas)
     values = mask * X + (1 - mask) * (decay_x * carried + (1 - decay_x) * empirical_mean)
     W = _gru_weights(sides, "rnn_cell", H, of_state=slice(F, F + H))
-    states, decayed = _loop("gru", decay, mask, values, W, X.new_zeros(1, X.shape[2], H))
-    return (decayed[0].transpose(0, 1), states[0, -1]), [states[0].transpose(0, 1)]
+    states, decayed = _loop("gru", decay, mask, values, W, X.new_zeros(1, X.shape[1], H))
+    return (decayed[0], states[0, :, -1]), [states[0]]
 
 
 def _csai_start(side, last_obs, deltas, medians):
@@ -279,9 +282,11 @@ def _csai_start(side, last_obs, deltas, medians):
 def csai(model, inputs):
     """BackboneBCSAI.forward, and the states of each direction [(B, T, H)]."""
     sides = (model.model_f, model.model_b)
-    X, mask, deltas = _time_first(inputs, ("X", "missing_mask", "deltas"))
-    F, H, seen, gap = X.shape[-1], model.model_f.hidden_size, mask * X, 1 - mask
-    medians = X.new_zeros(F) if inputs["intervals"] is None else X.new_tensor(list(inputs["intervals"].values()))
+    X, mask, deltas = _both(inputs, "X", "missing_mask", "deltas")
+    H, seen, gap = model.model_f.hidden_size, mask * X, 1 - mask
+    medians = inputs["intervals"]  # a dictionary of PyPOTS's, none, or a tensor (F,)
+    if not torch.is_tensor(medians):
+        medians = X.new_tensor(list(medians.values())) if medians else X.new_zeros(X.shape[-1])
     start = torch.stack([
         _csai_start(side, inputs[way]["last_obs"], inputs[way]["deltas"], medians)
         for side, way in zip(sides, ("forward", "backward"), strict=True)
@@ -291,14 +296,14 @@ def csai(model, inputs):
     rest = _estimating(sides, seen, gap, beta, "hist", "feat_reg_v")
     states, *estimates = _loop("gru", decay, mask, None, _gru_weights(sides, "gru", H), start, *rest)
     loss = _errors(model.model_f.training_loss, estimates[2:], X, mask).sum()
-    made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F); PyPOTS does not turn the backward one round
-    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
+    made_f, made_b = estimates[2].unbind()  # (B, T, F); PyPOTS does not turn the backward one round
+    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).unbind()
     imputed_b = imputed_b.flip(1)
     forward = inputs["forward"]
     imputed = forward["X"] * forward["missing_mask"] + (1 - forward["missing_mask"]) * (imputed_f + imputed_b) / 2
     consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
-    result = (imputed, made_f, made_b, states[0, -1], states[1, -1], consistency, loss)
-    return result, list(states.transpose(1, 2).unbind())
+    result = (imputed, made_f, made_b, states[0, :, -1], states[1, :, -1], consistency, loss)
+    return result, list(states.unbind())
 
 
 class Fast:

@@ -44,7 +44,13 @@ NUMBERS = {
     "difference",
     "p",
     "p_holm",
+    "ours",
+    "theirs",
+    "ratio",
+    "target",
+    "rounds",
 }
+BENCHMARKS = ("part", "name", "peer", "ours", "theirs", "ratio", "unit", "target", "rounds", "note", "hardware", "run")
 
 
 @dataclass
@@ -63,6 +69,8 @@ class Results:
         Cohort name to its `describe()`.
     runs : dict
         Run id to its provenance record.
+    benchmarks : pandas.DataFrame
+        As in `results/benchmarks.csv`; `target` is NaN where a row has none.
     """
 
     metrics: pd.DataFrame
@@ -71,6 +79,7 @@ class Results:
     paired: pd.DataFrame
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
+    benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
@@ -167,7 +176,10 @@ def collect() -> Results:
         latency=_both("latency.csv", list(collect_files.LATENCY)),
         paired=_both("paired.csv", list(pairs.COLUMNS)),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
-        runs=_records(runs.results_dir() / "runs", PUBLISHED) | _records(local / "runs", LOCAL),
+        runs=_records(runs.results_dir() / "runs", PUBLISHED)
+        | _records(runs.results_dir() / "benchmarks", PUBLISHED)
+        | _records(local / "runs", LOCAL),
+        benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
     )
 
 
@@ -177,4 +189,5 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
+    found += [runs.results_dir() / "benchmarks.csv", *sorted((runs.results_dir() / "benchmarks").glob("*.json"))]
     return [path for path in found if path.is_file()]

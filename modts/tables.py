@@ -59,6 +59,11 @@ def number(value: float, digits: int = 3) -> str:
     return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
+def amount(value: float) -> str:
+    """Three significant digits, thousands set apart: 0.01234 -> "0.0123", 12345 -> "12,300"; NaN becomes a dash."""
+    return "–" if pd.isna(value) else f"{float(f'{value:.3g}'):,.10g}"
+
+
 def signed(value: float, digits: int = 3) -> str:
     """A difference with its sign, with a true minus."""
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")

@@ -4,14 +4,23 @@ The results here are drawn at random into a temporary folder, so that these test
 built book is shared with test_browser.py through the fixture in `book_fixture.py`.
 """
 
+import ast
 import re
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
 import pytest
-from book_fixture import COHORTS, ROOT, book, build_book, fabricate  # noqa: F401
+from book_fixture import (  # noqa: F401
+    COHORTS,
+    ROOT,
+    benchmark_rows,
+    book,
+    build_book,
+    fabricate,
+    write_benchmarks,
+)
 
-from modts import figures, fragments, pages, results, tables, verdicts
+from modts import figures, fragments, pages, results, speed_pages, tables, verdicts
 from modts.errors import ModtsError
 
 bs4 = pytest.importorskip("bs4", reason="needs the extra 'book'")
@@ -91,17 +100,21 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
     out = fragments.out_dir()
     front, text = (out / "front.md").read_text(), (out / "classification.md").read_text()
     assert front.count("\n- ") + front.startswith("- ") == 3, "the front page answers in three sentences"
+    speed = (out / "speed.md").read_text()
     if kind == "none":
         assert "not been made yet" in front and "Not here yet" in text
+        assert "Not here yet" in speed and "have not been measured yet" in speed
     if kind == "quick":
         assert "results on real data are not here yet" in front
         assert "not tested here yet" in (out / "claims.md").read_text()
     if kind == "partial":
         assert tables.NOT_RUN in text
+        assert speed.count("not been measured yet") >= 2 and "<strong>missed</strong>" in speed
     if kind == "full":
         assert tables.NOT_RUN not in text.split("## Simulated")[0]
         assert "LightGBM" in text and "standard error" in text
-    assert "nan" not in text.lower().replace("finance", ""), "a missing number was printed"
+    for piece in (text, speed):
+        assert "nan" not in piece.lower().replace("finance", ""), "a missing number was printed"
 
 
 def test_a_picture_without_words_is_refused(tmp_path):
@@ -229,3 +242,67 @@ def test_every_cohort_with_results_is_described(request, built, book):  # noqa: 
     page = built[book / "book" / "data.html"].get_text()
     for row in COHORTS.values():
         assert row["title"] in page and row["licence"] in page and row["citation"] in page
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """measured(rows): the results that hold these benchmark rows."""
+    monkeypatch.setenv("MODTS_HOME", str(ROOT))
+    monkeypatch.setenv("MODTS_RESULTS", str(tmp_path))
+    monkeypatch.setenv("MODTS_WORK", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path / "out")
+    monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
+
+    def write(rows):
+        write_benchmarks(tmp_path, rows)
+        return results.collect()
+
+    return write
+
+
+def test_the_speed_page_counts_targets_and_says_what_is_missed(measured):
+    rows = benchmark_rows()
+    page = speed_pages.speed(measured(rows))
+    below = [row for row in rows if row["target"] != "" and float(row["ratio"]) < row["target"]]
+    aimed = [row for row in rows if row["target"] != ""]
+    assert 0 < len(below) < len(aimed)
+    assert page.startswith(f"- Targets met: {len(aimed) - len(below)} of {len(aimed)}; missed: one in heads")
+    assert page.split("\n\n")[0].count("- ") == 3
+    assert page.count("<strong>missed</strong>") == len(below)
+    assert page.count("<td>met<") == len(aimed) - len(below)
+    assert {row["run"] for row in rows} <= set(re.findall(r"bench-\w+", page)), "a run is not named"
+    assert "make bench" in page and "benchmarks.csv" in page
+
+
+def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
+    rows = benchmark_rows()
+    found = measured(rows).benchmarks
+    sizes = speed_pages.costs(found)
+    assert len(sizes) == 10 and set(sizes["backbone"]) == {"GRU-D", "SAITS"}
+    assert (sizes["paid"] - sizes["once"] / (sizes["whole"] - sizes["head"])).abs().max() < 1e-9
+    assert "1.8 tasks with GRU-D" in " ".join(speed_pages.headline(found, sizes[sizes["n"] == 2557]))
+    assert "grows by a factor of 4, a head by 1, an end-to-end run by 4." in " ".join(speed_pages.growth(sizes))
+    served = speed_pages.times(found)
+    assert len(served) == 12 and not served.isna().any(axis=None)
+    assert "With the code around them" in speed_pages.models_or_code(served)[0]
+    slow = served.assign(their_forward=4 * served["forward"], theirs=4 * served["forward"] + 1)
+    assert "The models alone reach" in speed_pages.models_or_code(slow)[0]
+    assert "neither alone nor" in speed_pages.models_or_code(served.assign(theirs=served["ours"]))[0]
+    never = sizes.assign(paid=float("inf"))
+    assert "no number of tasks" in speed_pages.headline(found, never)[2]
+    figures.tasks(never, narrow=True)  # draws no mark where there is none
+
+
+def test_benchmarks_write_what_the_page_reads():
+    source = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
+    columns = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(source["conftest"]).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "COLUMNS"
+    )
+    assert columns == results.BENCHMARKS
+    assert {f"bench_{part}" for part in speed_pages.PARTS} == {name for name in source if name.startswith("bench_")}
+    for words in (speed_pages.ONCE, speed_pages.HEAD, speed_pages.PAID):
+        assert f'"{words}, {{what}}"' in source["bench_economics"]
+    for words in (speed_pages.WHOLE, speed_pages.FLOOR, speed_pages.THEIR_FLOOR):
+        assert f'"{words}"' in source["bench_serving"]
