@@ -46,7 +46,8 @@ def written():
     runs.write_json(
         folder / f"{run}.json",
         {
-            "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(), "threads": THREADS, "load_before": load,
+            "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(),
+            "threads": THREADS, "load_before": load,
             "code_version": runs.code_version(), "packages": runs.packages(), "command": "make bench",
         },
     )  # fmt: skip
