@@ -232,7 +232,10 @@ class Backbone(nn.Module):
 
     def check(self, X, features=None) -> np.ndarray:
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations."""
-        X = np.asarray(X, dtype=np.float32)
+        try:
+            X = np.asarray(X, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
                 f"{i}: {a!r} instead of {b!r}"
@@ -246,14 +249,15 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        if np.isinf(X).any():
-            raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        if np.isnan(X).all():
+        missing = np.isnan(X)
+        if missing.all():
             raise ModtsError("X holds no observed value at all.")
         with np.errstate(all="ignore"):
-            seen = (~np.isnan(X)).sum((0, 1))
-            centre = np.nansum(X, axis=(0, 1), dtype=np.float64) / np.maximum(seen, 1)
+            seen = X.shape[0] * X.shape[1] - missing.sum((0, 1))
+            centre = np.where(missing, np.float32(0), X).sum((0, 1), dtype=np.float64) / np.maximum(seen, 1)
             away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
+        if not np.isfinite(centre).all():
+            raise ModtsError("X holds infinite values; mark missing values as NaN.")
         if away.max(initial=0) > 20:
             f = int(away.argmax())
             raise ModtsError(
