@@ -60,7 +60,7 @@ def record(written, request):
 
     def add(name, peer, ours, theirs, unit, target="", rounds=1, note="", higher=False):
         ratio = ours / theirs if higher else theirs / ours
-        part = request.module.__name__.removeprefix("bench_")
+        part = re.sub("^(bench|check)_", "", request.module.__name__)
         values = (
             part, name, peer, f"{ours:.6g}", f"{theirs:.6g}", f"{ratio:.4g}", unit, target, rounds, note, runs.hardware(), run,
         )  # fmt: skip

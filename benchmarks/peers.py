@@ -44,11 +44,17 @@ def given(ours: Backbone, X: np.ndarray) -> dict:
     return {"X": Z, "X_ori": Z} if ours.name == "CSAI" else {"X": Z}
 
 
+def untrained_imputer(ours: Backbone, **settings):
+    """PyPOTS's imputer of the same sizes."""
+    fixed = {k: v for k, v in ours.row.fixed.items() if k != "diagonal_attention_mask"}
+    return _model("imputation", ours, fixed | settings)
+
+
 def imputer(ours: Backbone, **settings):
-    """PyPOTS's imputer of the same sizes, with our weights."""
-    model = _model(
-        "imputation", ours, settings | {k: v for k, v in ours.row.fixed.items() if k != "diagonal_attention_mask"}
-    )
+    """The same, with our weights."""
+    model = untrained_imputer(ours, **settings)
+    if ours.name == "CSAI":  # its predict needs what its fit computes from the data
+        _fit(model, ours)
     model.model.load_state_dict(ours.module.state_dict())
     return model
 
@@ -59,7 +65,10 @@ def classifier(ours: Backbone, **settings):
         k: v for k, v in ours.row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
     }
     fixed.pop("diagonal_attention_mask", None)
-    return _model("classification", ours, settings | fixed | ours.row.classifier | {"n_classes": 2})
+    model = _model("classification", ours, settings | fixed | ours.row.classifier | {"n_classes": 2})
+    if ours.name == "CSAI":
+        _fit(model, ours)
+    return model
 
 
 def _model(task: str, ours: Backbone, settings: dict):
@@ -70,7 +79,9 @@ def _model(task: str, ours: Backbone, settings: dict):
         n_steps=ours.n_steps, n_features=len(ours.features), device="cpu", verbose=False, model_saving_strategy=None,
         **{"batch_size": 256, "epochs": 1} | ours.config | settings,
     )  # fmt: skip
-    if ours.name == "CSAI":  # its predict needs what its fit computes from the data
-        Z = ours.scaler.transform(windows(32, T=ours.n_steps))
-        model.fit({"X": Z, "X_ori": Z, "y": np.arange(32) % 2})
     return model
+
+
+def _fit(model, ours):
+    Z = ours.scaler.transform(windows(32, T=ours.n_steps))
+    model.fit({"X": Z, "X_ori": Z, "y": np.arange(32) % 2})

@@ -15,6 +15,7 @@ PARTS = {
     "heads": "Many heads on the same latents",
     "latents": "Latents of many windows",
     "pretraining": "Pretraining",
+    "training_loop": "The same validation error as PyPOTS's fit",
     "loading": "Loading data, starting a notebook",
     "serving": "Serving",
     "economics": "One more task",
