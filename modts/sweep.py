@@ -8,6 +8,7 @@ same optimiser, step for step.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,20 +72,16 @@ def sweep(
 
 @torch.no_grad()
 def _train(first: Head, latents, targets, settings, epochs, patience):
-    heads = [
-        Head(first.kind, first.mean.numel(), targets["train"].n_outputs, first.width, setting.seed)
-        for setting in settings
-    ]
+    val, K = targets["val"], targets["train"].n_outputs
+    lower = val.task != "classification"
+    starts = {seed: Head(first.kind, first.mean.numel(), K, first.width, seed) for seed in {s.seed for s in settings}}
     Z, Z_val = ((torch.from_numpy(latents[part]) - first.mean) / first.std for part in ("train", "val"))
     y = torch.from_numpy(targets["train"].y).float().view(len(Z), -1)  # (N, K)
-    flat = torch.stack([parameters_to_vector(head.parameters()).detach() for head in heads])  # (M, P)
+    flat = torch.stack([parameters_to_vector(starts[s.seed].parameters()) for s in settings])  # (M, P)
     lr, decay = (torch.tensor([[getattr(s, name)] for s in settings]) for name in ("lr", "weight_decay"))
-    moment, square = torch.zeros_like(flat), torch.zeros_like(flat)
-    kept = flat.clone()
-    val = targets["val"]
-    lower = val.task != "classification"
+    moment, square, kept = torch.zeros_like(flat), torch.zeros_like(flat), flat.clone()
     histories = [History(best=np.inf if lower else -np.inf) for _ in settings]
-    active, groups = np.arange(len(settings)), _groups(settings, Z, y)  # the heads in the batch: rows of flat
+    active, groups = np.arange(len(settings)), _groups(settings, Z, y, val.task)  # the heads in the batch: rows of flat
     step = 0
     for epoch in range(epochs):
         for _ in range(STEPS):
@@ -96,8 +93,9 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
             square.mul_(0.999).addcmul_(g, g, value=0.001)
             scale = (square / (1 - 0.999**step)).sqrt_().add_(1e-8)
             flat.sub_(lr * (moment / (1 - 0.9**step)) / scale)
-        output = _forward(_layers(first, flat), Z_val[None])[-1].numpy()  # (M, N, K)
+        output = _by_head(_forward(_layers(first, flat), Z_val[None])[-1], len(flat)).contiguous().numpy()  # (M, N, K)
         value = scores.many(val.task, np.nan_to_num(val.y), output if lower else output[..., 0], val.seen)
+        better = []
         for row, i in enumerate(active):
             history = histories[i]
             if history.finished:
@@ -109,8 +107,10 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
                 )
             history.validation.append(float(value[row]))
             if value[row] < history.best if lower else value[row] > history.best:
-                history.best, history.best_epoch, kept[i] = float(value[row]), epoch, flat[row]
+                history.best, history.best_epoch = float(value[row]), epoch
+                better.append(row)
             history.finished = epoch - history.best_epoch >= patience
+        kept[torch.from_numpy(active[better])] = flat[better]
         going = np.array([not histories[i].finished for i in active])
         if not going.any():
             break
@@ -118,17 +118,16 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
             stay = torch.from_numpy(going)
             flat, lr, decay, moment, square = (values[stay] for values in (flat, lr, decay, moment, square))
             active = active[going]
-            groups = _groups([settings[i] for i in active], Z, y)
+            groups = _groups([settings[i] for i in active], Z, y, val.task)
+    heads = [copy.deepcopy(first).eval() for _ in settings]
     for head, weights in zip(heads, kept, strict=True):
         vector_to_parameters(weights.clone(), head.parameters())
-        head.mean.copy_(first.mean)
-        head.std.copy_(first.std)
-        head.eval()
     return list(zip(heads, histories, strict=True))
 
 
-def _groups(settings, Z, y):
-    """Heads that share a product: [(their rows in the batch, latents (G, n, D), targets (G, n, K))], G label sets with as many heads on each."""
+def _groups(settings, Z, y, task):
+    """Heads that share a product, G label sets with as many heads on each: [(their rows in the batch, latents (G, n, D), targets (G, n, K),
+    weights of the targets (G, n, K), or a number where they are alike)]."""
     by_rows: dict[bytes, list[int]] = {}
     for i, setting in enumerate(settings):
         by_rows.setdefault(np.asarray(setting.rows, np.int64).tobytes(), []).append(i)
@@ -138,7 +137,12 @@ def _groups(settings, Z, y):
     groups = []
     for sets in same.values():
         rows = torch.from_numpy(np.stack([settings[members[0]].rows for members in sets]))
-        groups.append((torch.tensor(sum(sets, [])), Z[rows], y[rows]))
+        target, weight = y[rows], 1 / rows.shape[1]
+        if task != "classification":
+            seen = ~torch.isnan(target)
+            target = torch.nan_to_num(target)
+            weight = 2 / seen[0].numel() if seen.all() else seen * (2 / seen.sum((1, 2), keepdim=True).clamp(min=1))
+        groups.append((torch.tensor(sum(sets, [])), Z[rows], target, weight))
     return groups
 
 
@@ -153,37 +157,51 @@ def _layers(first: Head, flat: torch.Tensor):
     return layers
 
 
+def _by_head(x: torch.Tensor, M: int) -> torch.Tensor:
+    """Of the product that H heads share, (G, n, H * out), or of M heads already, (M, n, out): (M, n, out)."""
+    if len(x) == M:
+        return x
+    G, n, _ = x.shape
+    return x.view(G, n, M // G, -1).transpose(1, 2).reshape(M, n, -1)
+
+
 def _forward(layers, Z: torch.Tensor) -> list[torch.Tensor]:
-    """Latents (G, n, D) through G * H heads -> what each layer gives, (G * H, n, out), after its ReLU; the last is the output."""
-    G, n, D = Z.shape
+    """Latents (G, n, D) through G * H heads -> what each layer gives, (G * H, n, out), after its ReLU; the last is the output.
+
+    All heads of a label set read the same latents, so the first layer is one product, (G, n, H * out); alone, it is left like that.
+    """
+    G, _, D = Z.shape
     (weight, bias), *rest = layers
-    H, fan_out = len(weight) // G, weight.shape[1]
-    # all heads of a label set read the same latents: one product
-    x = torch.baddbmm(bias.reshape(G, 1, H * fan_out), Z, weight.reshape(G, H * fan_out, D).mT)
-    x = x.view(G, n, H, fan_out).transpose(1, 2).reshape(G * H, n, fan_out)
-    passed = [x]
+    x = torch.baddbmm(bias.reshape(G, 1, -1), Z, weight.reshape(G, -1, D).mT)
+    passed = [_by_head(x, len(weight)) if rest else x]
     for weight, bias in rest:
         passed[-1].relu_()
         passed.append(torch.baddbmm(bias[:, None], passed[-1], weight.mT))
     return passed
 
 
-def _gradient(layers, Z: torch.Tensor, y: torch.Tensor, task: str) -> torch.Tensor:
+def _gradient(layers, Z: torch.Tensor, target: torch.Tensor, weight, task: str) -> torch.Tensor:
     """Gradient of every head's own heads.task_loss: (G * H, P)."""
-    G, n, _ = Z.shape
+    (G, n, K), M = target.shape, len(layers[0][0])
     passed = _forward(layers, Z)
-    delta = passed.pop()  # (G * H, n, K)
-    H = len(delta) // G
-    y = y.repeat_interleave(H, 0)
-    if task == "classification":
-        delta = delta.sigmoid_().sub_(y).div_(n)
-    else:
-        seen = ~torch.isnan(y)
-        delta = (delta - torch.nan_to_num(y)) * seen * (2 / seen.sum((1, 2), keepdim=True).clamp(min=1))
+    delta = passed.pop()
+    heads = 1 if passed else 2  # where the axis of the heads stands
+    delta = delta.view(G, M // G, n, K) if passed else delta.view(G, n, M // G, K)
+    delta = (delta.sigmoid_() if task == "classification" else delta).sub_(target.unsqueeze(heads))
+    if torch.is_tensor(weight):
+        delta.mul_(weight.unsqueeze(heads))
+        weight = 1.0
     parts = []
-    for weight, _ in layers[:0:-1]:
+    if passed:
+        delta = delta.view(M, n, K)
+    for layer, _ in layers[:0:-1]:
         x = passed.pop()
         parts = [(delta.mT @ x).flatten(1), delta.sum(1), *parts]
-        delta = (delta @ weight).mul_(x > 0)
-    shared = delta.view(G, H, n, -1).permute(0, 1, 3, 2).reshape(G, -1, n) @ Z  # (G, H * out, D)
-    return torch.cat([shared.view(G * H, -1), delta.sum(1), *parts], 1)
+        delta = (delta @ layer).mul_(x > 0)
+    if len(layers) > 1:
+        bias, delta = delta.sum(1), delta.view(G, M // G, n, -1).permute(0, 2, 1, 3).reshape(G, n, -1)
+    else:
+        delta = delta.view(G, n, -1)
+        bias = delta.sum(1).view(M, K)
+    shared = torch.bmm(delta.mT, Z)  # (G, H * out, D)
+    return torch.cat([shared.view(M, -1), bias, *parts], 1).mul_(weight)

@@ -9,7 +9,7 @@ from modts import sweep as sweeping
 from modts.adaptation import Labels, adapt
 from modts.errors import ModtsError
 from modts.heads import HEADS, Head, task_loss
-from modts.sweep import Setting, _forward, _gradient, _layers, sweep
+from modts.sweep import Setting, _by_head, _forward, _gradient, _groups, _layers, sweep
 
 N, D, K = 120, 6, 4
 
@@ -92,18 +92,16 @@ def test_the_gradient_is_autograds(task, kind):
     rows = [torch.arange(20), torch.arange(20) + 50]  # two label sets, two heads on each
     Z, y = torch.from_numpy(latents["train"]), torch.from_numpy(targets["train"].y)
     flat = torch.stack([torch.nn.utils.parameters_to_vector(head.parameters()) for head in heads]).detach()
-    got = _gradient(
-        _layers(heads[0], flat),
-        torch.stack([Z[r] for r in rows]),
-        torch.stack([y[r] for r in rows]).float().view(2, 20, -1),
-        task,
-    )
+    settings = [Setting(rows[i // 2].numpy(), 1e-2) for i in range(4)]
+    ((members, *group),) = _groups(settings, Z, y.float().view(len(y), -1), task)
+    assert members.tolist() == [0, 1, 2, 3]
+    got = _gradient(_layers(heads[0], flat), *group, task)
     for i, head in enumerate(heads):
         task_loss(task, head(Z[rows[i // 2]]), y[rows[i // 2]]).backward()
         expected = torch.cat([parameter.grad.flatten() for parameter in head.parameters()])
         torch.testing.assert_close(got[i], expected, rtol=1e-4, atol=1e-6)
         with torch.no_grad():
-            output = _forward(_layers(heads[0], flat), Z[None])[-1][i]
+            output = _by_head(_forward(_layers(heads[0], flat), Z[None])[-1], 4)[i]
             torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
 
 
