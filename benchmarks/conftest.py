@@ -22,7 +22,7 @@ THREADS = len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session")
-def written():
+def written(request):
     """The rows of this session; they go to results/ when it ends."""
     rows, started, clock = [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
     run, load = "bench-" + re.sub("[-:]", "", started), os.getloadavg()[0]
@@ -48,7 +48,8 @@ def written():
         {
             "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(),
             "threads": THREADS, "load_before": load,
-            "code_version": runs.code_version(), "packages": runs.packages(), "command": "make bench",
+            "code_version": runs.code_version(), "packages": runs.packages(),
+            "command": " ".join([".venv/bin/python -m pytest", *request.config.invocation_params.args]),
         },
     )  # fmt: skip
 
