@@ -19,6 +19,7 @@ PARTS = {
     "loading": "Loading data, starting a notebook",
     "serving": "Serving",
     "economics": "One more task",
+    "gpu": "Training steps on a GPU",
 }
 ONCE, HEAD, PAID = "pretraining and latents, once", "one more task", "tasks until the backbone is paid for"
 TASK = rf"^(?P<what>{ONCE}|{HEAD}|{PAID}), (?P<backbone>\S+), (?P<n>\d+) windows of (?P<steps>\d+) steps$"
