@@ -90,7 +90,7 @@ def bench_one_more_task(name, record):
 def bench_peak_memory(name, record):
     """Of a process that trains heads on latents, and of one that trains end to end; importing PyTorch and PyPOTS is in both."""
     start = (
-        "import resource, sys, numpy as np, bench_economics as b, peers;"
+        "import numpy as np, bench_economics as b, peers;"
         "from modts.sweep import Setting, sweep; from modts.adaptation import adapt;"
         f"X, targets = b.cohort(*b.FULL); backbone = peers.backbone({name!r});"
     )
@@ -101,7 +101,7 @@ def bench_peak_memory(name, record):
     }
     peak = {}
     for part, code in parts.items():
-        code = start + code + "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+        code = start + code + peers.PEAK
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
         )

@@ -49,9 +49,8 @@ def bench_pypots_predict(name, compare):
 def bench_a_million_windows(record):
     """GRU-D over 48 x 35 windows, from one .npy to another: resident memory, and that it does not grow with their number."""
     code = (
-        "import resource, sys, torch, peers; from modts.streaming import stream; torch.set_num_threads(int(sys.argv[3]));"
-        "b = peers.backbone('GRU-D'); stream(b, sys.argv[1], sys.argv[2], batch_size=512);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+        "import sys, torch, peers; from modts.streaming import stream; torch.set_num_threads(int(sys.argv[3]));"
+        "b = peers.backbone('GRU-D'); stream(b, sys.argv[1], sys.argv[2], batch_size=512);" + peers.PEAK
     )
     peak = {}
     with tempfile.TemporaryDirectory(dir=os.environ.get("MODTS_BENCH_DISK")) as folder:

@@ -9,6 +9,8 @@ from modts.backbones import Backbone, pypots, sizes
 from modts.scaling import Scaler
 
 T, F = 48, 35
+# What a process of its own ends with: GiB at its peak. Not getrusage, whose maximum a child takes over from its parent.
+PEAK = "print(next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
 CLASSES = {"GRU-D": "grud.GRUD"}  # where PyPOTS's module and class have other names than ours
 
 
