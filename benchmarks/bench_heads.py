@@ -73,7 +73,9 @@ def bench_one_after_another(task, kind, record):
     for i, alone in zip(sampled, single, strict=True):
         head, history = together[i]
         assert abs(history.best - alone.validation) < 2e-3  # the score of early stopping
-        if task == "classification" and simple:  # a five-layer head that knows its labels by heart turns last digits into .005
+        if (
+            task == "classification" and simple
+        ):  # a five-layer head that knows its labels by heart turns last digits into .005
             ours_test = auroc(targets["test"].y, outputs(head, torch.from_numpy(latents["test"]))[:, 0].numpy())
             assert abs(ours_test - auroc(targets["test"].y, alone.prediction)) < 2e-3
 
