@@ -38,7 +38,7 @@ class Row:
     kind : "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
     reads : which inputs it takes (see inputs.model_inputs).
     core : PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
-    tap : the submodule whose output is read for latents; ">name" reads the input of `name`. None if recurrent: see recurrent.FAST.
+    tap : the submodule whose output is read for latents; ">name" reads the input of `name`. Empty if recurrent: see recurrent.FAST.
     small : constructor arguments on a CPU.
     fixed : constructor arguments that are not sizes.
     classifier : arguments only PyPOTS's end-to-end classifier takes.

@@ -112,19 +112,26 @@ def run_path(run: str) -> Path:
 # --- whole files only -----------------------------------------------------------------------------------------------
 
 
-def atomic_write(path: Path, data: bytes | str) -> None:
-    """Write beside, sync, rename: a reader sees the old file or the new one, never a part."""
+@contextlib.contextmanager
+def whole_file(path: Path):
+    """A file to write to, beside its place: synced and renamed at the end, so that a reader sees the old file or the new one, never a part."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Write a whole file at once (see whole_file)."""
+    with whole_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: Path, value) -> None:

@@ -26,7 +26,7 @@ TASK = rf"^(?P<what>{ONCE}|{HEAD}|{PAID}), (?P<backbone>\S+), (?P<n>\d+) windows
 MEMORY = r"^peak memory, (?P<heads>\d+ heads), (?P<backbone>\S+)$"
 SERVED = r"^raw window to probability, (?P<backbone>\S+), batch (?P<batch>\d+), (?P<q>p50|p99)$"
 WHOLE, FLOOR = "PyPOTS predict, end to end", "the bare forward pass"
-THEIR_FLOOR = "PyPOTS's classifier, forward pass alone"
+THEIR_FLOOR = "the end-to-end classifier, forward pass alone"
 TIMES = {  # milliseconds in the picture -> where they stand: quantile, peer, side
     "ours": ("p50", WHOLE, "ours"),
     "theirs": ("p50", WHOLE, "theirs"),
@@ -157,8 +157,8 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
             "code around them (median over the backbones that take more)."
         )  # fmt: skip
         out.append(
-            f"Batch {batch}: PyPOTS's predict takes {span(whole[at])} times as long as the predictor here, its forward pass "
-            f"alone {span(models[at])} times as long as the one here.{held}"
+            f"Batch {batch}: PyPOTS's predict takes {span(whole[at])} times as long as the predictor here, the end-to-end "
+            f"model's forward pass alone, on the same time loop, {span(models[at])} times as long as the one here.{held}"
         )
     return out
 
@@ -178,6 +178,16 @@ def _rows_table(rows: pd.DataFrame, title: str) -> Table:
     return Table(f"{title}. {'; '.join(sorted(set(rows['hardware'])))}", header, body)
 
 
+def _missing(what: str) -> str:
+    return fragments.note(f"{what} has not been measured yet. `make bench` measures it.")
+
+
+def _picture(draw, rows: pd.DataFrame, name: str, alt: str, said, caption: str) -> str:
+    """A picture of rows; its alt text ends with what each row says."""
+    alt = f"{alt} {'; '.join(said(row) for _, row in rows.iterrows())}."
+    return fragments.picture(figures.save(lambda narrow: draw(rows, narrow), name, alt, caption, fragments.out_dir()))
+
+
 def speed(found: results.Results) -> str:
     """The body of the page: findings, the cost of tasks, the time in serving, all rows, downloads, runs."""
     rows = found.benchmarks
@@ -188,41 +198,30 @@ def speed(found: results.Results) -> str:
     machines = [f"[{results.device(name)}]{{.modts-badge}} {name}" for name in sorted(set(rows["hardware"]))]
     out = [fragments.bullets(headline(rows, top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
     if sizes.empty:
-        out.append(fragments.note("What one more task costs has not been measured yet. `make bench` measures it."))
+        out.append(_missing("What one more task costs"))
     else:
-        said = (
-            f"{row['backbone']}: modular {amount(row['once'])} s once and {amount(row['head'])} s a task, end to end "
-            f"{amount(row['whole'])} s a task, equal after {_paid(row)}"
-            for _, row in top.iterrows()
-        )
-        drawn = figures.save(
-            lambda narrow: figures.tasks(top, narrow),
-            "speed-tasks",
-            f"Lines of seconds in all against number of tasks, a panel a backbone. {'; '.join(said)}.",
+        drawn = _picture(
+            figures.tasks, top, "speed-tasks", "Lines of seconds in all against number of tasks, a panel a backbone.",
+            lambda row: f"{row['backbone']}: modular {amount(row['once'])} s once and {amount(row['head'])} s a task, "
+            f"end to end {amount(row['whole'])} s a task, equal after {_paid(row)}",
             f"Computing time, {_size(top)}. Modular pays once for pretraining and latents, then a head a task; end to end "
             "pays a run a task.",
-            fragments.out_dir(),
-        )
+        )  # fmt: skip
         made.append(_costs_table(rows, sizes))
-        out += [fragments.picture(drawn), fragments.bullets(growth(sizes)), fragments.raw(made[0].html())]
+        out += [drawn, fragments.bullets(growth(sizes)), fragments.raw(made[0].html())]
     out.append("## Where serving spends its time\n")
     if served.empty:
-        out.append(fragments.note("Serving has not been measured yet. `make bench` measures it."))
+        out.append(_missing("Serving"))
     else:
-        said = (
-            f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} of them "
-            f"the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass"
-            for _, row in served.iterrows()
-        )
-        drawn = figures.save(
-            lambda narrow: figures.serving(served, narrow),
-            "speed-serving",
-            f"Bars of the time from a raw window to a probability, forward pass and code around it. {'; '.join(said)}.",
+        drawn = _picture(
+            figures.serving, served, "speed-serving",
+            "Bars of the time from a raw window to a probability, forward pass and code around it.",
+            lambda row: f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
+            f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass",
             "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
-            "pass is what the network itself takes, the rest is the code around it.",
-            fragments.out_dir(),
-        )
-        out += [fragments.picture(drawn), fragments.bullets(models_or_code(served))]
+            "pass is what the network itself takes on the same time loop, the rest is the code around it.",
+        )  # fmt: skip
+        out += [drawn, fragments.bullets(models_or_code(served))]
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
         some = rows[rows["part"] == part]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from . import runs
 from .errors import ModtsError, choose
 from .latents import POOLINGS, extract, live
 
@@ -45,8 +45,11 @@ def stream(
         raise ModtsError(f"The latents would overwrite their source {source}; name another target.")
     with open(source, "rb") as reading:
         shape, dtype = _header(reading, source, backbone)
-        with _whole(target) as writing:
-            return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
+        try:
+            with runs.whole_file(target) as writing:
+                return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
+        except OSError as error:
+            raise ModtsError(f"{target} cannot be written ({error.strerror or error}).") from None
 
 
 def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> int:
@@ -76,26 +79,6 @@ def _silent(backbone, rows: int, pooling: str) -> np.ndarray:
     """Latents of a batch without any observed value: an outage in a long recording is no mistake."""
     nothing = torch.full((rows, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
     return live(backbone.eval(), nothing, pooling)[1].cpu().numpy()
-
-
-@contextlib.contextmanager
-def _whole(target: Path):
-    """A file to write to, beside the target; it takes its place once everything is on disk (see runs.atomic_write)."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file = open(part, "wb")  # noqa: SIM115
-        except OSError as error:
-            raise ModtsError(f"{target} cannot be written ({error.strerror}).") from None
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _header(reading, source: Path, backbone) -> tuple[tuple[int, ...], np.dtype]:

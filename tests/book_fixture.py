@@ -291,7 +291,7 @@ def benchmark_rows(backbones=tables.BACKBONES) -> list[dict]:
             add("serving", f"{what}, p50", "PyPOTS predict, end to end", ours, theirs, "ms")
             add("serving", f"{what}, p99", "PyPOTS predict, end to end", ours * 1.5, theirs * 2, "ms")
             add("serving", f"{what}, p50", "the bare forward pass", ours, forward, "ms")
-            add("serving", f"{what}, p50", "PyPOTS's classifier, forward pass alone", ours, their_forward, "ms")
+            add("serving", f"{what}, p50", "the end-to-end classifier, forward pass alone", ours, their_forward, "ms")
     for name in [name for name in ("GRU-D", "SAITS") if name in backbones]:
         for n, steps in ((2557, 48), (1278, 48), (639, 48), (639, 24), (639, 96)):
             what, once, head, whole = f"{name}, {n} windows of {steps} steps", n * steps / 500, n / 2e5, n * steps / 900

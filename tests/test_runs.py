@@ -230,3 +230,11 @@ def test_hardware_and_version_are_said_in_words():
     assert "cores)" in runs.hardware() or runs.hardware().startswith("GPU")
     assert runs.code_version()
     assert json.dumps(runs.packages())
+
+
+def test_a_module_of_some_backbones_counts_for_those_alone():
+    from modts.backbones import BACKBONES
+
+    own = {name for name in BACKBONES if runs.code_hash("pretrain", name) != runs.code_hash("pretrain")}
+    assert own == set(runs.BACKBONE_CODE) == {name for name, row in BACKBONES.items() if row.kind == "recurrent"}
+    assert runs.code_hash("pretrain", "CSAI") != runs.code_hash("pretrain", "BRITS")
