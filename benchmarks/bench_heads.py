@@ -72,7 +72,10 @@ def bench_one_after_another(task, kind, record):
     )  # fmt: skip
     for i, alone in zip(sampled, single, strict=True):
         head, history = together[i]
-        assert abs(history.best - alone.validation) < 2e-3  # the score of early stopping
+        near = (
+            2e-3 if task == "classification" else 5e-3 * alone.validation
+        )  # AUROC, or half a per cent of a squared error
+        assert abs(history.best - alone.validation) < near  # the score of early stopping
         if (
             task == "classification" and simple
         ):  # a five-layer head that knows its labels by heart turns last digits into .005
