@@ -260,6 +260,6 @@ def _stage_table(part: pd.DataFrame, batch: float, title: str) -> Table:
     ]
     return Table(
         f"Modular, stage by stage, milliseconds at batch {batch:g}, {title}",
-        ["", *(stage.capitalize() for stage in stages)],
+        ["Model", *(stage.capitalize() for stage in stages)],
         body,
     )
