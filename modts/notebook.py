@@ -37,6 +37,17 @@ def picture(figure, alt: str) -> Html:
     )
 
 
+def lines(data, x: str, y: str, by: str):
+    """A figure and its axes: one line with marks for each value of the column `by` of a data frame."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    figure, axes = plt.subplots(figsize=(6, 3))
+    sns.lineplot(data, x=x, y=y, hue=by, style=by, markers=True, palette="colorblind", ax=axes)
+    axes.legend(frameon=False)
+    return figure, axes
+
+
 def intervals(rows: list[dict], names: list[str]):
     """A figure with one line a row of scores: its mean over seeds as a point on its 95 % interval, under its name."""
     import matplotlib.pyplot as plt
