@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modts.backbones import Backbone, pypots, sizes
+from modts.backbones import Backbone, classifier_settings, pypots, sizes
 from modts.scaling import Scaler
 
 T, F = 48, 35
@@ -63,11 +63,8 @@ def imputer(ours: Backbone, **settings):
 
 def classifier(ours: Backbone, **settings):
     """PyPOTS's end-to-end classifier of the same sizes."""
-    fixed = {
-        k: v for k, v in ours.row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
-    }
-    fixed.pop("diagonal_attention_mask", None)
-    model = _model("classification", ours, settings | fixed | ours.row.classifier | {"n_classes": 2})
+    fixed = {k: v for k, v in classifier_settings(ours.name).items() if k != "diagonal_attention_mask"}
+    model = _model("classification", ours, settings | fixed | {"n_classes": 2})
     if ours.name == "CSAI":
         _fit(model, ours)
     return model

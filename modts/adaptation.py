@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from . import scores
-from .backbones import BACKBONES, Backbone, core, pypots
+from .backbones import Backbone, classifier_settings, core, pypots
 from .errors import ModtsError, choose
 from .heads import STEPS, Head, task_loss
 from .latents import live
@@ -109,17 +109,13 @@ class Shipped(nn.Module):
 
     def __init__(self, backbone: Backbone, seed: int):
         super().__init__()
-        row = BACKBONES[backbone.name]
-        fixed = {
-            k: v for k, v in row.fixed.items() if k not in ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
-        }
         with seeded(seed):
             loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
                 n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
-                **backbone.config, **fixed, **row.classifier,
+                **backbone.config, **classifier_settings(backbone.name),
             )  # fmt: skip
-        if row.kind == "recurrent":
+        if backbone.row.kind == "recurrent":
             accelerate(self.module)
         self.inputs = partial(backbone.inputs, shipped=True)
 

@@ -59,11 +59,13 @@ class _Attention(torch.autograd.Function):
 
 
 def attend(q, k, v, dropout: float = 0.0) -> torch.Tensor:
-    """Scaled dot-product attention with dropout of the weights: (N, S, E) each -> (N, S, E)."""
+    """Scaled dot-product attention with dropout of the weights: (N, heads, S, E) each -> (N, heads, S, E)."""
     if not dropout or q.is_cuda:  # here PyTorch keeps no matrix either
-        return scaled_dot_product_attention(q[None], k[None], v[None], dropout_p=dropout)[0]
+        return scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    shape = q.shape[:2]
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))
     kept = _kept((*q.shape[:2], k.shape[1]), dropout)
-    return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, kept, 1 / (1 - dropout))
+    return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, kept, 1 / (1 - dropout)).unflatten(0, shape)
 
 
 def encode(layer: torch.nn.TransformerEncoderLayer, x: torch.Tensor) -> torch.Tensor:
@@ -73,9 +75,9 @@ def encode(layer: torch.nn.TransformerEncoderLayer, x: torch.Tensor) -> torch.Te
     N, L, C = first.shape
     heads = attention.num_heads
     qkv = linear(first, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = qkv.view(N, L, 3, heads, C // heads).permute(2, 0, 3, 1, 4).reshape(3, N * heads, L, -1).unbind()
+    q, k, v = qkv.view(N, L, 3, heads, C // heads).permute(2, 0, 3, 1, 4).unbind()
     out = attend(q, k, v, attention.dropout if attention.training else 0.0)
-    out = attention.out_proj(out.view(N, heads, L, -1).transpose(1, 2).reshape(N, L, C))
+    out = attention.out_proj(out.transpose(1, 2).reshape(N, L, C))
     x = layer.norm1(first + layer.dropout1(out))
     x = layer.norm2(x + layer.dropout2(layer.linear2(layer.dropout(gelu(layer.linear1(x))))))
     return x if attention.batch_first else x.transpose(0, 1)

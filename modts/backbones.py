@@ -129,6 +129,12 @@ def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
     return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
 
 
+def classifier_settings(name: str) -> dict:
+    """Constructor arguments of PyPOTS's end-to-end classifier that are not sizes."""
+    row, imputing = BACKBONES[name], ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
+    return {k: v for k, v in row.fixed.items() if k not in imputing} | row.classifier
+
+
 def pypots(module: str):
     """Import a PyPOTS module (seconds, once a process); its banner and log lines are silenced at the source."""
     logging.getLogger("pypots").setLevel(logging.ERROR)
@@ -249,15 +255,14 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        missing = np.isnan(X)
-        if missing.all():
-            raise ModtsError("X holds no observed value at all.")
-        with np.errstate(all="ignore"):
-            seen = X.shape[0] * X.shape[1] - missing.sum((0, 1))
-            centre = np.where(missing, np.float32(0), X).sum((0, 1), dtype=np.float64) / np.maximum(seen, 1)
-            away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
+        values = torch.from_numpy(X if X.flags.writeable else X.copy())
+        seen = values.mul(0).add_(1).nansum(1).sum(0).numpy()  # sooner than counting what isnan says
+        centre = values.nansum(1).double().sum(0).numpy() / np.maximum(seen, 1)
         if not np.isfinite(centre).all():
             raise ModtsError("X holds infinite values; mark missing values as NaN.")
+        if not seen.any():
+            raise ModtsError("X holds no observed value at all.")
+        away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
         if away.max(initial=0) > 20:
             f = int(away.argmax())
             raise ModtsError(

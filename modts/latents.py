@@ -11,18 +11,19 @@ import numpy as np
 import torch
 
 from .errors import choose
+from .inputs import observed
 
 POOLINGS = ("paper", "mean+max+last")
 
 
-def pool(kind: str, states: list[torch.Tensor], observed: torch.Tensor, pooling: str = "paper") -> torch.Tensor:
+def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = "paper") -> torch.Tensor:
     """States -> latents.
 
     Parameters
     ----------
     kind : the row's kind.
     states : [(B, T, D)], one per direction, each in its own order of time.
-    observed : (B, T, F) 1 where the input was observed.
+    Z : (B, T, F) what the model read, NaN where missing.
     pooling : one of POOLINGS.
 
     Returns
@@ -30,22 +31,22 @@ def pool(kind: str, states: list[torch.Tensor], observed: torch.Tensor, pooling:
     (B, D') tensor.
     """
     choose(pooling, POOLINGS, "pooling")
+    if pooling == "paper" and kind != "recurrent":
+        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
     last = torch.cat([state[:, -1] for state in states], dim=-1)
     if pooling == "paper":
-        if kind == "recurrent":
-            return last
-        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
+        return last
     forward = torch.cat([states[0], *(state.flip(1) for state in states[1:])], dim=-1)  # (B, T, D)
-    return torch.cat([forward.mean(1), forward.amax(1), last, observed.mean(1)], dim=-1)
+    return torch.cat([forward.mean(1), forward.amax(1), last, observed(Z).mean(1)], dim=-1)
 
 
 def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = None) -> tuple[dict, torch.Tensor]:
     """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F)."""
     results, states = backbone.run(backbone.inputs(Z, Z_ori))
-    return results, pool(backbone.row.kind, states, (~torch.isnan(Z)).float(), pooling)
+    return results, pool(backbone.row.kind, states, Z, pooling)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
     """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
 
@@ -57,4 +58,4 @@ def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 2
     for start in range(0, len(X), batch_size):
         Z = torch.from_numpy(backbone.scaler.transform(X[start : start + batch_size])).to(backbone.device)
         parts.append(live(backbone, Z, pooling)[1].cpu().numpy())
-    return np.concatenate(parts).astype(np.float32)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

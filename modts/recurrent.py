@@ -2,7 +2,7 @@
 
 What does not depend on the hidden state (decays, combining weights) is computed for all steps at once; both directions share a batch; a
 cell's gates are one product a step; the backward pass is written out, in place, with the weights' gradients summed as it goes.
-Shapes: D directions, T steps, B windows, F features, H hidden units, G columns of gates.
+Shapes: D directions, T steps, B windows, F features, H hidden units. Steps come before windows here, so that a step is one block of memory.
 """
 
 from __future__ import annotations
@@ -26,73 +26,92 @@ _sigmoid_back, _tanh_back = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh
 #   values = seen + gap * c                           into u                 }
 #   g   = u W                                         then the cell
 # seen = mask * X, gap = 1 - mask.
+#
+# A step's arrays are views made once, before the loop: at batch 1 making them takes longer than the arithmetic.
 
 
-def _lstm(g, h, state, out):
-    """Columns of g: input, forget, output gate, candidate."""
-    H = h.shape[-1]
-    g[..., : 3 * H].sigmoid_()
-    g[..., 3 * H :].tanh_()
-    i, f, o, n = g.split(H, -1)
-    state = torch.addcmul(f * state, i, n)
-    return torch.mul(o, state.tanh(), out=out), state
+def _steps(*parts, T):
+    """Step by step, the views of each part (D, T, B, ...); a part with one step (D, 1, B, ...) is the same place at all of them."""
+    return list(zip(*(part.unbind(1) * (T // part.shape[1]) for part in parts), strict=True))
 
 
-def _lstm_back(g, h, before, state, dh, dstate):
-    H = h.shape[-1]
-    i, f, o, n = g.split(H, -1)
+def _gates(cell, G, H, T):
+    """The parts of the gates G that a cell works on, step by step."""
+    if cell == "lstm":  # columns: input, forget, output gate, candidate
+        parts = (G[..., : 3 * H], *G.split(H, -1))
+    else:  # columns: the state's share of the candidate, reset gate, update gate, the input's share of the candidate
+        parts = (G[..., H : 3 * H], *G.split(H, -1))
+    return _steps(*parts, T=T)
+
+
+def _lstm(gates, h, before, state, out):
+    """The new state (the cell's, into `state`) and the new hidden state, into `out`."""
+    sigmoids, i, f, o, n = gates
+    sigmoids.sigmoid_()
+    n.tanh_()
+    torch.mul(f, before, out=state).addcmul_(i, n)
+    return torch.mul(o, state.tanh(), out=out)
+
+
+def _lstm_back(gates, h, before, state, dh, dstate):
+    sigmoids, i, f, o, n = gates
     tanh = state.tanh()
     dstate = dstate + _tanh_back(dh * o, tanh)
-    gates = torch.cat([dstate * n, dstate * before, dh * tanh], -1)
-    return torch.cat([_sigmoid_back(gates, g[..., : 3 * H]), _tanh_back(dstate * i, n)], -1), None, dstate * f
+    dgates = torch.cat([dstate * n, dstate * before, dh * tanh], -1)
+    return torch.cat([_sigmoid_back(dgates, sigmoids), _tanh_back(dstate * i, n)], -1), None, dstate * f
 
 
-def _gru(g, h, state, out):
-    """Columns of g: the state's share of the candidate, reset gate, update gate, the input's share of the candidate."""
-    H = h.shape[-1]
-    g[..., H : 3 * H].sigmoid_()
-    share, r, z, n = g.split(H, -1)
+def _gru(gates, h, before, state, out):
+    sigmoids, share, r, z, n = gates
+    sigmoids.sigmoid_()
     n.addcmul_(r, share).tanh_()
-    return torch.lerp(n, h, z, out=out), state
+    return torch.lerp(n, h, z, out=out)
 
 
-def _gru_back(g, h, before, state, dh, dstate):
-    H = h.shape[-1]
-    share, r, z, n = g.split(H, -1)
+def _gru_back(gates, h, before, state, dh, dstate):
+    sigmoids, share, r, z, n = gates
     direct = dh * z
     dn = _tanh_back(dh - direct, n)
-    gates = _sigmoid_back(torch.cat([dn * share, dh * (h - n)], -1), g[..., H : 3 * H])
-    return torch.cat([dn * r, gates, dn], -1), direct, dstate
+    dgates = _sigmoid_back(torch.cat([dn * share, dh * (h - n)], -1), sigmoids)
+    return torch.cat([dn * r, dgates, dn], -1), direct, dstate
 
 
 _CELLS = {"lstm": (_lstm, _lstm_back), "gru": (_gru, _gru_back)}
 
 
 def _forward(cell, decay, mask, values, W, h, estimating, keep):
-    """All steps: the states (D, B, T, H), the estimates x_h, z, c (D, B, T, F) or none, and what the backward pass needs."""
-    step, state, H, F = _CELLS[cell][0], torch.zeros_like(h), h.shape[-1], mask.shape[-1]
-    u = mask.new_empty(*mask.shape[:3], H + 2 * F + 1)
+    """All steps: the states (D, T, B, H), the estimates x_h, z, c (D, T, B, F) or none, and what the backward pass needs."""
+    step, (D, T, B, H), F = _CELLS[cell][0], decay.shape, mask.shape[-1]
+
+    def kept(columns):  # of every step, or one place that all steps write to
+        return u.new_empty(D, T if keep else 1, B, columns)
+
+    u = mask.new_empty(D, T, B, H + 2 * F + 1)
     u[..., H + F : -1], u[..., -1] = mask, 1
+    states, G = torch.empty_like(decay), kept(W.shape[-1])
+    cells = kept(H if cell == "lstm" else 0)  # a GRU has no state but the hidden one
+    before = torch.zeros_like(h)
+    estimates, estimator = [], [None] * T
     if estimating:
         seen, gap, alpha, Wx, bx, Wf, bf = estimating
-        estimates = [torch.empty_like(seen) for _ in range(3)]
+        estimates = [seen.new_empty(T, D, B, F).transpose(0, 1) for _ in range(3)]  # where products write, at once
+        estimator = _steps(seen, gap, alpha, *estimates, u[..., H : H + F], T=T)
     else:
         u[..., H : H + F] = values
-    states, kept = torch.empty_like(decay), []
-    for t in range(decay.shape[2]):
-        h = torch.mul(h, decay[:, :, t], out=u[:, :, t, :H])
-        if estimating:
-            x_h = torch.baddbmm(bx, h, Wx)
-            z = torch.baddbmm(bf, torch.addcmul(seen[:, :, t], gap[:, :, t], x_h), Wf)
-            c = torch.lerp(x_h, z, alpha[:, :, t])
-            torch.addcmul(seen[:, :, t], gap[:, :, t], c, out=u[:, :, t, H : H + F])
-            for estimate, value in zip(estimates, (x_h, z, c), strict=True):
-                estimate[:, :, t] = value
-        g = torch.bmm(u[:, :, t], W)
-        h, state = step(g, h, state, states[:, :, t])
-        if keep:
-            kept.append((g, state))
-    return states, estimates if estimating else [u[..., :H]], (u, kept)
+    steps = _steps(decay, u, u[..., :H], G, cells, states, T=T)
+    for (decay_t, u_t, h_t, g, state, out), gates, estimate in zip(
+        steps, _gates(cell, G, H, T), estimator, strict=True
+    ):
+        h = torch.mul(h, decay_t, out=h_t)
+        if estimate:
+            seen_t, gap_t, alpha_t, x_h, z, c, value = estimate
+            torch.baddbmm(bx, h, Wx, out=x_h)
+            torch.baddbmm(bf, torch.addcmul(seen_t, gap_t, x_h), Wf, out=z)
+            torch.lerp(x_h, z, alpha_t, out=c)
+            torch.addcmul(seen_t, gap_t, c, out=value)
+        torch.bmm(u_t, W, out=g)
+        h, before = step(gates, h, before, state, out), state
+    return states, estimates or [u[..., :H]], u, (G, cells)
 
 
 class _Loop(torch.autograd.Function):
@@ -100,7 +119,7 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, cell, decay, mask, values, W, start, *estimating):
-        states, others, (u, ctx.kept) = _forward(cell, decay, mask, values, W, start, estimating, keep=True)
+        states, others, u, ctx.kept = _forward(cell, decay, mask, values, W, start, estimating, keep=True)
         ctx.cell = cell
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(decay, u, W, start, states, *(estimating and (*estimating, *others)))
@@ -110,40 +129,43 @@ class _Loop(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dstates, *dothers):
         decay, u, W, start, states, *rest = ctx.saved_tensors
+        (G, cells), ctx.kept = ctx.kept, None
         back, H = _CELLS[ctx.cell][1], start.shape[-1]
-        F = (u.shape[-1] - H - 1) // 2
-        dothers = [torch.zeros_like(decay[..., :1]) if d is None else d for d in dothers]
+        F, T = (u.shape[-1] - H - 1) // 2, u.shape[1]
+        nothing = torch.zeros_like(start)
+        nought = torch.zeros_like(decay[:, :1, :, :1])
+        dstates, *dothers = (nought if d is None else d for d in (dstates, *dothers))
+        dh, dstate, dW, ddecay = nothing, nothing, torch.zeros_like(W), torch.empty_like(decay)
+        back_to_u = W[:, : H + F].mT.contiguous()
         if rest:
             seen, gap, alpha, Wx, bx, Wf, bf, x_h, z, c = rest
             dx_hs, dzs, dcs = (torch.empty_like(seen) for _ in range(3))
+            others = _steps(gap, alpha, *dothers, dx_hs, dzs, dcs, T=T)
         else:
             dvalues = torch.empty_like(u[..., H : H + F])
-        nothing = torch.zeros_like(start)
-        dh, dstate, dW, ddecay = nothing, nothing, torch.zeros_like(W), torch.empty_like(decay)
-        back_to_u = W[:, : H + F].mT.contiguous()
-        for t in reversed(range(decay.shape[2])):
-            g, state = ctx.kept[t]
-            before = ctx.kept[t - 1][1] if t else nothing
-            if dstates is not None:
-                dh = dh + dstates[:, :, t]
-            dg, direct, dstate = back(g, u[:, :, t, :H], before, state, dh, dstate)
-            dW.baddbmm_(u[:, :, t].mT, dg)
+            others = _steps(*dothers, dvalues, T=T)
+        steps = _steps(decay, u, u[..., :H], dstates, cells, ddecay, T=T)
+        before = zip([start, *states.unbind(1)], [nothing, *cells.unbind(1)], strict=True)
+        steps = list(zip(steps, before, _gates(ctx.cell, G, H, T), others, strict=False))
+        for (decay_t, u_t, h_t, dstate_t, state, ddecay_t), (last, was), gates, more in reversed(steps):
+            dg, direct, dstate = back(gates, h_t, was, state, dh + dstate_t, dstate)
+            dW.baddbmm_(u_t.mT, dg)
             dh, dvalue = torch.bmm(dg, back_to_u).split((H, F), -1)
             if direct is not None:
                 dh = dh + direct
             if rest:
-                dx_h, dz, dc = (d[:, :, t] for d in dothers)
-                dcs[:, :, t] = dc = torch.addcmul(dc, gap[:, :, t], dvalue)
-                share = alpha[:, :, t] * dc
-                dzs[:, :, t] = dz = dz + share
-                dx_hs[:, :, t] = dx_h = torch.addcmul(dx_h + dc - share, gap[:, :, t], torch.bmm(dz, Wf.mT))
+                gap_t, alpha_t, dx_h, dz, dc, dx_h_t, dz_t, dc_t = more
+                dc = torch.addcmul(dc, gap_t, dvalue, out=dc_t)
+                share = alpha_t * dc
+                dz = torch.add(dz, share, out=dz_t)
+                dx_h = torch.addcmul(dx_h + dc - share, gap_t, torch.bmm(dz, Wf.mT), out=dx_h_t)
                 dh = torch.baddbmm(dh, dx_h, Wx.mT)
             else:
-                dvalues[:, :, t] = dvalue
-                dh = dh + dothers[0][:, :, t]
-            torch.mul(dh, states[:, :, t - 1] if t else start, out=ddecay[:, :, t])
-            dh = dh * decay[:, :, t]
-        ctx.kept = None
+                decayed, dvalue_t = more
+                dvalue_t.copy_(dvalue)
+                dh = dh + decayed
+            torch.mul(dh, last, out=ddecay_t)
+            dh = dh * decay_t
         if not rest:
             return None, ddecay, None, dvalues, dW, dh
         dWx = _product(u[..., :H], dx_hs)
@@ -153,16 +175,17 @@ class _Loop(torch.autograd.Function):
 
 
 def _product(inputs, gradients):
-    """A weight's gradient over all steps: (D, B, T, M), (D, B, T, N) -> (D, M, N)."""
+    """A weight's gradient over all steps: (D, T, B, M), (D, T, B, N) -> (D, M, N)."""
     return torch.bmm(inputs.flatten(1, 2).mT, gradients.flatten(1, 2))
 
 
 def _loop(cell, decay, mask, values, W, start, *estimating):
+    """See _Loop and _forward; without gradients nothing is kept for them."""
     if mask.requires_grad or any(given.requires_grad for given in estimating[:2]):
         raise ModtsError("The recurrent backbones have gradients for their parameters, not for their input.")
     if torch.is_grad_enabled():
         return _Loop.apply(cell, decay, mask, values, W, start, *estimating)
-    states, others, _ = _forward(cell, decay, mask, values, W, start, estimating, keep=False)
+    states, others, *_ = _forward(cell, decay, mask, values, W, start, estimating, keep=False)
     return states, *others
 
 
@@ -174,31 +197,36 @@ def _pair(sides, path):
     return torch.stack([side.get_parameter(path) for side in sides])
 
 
+def _ways(states):
+    """The states of each direction: [(B, T, H)]."""
+    return [way.transpose(0, 1) for way in states]
+
+
 def _linear(sides, path, values):
-    """The linear layer of each direction, on (D, B, T, in) -> (D, B, T, out)."""
+    """The linear layer of each direction, on (D, T, B, in) -> (D, T, B, out)."""
     weight, bias = _pair(sides, f"{path}.weight"), _pair(sides, f"{path}.bias")
     return torch.baddbmm(bias[:, None], values.flatten(1, 2), weight.mT).unflatten(1, values.shape[1:3])
 
 
 def _decays(sides, deltas):
-    """Decay of the hidden state (D, B, T, H) and of the values (D, B, T, F); the latter's weight is a diagonal."""
-    weight, bias = (_pair(sides, f"temp_decay_h.{name}") for name in "Wb")
+    """Decay exp(-relu(W delta + b)) of the state (D, T, B, H) and of the values (D, T, B, F); the latter's W is a diagonal."""
+    weight, bias = (-_pair(sides, f"temp_decay_h.{name}") for name in "Wb")
     of_state = torch.baddbmm(bias[:, None], deltas.flatten(1, 2), weight.mT).unflatten(1, deltas.shape[1:3])
-    diagonal = _pair(sides, "temp_decay_x.W").diagonal(dim1=1, dim2=2)[:, None, None]
-    of_values = torch.addcmul(_pair(sides, "temp_decay_x.b")[:, None, None], deltas, diagonal)
-    return torch.exp(-torch.relu(of_state)), torch.exp(-torch.relu(of_values))
+    diagonal = -_pair(sides, "temp_decay_x.W").diagonal(dim1=1, dim2=2)[:, None, None]
+    of_values = torch.addcmul(-_pair(sides, "temp_decay_x.b")[:, None, None], deltas, diagonal)
+    return of_state.clamp(max=0).exp(), of_values.clamp(max=0).exp()
 
 
 def _both(inputs, *names):
-    """(B, T, F) of both directions -> (D, B, T, F)."""
-    return [torch.stack([inputs[way][name] for way in ("forward", "backward")]) for name in names]
+    """(B, T, F) of both directions -> (D, T, B, F)."""
+    return [torch.stack([inputs[way][name].transpose(0, 1) for way in ("forward", "backward")]) for name in names]
 
 
 def _errors(criterion, estimates, X, mask):
     """PyPOTS's MAE or MSE of each step, summed over the estimates: (D, T)."""
     power = {"MAE": torch.abs, "MSE": torch.square}[type(criterion).__name__]
-    summed = sum((power(estimate - X) * mask).sum((1, 3)) for estimate in estimates)
-    return summed / (mask.sum((1, 3)) + 1e-12)
+    summed = sum((power(estimate - X) * mask).sum((2, 3)) for estimate in estimates)
+    return summed / (mask.sum((2, 3)) + 1e-12)
 
 
 def _blocks(weight, H, order):
@@ -240,29 +268,29 @@ def brits(model, inputs):
     H, seen, gap = model.rnn_hidden_size, mask * X, 1 - mask
     decay, decay_x = _decays(sides, deltas)
     alpha = torch.sigmoid(_linear(sides, "combining_weight", torch.cat([decay_x, mask], -1)))
-    start, W = X.new_zeros(2, X.shape[1], H), _lstm_weights(sides, "rnn_cell", H)
+    start, W = X.new_zeros(2, X.shape[2], H), _lstm_weights(sides, "rnn_cell", H)
     rest = _estimating(sides, seen, gap, alpha, "hist_reg", "feat_reg")
     states, *estimates = _loop("lstm", decay, mask, None, W, start, *rest)
     loss = _errors(model.rits_f.training_loss, estimates, X, mask).sum() / (model.n_steps * 3)
-    made_f, made_b = estimates[2].unbind()  # (B, T, F)
-    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).unbind()
+    made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F)
+    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
     imputed_b, made_b = imputed_b.flip(1), made_b.flip(1)
     consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
     # PyPOTS turns round whatever has a second axis, the last state of the backward pass included
-    last = states[0, :, -1], states[1, :, -1].flip(1)
+    last = states[0, -1], states[1, -1].flip(1)
     result = ((imputed_f + imputed_b) / 2, made_f, made_b, *last, consistency, loss)
-    return result, list(states.unbind())
+    return result, _ways(states)
 
 
 def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF):
     """BackboneGRUD.forward, and the states [(B, T, H)]."""
     sides, F, H = (model,), X.shape[-1], model.rnn_hidden_size
-    X, mask, carried, deltas = (given[None] for given in (X, missing_mask, X_filledLOCF, deltas))
-    decay, decay_x = _decays(sides, deltas)
-    values = mask * X + (1 - mask) * (decay_x * carried + (1 - decay_x) * empirical_mean)
+    X, mask, carried, deltas = (part.transpose(0, 1)[None] for part in (X, missing_mask, X_filledLOCF, deltas))
+    decay, decay_x = _decays(sides, deltas.contiguous())
+    values = torch.lerp(torch.lerp(empirical_mean, carried, decay_x), X, mask)  # the mask is 0 or 1
     W = _gru_weights(sides, "rnn_cell", H, of_state=slice(F, F + H))
-    states, decayed = _loop("gru", decay, mask, values, W, X.new_zeros(1, X.shape[1], H))
-    return (decayed[0], states[0, :, -1]), [states[0]]
+    states, decayed = _loop("gru", decay, mask, values, W, X.new_zeros(1, X.shape[2], H))
+    return (decayed[0].transpose(0, 1), states[0, -1]), _ways(states)
 
 
 def _csai_start(side, last_obs, deltas, medians):
@@ -296,14 +324,14 @@ def csai(model, inputs):
     rest = _estimating(sides, seen, gap, beta, "hist", "feat_reg_v")
     states, *estimates = _loop("gru", decay, mask, None, _gru_weights(sides, "gru", H), start, *rest)
     loss = _errors(model.model_f.training_loss, estimates[2:], X, mask).sum()
-    made_f, made_b = estimates[2].unbind()  # (B, T, F); PyPOTS does not turn the backward one round
-    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).unbind()
+    made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F); PyPOTS does not turn the backward one round
+    imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
     imputed_b = imputed_b.flip(1)
     forward = inputs["forward"]
     imputed = forward["X"] * forward["missing_mask"] + (1 - forward["missing_mask"]) * (imputed_f + imputed_b) / 2
     consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
-    result = (imputed, made_f, made_b, states[0, :, -1], states[1, :, -1], consistency, loss)
-    return result, list(states.unbind())
+    result = (imputed, made_f, made_b, states[0, -1], states[1, -1], consistency, loss)
+    return result, _ways(states)
 
 
 class Fast:

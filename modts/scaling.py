@@ -36,7 +36,8 @@ class Scaler:
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Raw units -> z-scores, (..., F) float32."""
-        return ((np.asarray(X, dtype=np.float32) - self.mean) / self.std).astype(np.float32)
+        Z = np.asarray(X, dtype=np.float32) - self.mean
+        return np.divide(Z, self.std, out=Z)
 
     def inverse(self, Z: np.ndarray) -> np.ndarray:
         """z-scores -> raw units, (..., F) float32."""

@@ -147,7 +147,7 @@ def test_attention_with_dropout_equals_the_plain_sum(monkeypatch):
     expected = weights @ v
     theirs = torch.autograd.grad((expected * out).sum(), (q, k, v))
     torch.manual_seed(11)
-    ours = attention.attend(q, k, v, dropout=0.3)
+    ours = attention.attend(*(part.unflatten(0, (4, 2)) for part in (q, k, v)), dropout=0.3).flatten(0, 1)
     torch.testing.assert_close(ours, expected)
     for mine, other in zip(torch.autograd.grad((ours * out).sum(), (q, k, v)), theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
