@@ -42,6 +42,11 @@ def grid(seeds, fractions=(1.0, 0.5, 0.25, 0.1), lrs=(1e-2, 3e-3), decays=(0.0, 
     return [Setting(rows(s, f), lr, wd, s) for s in range(seeds) for f in fractions for lr in lrs for wd in decays]
 
 
+def grids(kind):
+    """400 simple heads, or 16 five-layer perceptrons."""
+    return grid(10) if kind == "simple" else grid(2, lrs=(3e-3,), decays=(0.0, 1e-2))
+
+
 def one_after_another(kind, latents, targets, settings):
     return [
         adapt(
@@ -55,8 +60,7 @@ def one_after_another(kind, latents, targets, settings):
 @pytest.mark.parametrize("kind", ["simple", "complex"])
 def bench_one_after_another(task, kind, record):
     latents, targets = latents_and_targets(task)
-    simple = kind == "simple"
-    settings = grid(10) if simple else grid(2, lrs=(3e-3,), decays=(0.0, 1e-2))  # 400, and 16 five-layer perceptrons
+    simple, settings = kind == "simple", grids(kind)
     sampled = range(0, len(settings), 8 if simple else 3)  # all label fractions are among them
     ours, theirs = [], []
     for _ in range(4):  # in turn; the first does not count
@@ -68,7 +72,7 @@ def bench_one_after_another(task, kind, record):
         theirs.append((time.perf_counter() - clock) * len(settings) / len(sampled))
     record(
         f"{len(settings)} {kind} heads, {task}", "one after another, full batch", float(np.median(ours[1:])), float(np.median(theirs[1:])),
-        "s", "15" if simple else "", 3, f"100 steps each; one after another timed on {len(sampled)} of them and scaled",
+        "s", "15", 3, f"100 steps each; one after another timed on {len(sampled)} of them and scaled",
     )  # fmt: skip
     for i, alone in zip(sampled, single, strict=True):
         head, history = together[i]

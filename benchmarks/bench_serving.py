@@ -1,14 +1,17 @@
 """From a raw window with gaps to a probability: our predictor, PyPOTS's classifier of the same sizes, and the bare forward pass of each model.
 
-Both forward passes run on the same time loop (modts.recurrent), so that they compare models; PyPOTS's own loop is in its predict.
+Both forward passes run on the same time loop (modts.recurrent), and at batch 1 both are traced like our predictor (not TimesNet, which cannot
+be): so they compare models. PyPOTS's own loop and Python are in its predict.
 """
 
 import time
+import warnings
 
 import numpy as np
 import peers
 import pytest
 import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from modts.adaptation import Shipped
 from modts.backbones import BACKBONES
@@ -22,25 +25,42 @@ def once(call) -> float:
     return time.perf_counter() - clock
 
 
+class Pass(torch.nn.Module):
+    """A model's forward pass on inputs that are there."""
+
+    def __init__(self, module, run, inputs):
+        super().__init__()
+        self.module, self.run = module, run
+        self.leaves, self.spec = tree_flatten(inputs)
+
+    def forward(self, *tensors):
+        given = iter(tensors)
+        leaves = [next(given) if torch.is_tensor(leaf) else leaf for leaf in self.leaves]
+        return self.run(tree_unflatten(leaves, self.spec))
+
+
+def alone(module, run, inputs, trace):
+    """The pass as a call without arguments, traced or not."""
+    whole = Pass(module, run, inputs)
+    tensors = [leaf for leaf in whole.leaves if torch.is_tensor(leaf)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        whole = torch.jit.trace(whole, tensors, check_trace=False) if trace else whole
+    return torch.inference_mode()(lambda: whole(*tensors))
+
+
 @pytest.mark.parametrize("batch", [1, 256])
 @pytest.mark.parametrize("name", BACKBONES)
 def bench_raw_window_to_probability(name, batch, record):
     backbone, X = peers.backbone(name), peers.windows(batch)
-    predictor = Predictor(backbone, Head("simple", backbone.latents(X[:1]).shape[1], 1))
-    model, given = peers.classifier(backbone), peers.given(backbone, X)
-    inputs = backbone.inputs(backbone.tensor(X))
-
-    @torch.inference_mode()
-    def forward():
-        backbone.run(inputs)
-
+    trace = batch == 1 and name != "TimesNet"
+    predictor = Predictor(backbone, Head("simple", backbone.latents(X[:1]).shape[1], 1), trace=int(trace))
+    model, given, Z = peers.classifier(backbone), peers.given(backbone, X), backbone.tensor(X)
     shipped = Shipped(backbone, seed=0).eval()
-    their_inputs = shipped.inputs(backbone.tensor(X))
-
-    @torch.inference_mode()
-    def their_forward():
-        shipped.module(their_inputs)
-
+    forward = alone(backbone, lambda inputs: backbone.run(inputs)[1], backbone.inputs(Z), trace)
+    their_forward = alone(
+        shipped, lambda inputs: shipped.module(inputs)["classification_proba"], shipped.inputs(Z), trace
+    )
     turns = {
         "ours": lambda: predictor.predict(X),
         "theirs": lambda: model.predict(given),

@@ -7,6 +7,7 @@ benchmarks stay as they are: a run replaces the rows that it measures.
 """
 
 import csv
+import io
 import os
 import re
 import time
@@ -16,29 +17,23 @@ import pytest
 import torch
 
 from modts import runs
-from modts.results import BENCHMARKS as COLUMNS
+from modts.results import BENCHMARKS, ROOFLINE
 
 THREADS = len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session")
 def written(request):
-    """The rows of this session; they go to results/ when it ends."""
-    rows, started, clock = [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
+    """The rows of this session, of benchmarks.csv and of roofline.csv; they go to results/ when it ends."""
+    rows, limits, started, clock = [], [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
     run, load = "bench-" + re.sub("[-:]", "", started), os.getloadavg()[0]
     torch.set_num_threads(THREADS)
-    yield run, rows
-    if not rows:
+    yield run, rows, limits
+    if not rows and not limits:
         return
-    path = runs.results_dir() / "benchmarks.csv"
-    new = {(row["name"], row["peer"]) for row in rows}
-    old = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-    kept = [row for row in old if (row["name"], row["peer"]) not in new]
-    lines = [",".join(COLUMNS)]
-    for row in sorted(kept + rows, key=lambda row: (row["part"], row["name"], row["peer"])):
-        lines.append(",".join(f'"{row[c]}"' if "," in str(row[c]) else str(row[c]) for c in COLUMNS))
-    runs.atomic_write(path, ("\n".join(lines) + "\n").encode())
-    used = {row["run"] for row in kept} | {run}
+    used = {run}
+    for name, columns, new in (("benchmarks.csv", BENCHMARKS, rows), ("roofline.csv", ROOFLINE, limits)):
+        used |= {row["run"] for row in _replace(runs.results_dir() / name, columns, new)}
     folder = runs.results_dir() / "benchmarks"
     for stale in folder.glob("*.json"):
         if stale.stem not in used:
@@ -54,10 +49,41 @@ def written(request):
     )  # fmt: skip
 
 
+def _replace(path, columns, new) -> list[dict]:
+    """Write the rows of a table, the new ones in place of those of the same name and peer; returns all."""
+    names = {(row["name"], row["peer"]) for row in new}
+    old = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+    rows = [row for row in old if (row["name"], row["peer"]) not in names] + new
+    if rows:
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(sorted(rows, key=lambda row: (row.get("part", ""), row["name"], row["peer"])))
+        runs.atomic_write(path, text.getvalue())
+    return rows
+
+
+@pytest.fixture
+def roofline(written):
+    """roofline(name, peer, counted, ours, best): one row of results/roofline.csv (see bench_limits)."""
+    from bench_limits import machine
+
+    run, _, limits = written
+
+    def add(name, peer, counted, ours, best):
+        numbers = {**counted, "seconds": ours, "best": best, **machine()}
+        limits.append(
+            {"name": name, "peer": peer, **{key: f"{value:.6g}" for key, value in numbers.items()}, "hardware": runs.hardware(), "run": run}
+        )  # fmt: skip
+        print(f"\n{name}: {counted}, best ratio to {peer} {best:.3g}", flush=True)
+
+    return add
+
+
 @pytest.fixture
 def record(written, request):
     """record(name, peer, ours, theirs, unit, ...): one row. `higher` if a larger value is better; the ratio is above 1 where ours is better."""
-    run, rows = written
+    run, rows, _ = written
 
     def add(name, peer, ours, theirs, unit, target="", rounds=1, note="", higher=False):
         ratio = ours / theirs if higher else theirs / ours
@@ -65,7 +91,7 @@ def record(written, request):
         values = (
             part, name, peer, f"{ours:.6g}", f"{theirs:.6g}", f"{ratio:.4g}", unit, target, rounds, note, runs.hardware(), run,
         )  # fmt: skip
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        rows.append(dict(zip(BENCHMARKS, values, strict=True)))
         print(f"\n{name}: ours {ours:.4g} {unit}, {peer} {theirs:.4g} {unit}, ratio {ratio:.3g}", flush=True)
 
     return add

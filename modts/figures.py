@@ -371,3 +371,23 @@ def serving(times: pd.DataFrame, narrow: bool) -> Figure:
         axis.tick_params(axis="y", length=0)
     _legend(figure, axes, narrow, columns=2)
     return figure
+
+
+def roofline(limits: pd.DataFrame, narrow: bool) -> Figure:
+    """Rate of arithmetic against arithmetic a byte, both logarithmic, under the machine's two roofs; a mark a kind of work.
+
+    `limits` (a row a computation): `kind` in words, `intensity` in FLOP a byte, `rate`, `peak_gflops` and
+    `gigabytes_per_s`.
+    """
+    figure = Figure(figsize=(NARROW if narrow else WIDE, 3.4), layout="constrained")
+    axis = figure.subplots()
+    peak, bandwidth = limits["peak_gflops"].iloc[0], limits["gigabytes_per_s"].iloc[0]
+    ends = np.array([min(0.1, limits["intensity"].min() / 2), max(100.0, limits["intensity"].max() * 2)])
+    x = np.array([ends[0], peak / bandwidth, ends[1]])
+    axis.plot(x, np.minimum(peak, bandwidth * x), color="#222222", linewidth=1.4, label="what the machine can do")
+    looks = [mark_of(arm, "simple") for arm in ("frozen", "e2e", "finetune", "transfer", "untrained")]
+    for (kind, part), (colour, mark) in zip(limits.groupby("kind", sort=False), looks, strict=False):
+        axis.plot(part["intensity"], part["rate"], mark, color=colour, markersize=6, label=kind)
+    axis.set(xscale="log", yscale="log", xlabel="FLOP a byte", ylabel="GFLOP/s")
+    _legend(figure, [axis], narrow, columns=3)
+    return figure

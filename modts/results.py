@@ -49,7 +49,11 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
+ROOFLINE = (
+    "name", "peer", "gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us", "hardware", "run",
+)  # fmt: skip
 BENCHMARKS = ("part", "name", "peer", "ours", "theirs", "ratio", "unit", "target", "rounds", "note", "hardware", "run")
 
 
@@ -71,6 +75,8 @@ class Results:
         Run id to its provenance record.
     benchmarks : pandas.DataFrame
         As in `results/benchmarks.csv`; `target` is NaN where a row has none.
+    roofline : pandas.DataFrame
+        As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
     """
 
     metrics: pd.DataFrame
@@ -80,6 +86,7 @@ class Results:
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
+    roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
@@ -180,6 +187,7 @@ def collect() -> Results:
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
+        roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
     )
 
 
@@ -189,5 +197,6 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / "benchmarks.csv", *sorted((runs.results_dir() / "benchmarks").glob("*.json"))]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
+    found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]

@@ -35,6 +35,14 @@ TIMES = {  # milliseconds in the picture -> where they stand: quantile, peer, si
     "ours_late": ("p99", WHOLE, "ours"),
     "theirs_late": ("p99", WHOLE, "theirs"),
 }
+KINDS = {  # how a row's name begins -> what it is called under the roofline
+    "400 simple heads": "simple heads",
+    "16 complex heads": "complex heads",
+    "latents": "latents",
+    "forward pass": "time loops",
+    "raw window": "one window",
+}
+RATES = ("peak_gflops", "gigabytes_per_s", "start_us")
 DASH = Cell("–", absent=True)
 
 
@@ -163,6 +171,41 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
     return out
 
 
+def limits(rows: pd.DataFrame, roofline: pd.DataFrame) -> pd.DataFrame:
+    """The rows of both tables as one, with the machine's least time in seconds (`floor`), what it is `bound` by, `kind`, `intensity`, `rate`."""
+    found = roofline.merge(rows[["name", "peer", "ratio", "target"]], on=["name", "peer"])
+    least = pd.DataFrame(
+        {
+            "arithmetic": found["gflop"] / found["peak_gflops"],
+            "memory": found["gigabytes"] / found["gigabytes_per_s"],
+            "starting operations": found["operations"] * found["start_us"] / 1e6,
+        }
+    )
+    kinds = [next((kind for start, kind in KINDS.items() if name.startswith(start)), "other") for name in found["name"]]
+    return found.assign(
+        floor=least.max(axis=1), bound=least.idxmax(axis=1) if len(least) else [], kind=kinds,
+        intensity=found["gflop"] / found["gigabytes"], rate=found["gflop"] / found["seconds"],
+    )  # fmt: skip
+
+
+def _limits_table(missed: pd.DataFrame) -> Table:
+    body = []
+    for _, row in missed.iterrows():
+        counts = f"{amount(row['gflop'])} GFLOP, {amount(row['gigabytes'])} GB, {row['operations']:,.0f} operations"
+        needs, takes = (f"{amount(1e3 * row[side])}\xa0ms" for side in ("floor", "seconds"))
+        out = row["best"] < row["target"]
+        body.append(
+            [
+                Cell(row["name"], f"beside {row['peer']}", wide=True), amount(row["ratio"]), f"{row['target']:g}",
+                Cell(amount(row["best"]), "out of reach" if out else "", bold=out), Cell(needs, row["bound"]), takes, Cell(counts, wide=True),
+            ]
+        )  # fmt: skip
+    header = ["What", "Ratio", "Target", "At the limit", "Least time", "Here", "Counted"]
+    return Table(
+        "Targets that are missed, and the ratio if this code took no longer than the machine needs", header, body
+    )
+
+
 def _rows_table(rows: pd.DataFrame, title: str) -> Table:
     body, notes = [], (rows["note"] != "").any()
     for _, row in rows.iterrows():
@@ -222,6 +265,25 @@ def speed(found: results.Results) -> str:
             "pass is what the network itself takes on the same time loop, the rest is the code around it.",
         )  # fmt: skip
         out += [drawn, fragments.bullets(models_or_code(served))]
+    out.append("## How near the machine's limits\n")
+    near = limits(rows, found.roofline)
+    if near.empty:
+        out.append(_missing("What the machine can do"))
+    else:
+        rates = near[list(RATES)].iloc[0]
+        drawn = _picture(
+            figures.roofline, near.drop_duplicates("name"), "speed-roofline",
+            "Points of work done, in GFLOP a second against FLOP a byte, under a roof that rises and then is flat.",
+            lambda row: f"{row['name']}: {amount(row['rate'])} GFLOP/s at {amount(row['intensity'])} FLOP a byte",
+            f"A roofline (Williams, Waterman and Patterson 2009). The roof: {amount(rates.iloc[0])} GFLOP/s in a large matrix "
+            f"product, {amount(rates.iloc[1])} GB/s in arrays that fit the cache. What runs on one window lies far below: "
+            f"there, starting an operation ({amount(rates.iloc[2])} µs) takes longer than its arithmetic.",
+        )  # fmt: skip
+        out.append(drawn)
+        missed = near[near["ratio"] < near["target"]]
+        if len(missed):
+            made.append(_limits_table(missed))
+            out.append(fragments.raw(made[-1].html()))
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
         some = rows[rows["part"] == part]

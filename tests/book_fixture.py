@@ -303,13 +303,27 @@ def benchmark_rows(backbones=tables.BACKBONES) -> list[dict]:
     return rows
 
 
+def roofline_rows(rows: list[dict]) -> list[dict]:
+    """A roofline row for every row of the heads and of the latents: heads are bound by arithmetic, latents by memory."""
+    out = []
+    for row in rows:
+        if row["part"] in ("heads", "latents"):
+            counted = (200, 1, 5000) if row["part"] == "heads" else (1, 2, 100)
+            best = 3 if "scikit" in row["peer"] else 20 if row["part"] == "heads" else 0.95
+            values = (row["name"], row["peer"], *counted, row["ours"], best, 200, 20, 1, HARDWARE, row["run"])
+            out.append(dict(zip(results.ROOFLINE, values, strict=True)))
+    return out
+
+
 def write_benchmarks(folder: Path, rows: list[dict]) -> None:
-    """`benchmarks.csv` with these rows, and a file for each of their runs."""
+    """`benchmarks.csv` with these rows, `roofline.csv`, and a file for each of their runs."""
     (folder / "benchmarks").mkdir(parents=True, exist_ok=True)
-    with open(folder / "benchmarks.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, results.BENCHMARKS)
-        writer.writeheader()
-        writer.writerows(rows)
+    tables = {"benchmarks.csv": (results.BENCHMARKS, rows), "roofline.csv": (results.ROOFLINE, roofline_rows(rows))}
+    for name, (columns, content) in tables.items():
+        with open(folder / name, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(content)
     for run in {row["run"] for row in rows}:
         record = {
             "run": run,

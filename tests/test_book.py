@@ -292,11 +292,28 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     figures.tasks(never, narrow=True)  # draws no mark where there is none
 
 
+def test_a_missed_target_says_what_the_machine_could_do(measured):
+    found = measured(benchmark_rows())
+    near = speed_pages.limits(found.benchmarks, found.roofline)
+    assert len(near) == len(found.roofline) > 0
+    heads, latents = (near[near["kind"] == kind].iloc[0] for kind in ("simple heads", "latents"))
+    assert (heads["floor"], heads["bound"]) == (1, "arithmetic")  # 200 GFLOP at 200 a second
+    assert (latents["floor"], latents["bound"]) == (0.1, "memory")  # 2 GB at 20 a second
+    assert (heads["rate"], heads["intensity"]) == (100, 200)
+    table = speed_pages._limits_table(near[near["ratio"] < near["target"]])
+    assert len(table.rows) > 1
+    for row in table.rows:  # scikit-learn: 3 at best, 4 wanted
+        assert (row[3].small == "out of reach") == ("scikit-learn" in row[0].small)
+    figures.roofline(near, narrow=True)
+    page = speed_pages.speed(found)
+    assert "200 GFLOP/s in a large matrix product, 20 GB/s" in page and "out of reach" in page
+
+
 def test_benchmarks_write_what_the_page_reads():
     source = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
-    assert "from modts.results import BENCHMARKS as COLUMNS" in source["conftest"]
+    assert "from modts.results import BENCHMARKS, ROOFLINE" in source["conftest"]
     parts = {re.sub("^(bench|check)_", "", name) for name in source if re.match("(bench|check)_", name)}
-    assert set(speed_pages.PARTS) == parts
+    assert set(speed_pages.PARTS) == parts - {"limits"}  # those are rows of the roofline
     for words in (speed_pages.ONCE, speed_pages.HEAD, speed_pages.PAID):
         assert f'"{words}, {{what}}"' in source["bench_economics"]
     for words in (speed_pages.WHOLE, speed_pages.FLOOR, speed_pages.THEIR_FLOOR):

@@ -8,7 +8,7 @@ import torch
 
 import modts
 from modts import streaming
-from modts.backbones import build
+from modts.backbones import BACKBONES, build
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.heads import Head
@@ -69,6 +69,29 @@ def test_training_the_backbone_further_leaves_no_dropout_in_its_answers(cohort, 
     shared.train()
     np.testing.assert_array_equal(predictor.predict(X), before)
     assert not shared.training
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "TimesNet"])
+def test_a_trace_answers_as_the_backbone_does(cohort, name):
+    X, backbone = cohort.part("test")[0][:7], build(name, cohort).eval()
+    head = Head("simple", backbone.latents(X).shape[1], 1, seed=3)
+    plain, traced = Predictor(backbone, head), Predictor(backbone, head, trace=2)
+    for n in (1, 2, 3):
+        for start in range(3):
+            part = X[start : start + n]
+            np.testing.assert_allclose(traced.predict(part), plain.predict(part), rtol=1e-5, atol=1e-6)
+    assert sorted(traced._traces) == [1, 2]  # three windows are above its limit
+    with torch.no_grad():  # trained further since: a trace reads the weights, it holds no copy of them
+        for parameter in backbone.parameters():
+            parameter.mul_(1.1)
+    np.testing.assert_allclose(traced.predict(X[:1]), plain.predict(X[:1]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_pass_that_depends_on_its_data_is_not_traced(cohort):
+    backbone = build("TimesNet", cohort).eval()
+    head = Head("simple", backbone.latents(cohort.X[:2]).shape[1], 1)
+    with pytest.raises(ModtsError, match="TimesNet decides by its input"):
+        Predictor(backbone, head, trace=1)
 
 
 def test_a_predictor_refuses_what_it_cannot_answer(cohort, backbone):

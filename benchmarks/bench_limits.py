@@ -1,0 +1,153 @@
+"""How near the measured times come to what this machine can do at all: a roofline of each (Williams, Waterman and Patterson 2009).
+
+A computation needs at least the largest of three times: its arithmetic at the rate of a large matrix product, its reading and writing at the
+rate of arrays that fit the cache, its operations at the rate at which PyTorch starts them. Counted are the operations that run, whatever
+they are part of; views cost nothing here. `best` is the ratio to the peer of the row of the same name if ours took that time.
+"""
+
+import csv
+import statistics
+import time
+from functools import cache
+
+import bench_heads
+import peers
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from modts import runs
+from modts.backbones import BACKBONES
+from modts.heads import Head
+from modts.serving import Predictor
+from modts.sweep import sweep
+
+
+def seconds(call, rounds=5) -> float:
+    """Median, after one call that does not count."""
+    call()
+    spent = []
+    for _ in range(rounds):
+        clock = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - clock)
+    return statistics.median(spent)
+
+
+@cache
+def machine() -> dict[str, float]:
+    """GFLOP/s of a product of 2048 x 2048, GB/s of an addition of arrays of 2 MB, microseconds from one tiny operation to the next."""
+    a, (b, c, out), tiny = torch.randn(2048, 2048), torch.randn(3, 500_000), torch.zeros(1)
+
+    def thousand(call):
+        for _ in range(1000):
+            call()
+
+    with torch.inference_mode():
+        return {
+            "peak_gflops": 2 * 2048**3 / seconds(lambda: a @ a) / 1e9,
+            "gigabytes_per_s": 6e9 / seconds(lambda: thousand(lambda: torch.add(b, c, out=out))) / 1e9,
+            "start_us": 1e3 * seconds(lambda: thousand(lambda: tiny.add_(1))),
+        }
+
+
+class Traffic(TorchDispatchMode):
+    """Operations that are no views, and the bytes of the tensors that they read and write."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if not (func.is_view or func.name().startswith("aten::empty")):
+            tensors = {id(leaf): leaf for leaf in tree_leaves((args, kwargs, out)) if torch.is_tensor(leaf)}
+            self.operations += 1
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        return out
+
+
+def attention_flops(query, key, value, *args, **kwargs) -> int:
+    """Two products of PyTorch's attention on a CPU, which its own counter does not know."""
+    *batch, length, width = query
+    return 4 * torch.Size(batch).numel() * length * key[-2] * width
+
+
+def count(call) -> dict[str, float]:
+    fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={fused: attention_flops}) as flops:
+        call()
+    with torch.no_grad(), Traffic() as traffic:
+        call()
+    return {"gflop": flops.get_total_flops() / 1e9, "gigabytes": traffic.bytes / 1e9, "operations": traffic.operations}
+
+
+def floor(counted: dict[str, float]) -> float:
+    """Seconds that this machine needs at least."""
+    rates = machine()
+    return max(
+        counted["gflop"] / rates["peak_gflops"],
+        counted["gigabytes"] / rates["gigabytes_per_s"],
+        counted["operations"] * rates["start_us"] / 1e6,
+    )
+
+
+def measured(name: str, peer: str) -> tuple[float, float]:
+    """Ours and theirs of a row of results/benchmarks.csv, in seconds."""
+    with open(runs.results_dir() / "benchmarks.csv", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if (row["name"], row["peer"]) == (name, peer)]
+    if not rows:
+        pytest.skip(f"'{name}' beside '{peer}' has not been measured yet")
+    scale = {"s": 1.0, "ms": 1e-3}[rows[0]["unit"]]
+    return float(rows[0]["ours"]) * scale, float(rows[0]["theirs"]) * scale
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("kind", ["simple", "complex"])
+def bench_heads_at_the_limit(task, kind, roofline):
+    latents, targets = bench_heads.latents_and_targets(task)
+    settings = bench_heads.grids(kind)
+    counted = count(lambda: sweep(kind, latents, targets, settings, epochs=2, patience=2))
+    counted = {what: value * bench_heads.EPOCHS / 2 for what, value in counted.items()}
+    for peer in ("one after another, full batch", "scikit-learn LogisticRegression"):
+        if peer.startswith("one") or (kind, task) == ("simple", "classification"):
+            name = f"{len(settings)} {kind} heads, {task}"
+            ours, theirs = measured(name, peer)
+            roofline(name, peer, counted, ours, theirs / floor(counted))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def bench_latents_at_the_limit(name, roofline):
+    """What comes around the forward pass, at its limit, beside the forward pass as it is."""
+    backbone, X = peers.backbone(name), peers.windows(512)
+    prepared = [backbone.inputs(part) for part in backbone.tensor(X).split(256)]
+    whole = count(lambda: [backbone.latents(X), *map(backbone.scaler.transform, (X, X))])
+    bare = count(lambda: [backbone.run(inputs) for inputs in prepared])
+    around = {what: whole[what] - bare[what] for what in whole}
+    around["gigabytes"] += 4 * X.nbytes / 1e9  # NumPy's standardisation: two operations that read and write
+    what, peer = f"latents of 512 windows, {name}", "the bare forward pass"
+    ours, theirs = measured(what, peer)
+    total = {key: bare[key] + around[key] for key in bare}
+    roofline(what, peer, total, ours, theirs / (theirs + floor(around)))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def bench_serving_at_the_limit(name, roofline):
+    backbone, X = peers.backbone(name), peers.windows(1)
+    predictor = Predictor(backbone, Head("simple", backbone.latents(X).shape[1], 1))
+    what, peer = f"raw window to probability, {name}, batch 1, p50", "PyPOTS predict, end to end"
+    counted = count(lambda: predictor.predict(X))
+    ours, theirs = measured(what, peer)
+    roofline(what, peer, counted, ours, theirs / floor(counted))
+
+
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.kind == "recurrent"])
+def bench_time_loops_at_the_limit(name, roofline):
+    backbone = peers.backbone(name)
+    inputs = backbone.inputs(backbone.tensor(peers.windows(128)))
+    what, peer = f"forward pass, batch 128, {name}", "PyPOTS's module"
+    counted = count(lambda: backbone.run(inputs))
+    ours, theirs = measured(what, peer)
+    roofline(what, peer, counted, ours, theirs / floor(counted))
