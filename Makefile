@@ -63,7 +63,7 @@ results: .venv/.made
 test: .venv/.made
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Ours against the alternatives, side by side: a quarter of an hour with nothing else running. Rewrites results/benchmarks.csv.
+# Ours against the alternatives, side by side: a quarter of an hour with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
 bench: .venv/.made
 	@unset OMP_NUM_THREADS; $(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir benchmarks benchmarks
 

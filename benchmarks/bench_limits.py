@@ -5,7 +5,6 @@ rate of arrays that fit the cache, its operations at the rate at which PyTorch s
 they are part of; views cost nothing here. `best` is the ratio to the peer of the row of the same name if ours took that time.
 """
 
-import csv
 import statistics
 import time
 from functools import cache
@@ -18,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from modts import runs
 from modts.backbones import BACKBONES
 from modts.heads import Head
 from modts.serving import Predictor
@@ -94,28 +92,17 @@ def floor(counted: dict[str, float]) -> float:
     )
 
 
-def measured(name: str, peer: str) -> tuple[float, float]:
-    """Ours and theirs of a row of results/benchmarks.csv, in seconds."""
-    with open(runs.results_dir() / "benchmarks.csv", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if (row["name"], row["peer"]) == (name, peer)]
-    if not rows:
-        pytest.skip(f"'{name}' beside '{peer}' has not been measured yet")
-    scale = {"s": 1.0, "ms": 1e-3}[rows[0]["unit"]]
-    return float(rows[0]["ours"]) * scale, float(rows[0]["theirs"]) * scale
-
-
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("kind", ["simple", "complex"])
 def bench_heads_at_the_limit(task, kind, roofline):
     latents, targets = bench_heads.latents_and_targets(task)
     settings = bench_heads.grids(kind)
-    counted = count(lambda: sweep(kind, latents, targets, settings, epochs=2, patience=2))
-    counted = {what: value * bench_heads.EPOCHS / 2 for what, value in counted.items()}
+    epochs = bench_heads.EPOCHS
+    counted = count(lambda: sweep(kind, latents, targets, settings, epochs=epochs, patience=epochs))
     for peer in ("one after another, full batch", "scikit-learn LogisticRegression"):
         if peer.startswith("one") or (kind, task) == ("simple", "classification"):
             name = f"{len(settings)} {kind} heads, {task}"
-            ours, theirs = measured(name, peer)
-            roofline(name, peer, counted, ours, theirs / floor(counted))
+            roofline(name, peer, counted, lambda theirs: theirs / floor(counted))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -128,9 +115,8 @@ def bench_latents_at_the_limit(name, roofline):
     around = {what: whole[what] - bare[what] for what in whole}
     around["gigabytes"] += 4 * X.nbytes / 1e9  # NumPy's standardisation: two operations that read and write
     what, peer = f"latents of 512 windows, {name}", "the bare forward pass"
-    ours, theirs = measured(what, peer)
     total = {key: bare[key] + around[key] for key in bare}
-    roofline(what, peer, total, ours, theirs / (theirs + floor(around)))
+    roofline(what, peer, total, lambda theirs: theirs / (theirs + floor(around)))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -139,8 +125,7 @@ def bench_serving_at_the_limit(name, roofline):
     predictor = Predictor(backbone, Head("simple", backbone.latents(X).shape[1], 1))
     what, peer = f"raw window to probability, {name}, batch 1, p50", "PyPOTS predict, end to end"
     counted = count(lambda: predictor.predict(X))
-    ours, theirs = measured(what, peer)
-    roofline(what, peer, counted, ours, theirs / floor(counted))
+    roofline(what, peer, counted, lambda theirs: theirs / floor(counted))
 
 
 @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.kind == "recurrent"])
@@ -149,5 +134,4 @@ def bench_time_loops_at_the_limit(name, roofline):
     inputs = backbone.inputs(backbone.tensor(peers.windows(128)))
     what, peer = f"forward pass, batch 128, {name}", "PyPOTS's module"
     counted = count(lambda: backbone.run(inputs))
-    ours, theirs = measured(what, peer)
-    roofline(what, peer, counted, ours, theirs / floor(counted))
+    roofline(what, peer, counted, lambda theirs: theirs / floor(counted))

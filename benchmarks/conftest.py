@@ -22,6 +22,11 @@ from modts.results import BENCHMARKS, ROOFLINE
 THREADS = len(os.sched_getaffinity(0))
 
 
+def pytest_collection_modifyitems(items):
+    """The limits last: they are set beside what the others have measured."""
+    items.sort(key=lambda item: item.module.__name__ == "bench_limits")
+
+
 @pytest.fixture(scope="session")
 def written(request):
     """The rows of this session, of benchmarks.csv and of roofline.csv; they go to results/ when it ends."""
@@ -65,12 +70,22 @@ def _replace(path, columns, new) -> list[dict]:
 
 @pytest.fixture
 def roofline(written):
-    """roofline(name, peer, counted, ours, best): one row of results/roofline.csv (see bench_limits)."""
+    """roofline(name, peer, counted, best): one row of results/roofline.csv, beside the row of that name and peer in benchmarks.csv.
+
+    best : their seconds -> the ratio at the machine's limits (see bench_limits).
+    """
     from bench_limits import machine
 
-    run, _, limits = written
+    run, rows, limits = written
 
-    def add(name, peer, counted, ours, best):
+    def add(name, peer, counted, best):
+        path = runs.results_dir() / "benchmarks.csv"
+        old = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+        row = next((row for row in rows + old if (row["name"], row["peer"]) == (name, peer)), None)
+        if row is None:
+            pytest.skip(f"'{name}' beside '{peer}' has not been measured yet")
+        ours, theirs = (float(row[side]) * {"s": 1.0, "ms": 1e-3}[row["unit"]] for side in ("ours", "theirs"))
+        best = best(theirs)
         numbers = {**counted, "seconds": ours, "best": best, **machine()}
         limits.append(
             {"name": name, "peer": peer, **{key: f"{value:.6g}" for key, value in numbers.items()}, "hardware": runs.hardware(), "run": run}

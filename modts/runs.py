@@ -218,7 +218,7 @@ def _bare(source: str) -> str:
 
 @cache
 def code_version() -> str:
-    """The git commit (with -dirty when modts or notebooks differ from it), else the package's version."""
+    """The git commit (with -dirty when modts differs from it), else the package's version."""
     folder = Path(__file__).parent.parent
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         git = ["git", "-C", str(folder)]

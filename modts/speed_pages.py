@@ -281,9 +281,8 @@ def speed(found: results.Results) -> str:
         )  # fmt: skip
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
-        if len(missed):
-            made.append(_limits_table(missed))
-            out.append(fragments.raw(made[-1].html()))
+        table = [_limits_table(missed)] if len(missed) else []
+        out += [*(fragments.raw(part.html()) for part in table), fragments.downloads("roofline", found.roofline, table)]
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
         some = rows[rows["part"] == part]
