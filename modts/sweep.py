@@ -197,9 +197,8 @@ def _gradient(layers, Z: torch.Tensor, target: torch.Tensor, weight, task: str) 
     for layer, _ in layers[:0:-1]:
         x = passed.pop()
         parts = [(delta.mT @ x).flatten(1), delta.sum(1), *parts]
-        delta = torch.ops.aten.threshold_backward(
-            delta @ layer, x, 0
-        )  # of ReLU; a product with x > 0 takes 20 times as long
+        # the gradient of ReLU; a product with x > 0 takes 20 times as long
+        delta = torch.ops.aten.threshold_backward(delta @ layer, x, 0)
     if len(layers) > 1:
         bias, delta = delta.sum(1), delta.view(G, M // G, n, -1).permute(0, 2, 1, 3).reshape(G, n, -1)
     else:
