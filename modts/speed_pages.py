@@ -197,10 +197,10 @@ def _limits_table(missed: pd.DataFrame) -> Table:
         body.append(
             [
                 Cell(row["name"], f"beside {row['peer']}", wide=True), amount(row["ratio"]), f"{row['target']:g}",
-                Cell(amount(row["best"]), "out of reach" if out else "", bold=out), Cell(needs, row["bound"]), takes, Cell(counts, wide=True),
+                Cell(amount(row["best"]), "out of reach" if out else "", bold=out), takes, Cell(needs, row["bound"], title=counts),
             ]
         )  # fmt: skip
-    header = ["What", "Ratio", "Target", "At the limit", "Least time", "Here", "Counted"]
+    header = ["What", "Ratio", "Target", "At the limit", "Here", "Least time"]
     return Table(
         "Targets that are missed, and the ratio if this code took no longer than the machine needs", header, body
     )
