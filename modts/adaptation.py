@@ -23,12 +23,11 @@ import torch
 from torch import nn
 
 from . import scores
-from .backbones import Backbone, classifier_settings, core, pypots
+from .backbones import Backbone, accelerate, classifier_settings, core, pypots
 from .errors import ModtsError, choose
 from .heads import STEPS, Head, task_loss
-from .latents import live
+from .latents import live, read
 from .missingness import mask, seeded
-from .recurrent import accelerate
 from .scaling import Scaler
 from .training import History, epoch_seed, fit
 
@@ -92,7 +91,7 @@ class Whole(nn.Module):
         self.backbone, self.head, self.pooling, self.auxiliary = backbone, head, pooling, auxiliary
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        return self.head(live(self.backbone, Z, self.pooling)[1])
+        return self.head(read(self.backbone, Z, self.pooling))
 
     def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
         results, latent = live(self.backbone, hidden, self.pooling, Z)
@@ -115,8 +114,7 @@ class Shipped(nn.Module):
                 n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
                 **backbone.config, **classifier_settings(backbone.name),
             )  # fmt: skip
-        if backbone.row.kind == "recurrent":
-            accelerate(self.module)
+        accelerate(self.module, backbone.row.kind)
         self.inputs = partial(backbone.inputs, shipped=True)
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
@@ -212,12 +210,12 @@ def adapt(
         if setting.train == "shipped":
             model = Shipped(backbone, seed).to(backbone.device)
         else:
-            size = live(backbone.eval(), Z[:2], pooling)[1].detach()
+            size = read(backbone.eval(), Z[:2], pooling).detach()
             model = Whole(backbone, Head(head, size.shape[1], n_outputs, seed=seed), pooling, auxiliary).to(
                 backbone.device
             )
             with torch.no_grad():
-                start = torch.cat([live(backbone, part, pooling)[1] for part in data["train"].split(256)])
+                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
             model.head.standardise(start)
         now = {"Z": Z}
 

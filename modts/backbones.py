@@ -20,12 +20,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import runs
+from . import blocks, recurrent, runs
 from .cohorts.tsdb_home import import_tsdb
 from .errors import ModtsError, choose
-from .inputs import intervals, model_inputs
+from .inputs import intervals, model_inputs, observed
 from .missingness import seeded
-from .recurrent import accelerate
 from .scaling import Scaler
 
 
@@ -154,6 +153,11 @@ def _criterion(criterion: str):
     return getattr(pypots("nn.modules.loss"), choose(criterion, ("mse", "mae"), "criterion").upper())()
 
 
+def accelerate(module: nn.Module, kind: str) -> recurrent.Fast | None:
+    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states."""
+    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module)
+
+
 class Backbone(nn.Module):
     """An imputer whose latents can be read: PyPOTS's module with its scaler, its feature list and its recipe.
 
@@ -191,7 +195,7 @@ class Backbone(nn.Module):
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        self.fast = accelerate(self.module) if self.row.kind == "recurrent" else None
+        self.fast = accelerate(self.module, self.row.kind)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -213,20 +217,34 @@ class Backbone(nn.Module):
 
         A recurrent model has a state list per direction, each in its own order of time.
         """
+        return self._run(inputs, reading=False)
+
+    def states(self, inputs: dict) -> list[torch.Tensor]:
+        """The states alone: the pass ends as soon as they are there."""
+        return self._run(inputs, reading=True)[1]
+
+    def _run(self, inputs, reading):
+        caught, handle, results = [], None, {}
+
+        def catch(_module, args, output=None):
+            caught.append(args[0] if output is None else output)
+            if reading:
+                raise recurrent.Enough
+
         if self.fast is not None:
-            results = self.module(inputs, calc_criterion=self.training)
-            return results, self.fast.take()
-        caught: list[torch.Tensor] = []
-        submodule = self.module.get_submodule(self.row.tap.removeprefix(">"))
-        if self.row.tap.startswith(">"):
-            handle = submodule.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
+            self.fast.reading = reading
         else:
-            handle = submodule.register_forward_hook(lambda module, args, output: caught.append(output))
+            tapped = self.module.get_submodule(self.row.tap.removeprefix(">"))
+            before = self.row.tap.startswith(">")
+            handle = tapped.register_forward_pre_hook(catch) if before else tapped.register_forward_hook(catch)
         try:
             results = self.module(inputs, calc_criterion=self.training)
+        except recurrent.Enough:
+            pass
         finally:
-            handle.remove()
-        return results, caught[-1:]
+            if handle:
+                handle.remove()
+        return results, caught or self.fast.take()
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -255,20 +273,22 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        values = torch.from_numpy(X if X.flags.writeable else X.copy())
-        seen = values.mul(0).add_(1).nansum(1).sum(0).numpy()  # sooner than counting what isnan says
-        centre = values.nansum(1).double().sum(0).numpy() / np.maximum(seen, 1)
-        if not np.isfinite(centre).all():
+        values = torch.from_numpy(np.require(X, requirements=("C", "W")))
+        if not torch.isfinite(values.nansum(1).double().sum()):
             raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        if not seen.any():
+        some = values[:: -(-len(X) // 128)]  # enough for the scale: at most 128 windows
+        seen = observed(some).sum(1).sum(0).numpy()
+        if not seen.any() and np.isnan(X).all():
             raise ModtsError("X holds no observed value at all.")
-        away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
-        if away.max(initial=0) > 20:
-            f = int(away.argmax())
-            raise ModtsError(
-                f"The scale of {self.features[f]!r} looks wrong: its mean is {centre[f]:.4g}, {away[f]:.0f} standard deviations from the "
-                f"training mean {self.scaler.mean[f]:.4g}; give raw units, not standardised values."
-            )
+        if seen.max() >= 50:  # enough of them for a mean
+            centre = some.nansum(1).double().sum(0).numpy() / np.maximum(seen, 1)
+            away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
+            if away.max() > 20:
+                f = int(away.argmax())
+                raise ModtsError(
+                    f"The scale of {self.features[f]!r} looks wrong: its mean is {centre[f]:.4g}, {away[f]:.0f} standard deviations from "
+                    f"the training mean {self.scaler.mean[f]:.4g}; give raw units, not standardised values."
+                )
         return X
 
     def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:

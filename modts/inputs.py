@@ -16,28 +16,32 @@ def observed(X: torch.Tensor) -> torch.Tensor:
     return torch.eq(X, X, out=torch.empty_like(X))  # seven times as fast as isnan, whose answer is a byte a value
 
 
+def _carry(gap: torch.Tensor, found) -> torch.Tensor:
+    """What is carried from step to step: 0 at first, then found + gap * what was carried. gap (B, T, F), found alike or 1 -> (B, T + 1, F).
+
+    A step at a time it stays in the cache, and is some 20 times faster than cummax and gather.
+    """
+    B, T, F = gap.shape
+    carried = gap.new_empty(T + 1, B, F)
+    found = found.unbind(1) if torch.is_tensor(found) else [gap.new_full((), found)] * T
+    steps = carried.unbind()
+    steps[0].zero_()
+    for now, before, adds, kept in zip(steps[1:], steps, found, gap.unbind(1), strict=False):
+        torch.addcmul(adds, before, kept, out=now)
+    return carried.transpose(0, 1)
+
+
 def deltas(mask: torch.Tensor) -> torch.Tensor:
     """Steps since the last observation before each step, 0 at the first step.
 
     mask : (B, T, F), 1 = observed. Returns (B, T, F) float.
     """
-    one, since = mask.new_ones(()), torch.empty_like(mask)
-    steps = since.unbind(1)
-    steps[0].zero_()
-    # a step at a time: it stays in the cache, and is some 20 times faster than cummax and gather
-    for now, before, gap in zip(steps[1:], steps, (1 - mask).unbind(1), strict=False):
-        torch.addcmul(one, before, gap, out=now)
-    return since
+    return _carry(1 - mask, 1.0)[:, :-1]
 
 
 def last_observations(X: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The last value observed strictly before each step, 0 where there is none. X is zero-filled. (B, T, F)."""
-    last = torch.empty_like(X)
-    steps = last.unbind(1)
-    steps[0].zero_()
-    for now, before, value, seen in zip(steps[1:], steps, X.unbind(1), mask.unbind(1), strict=False):
-        torch.lerp(before, value, seen, out=now)  # exact at weights 0 and 1
-    return last
+    """The last value observed strictly before each step, 0 where there is none. X is zero where nothing is observed. (B, T, F)."""
+    return _carry(1 - mask, X)[:, :-1]
 
 
 def intervals(X: np.ndarray) -> np.ndarray:
@@ -71,9 +75,9 @@ def model_inputs(
     last_observation : for GRU-D, "locf" or "zero" (see above).
     """
     if reads != "plain":  # step after step in memory, as the time loops go through it
-        X = X.transpose(0, 1).contiguous().transpose(0, 1)
-    filled = torch.nan_to_num(X)
+        X = X.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)
     mask = observed(X)
+    filled = torch.nan_to_num(X) if reads == "plain" else X.nan_to_num_()  # that copy is ours
     common = {"X_ori": filled, "indicating_mask": mask.new_zeros(()).expand_as(mask)}
     if X_ori is not None:
         common = {
@@ -83,14 +87,13 @@ def model_inputs(
     if reads == "plain":
         return {"X": filled, "missing_mask": mask, **common}
     if reads == "grud":
-        carried = filled
-        if last_observation == "locf":
-            carried = last_observations(filled, mask).lerp_(filled, mask)
+        gap = 1 - mask
+        carried = _carry(gap, filled)[:, 1:] if last_observation == "locf" else filled
         mean = torch.zeros(X.shape[2], device=X.device) if empirical_mean is None else empirical_mean
         return {
             "X": filled,
             "missing_mask": mask,
-            "deltas": deltas(mask),
+            "deltas": _carry(gap, 1.0)[:, :-1],
             "X_filledLOCF": carried,
             "empirical_mean": mean,
             **common,

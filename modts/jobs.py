@@ -22,6 +22,8 @@ from .errors import ModtsError
 from .profiles import Job
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -55,7 +57,11 @@ def run_job(job: Job) -> None:
     clock = time.perf_counter()
     with open(log, "wb") as file:
         process = subprocess.Popen(
-            command(job, log), stdout=file, stderr=subprocess.STDOUT, cwd=runs.root(), env={**os.environ, **threads}
+            command(job, log),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=runs.root(),
+            env={**MEMORY, **os.environ, **threads},
         )
         with _passing_on(process):
             code = process.wait()

@@ -46,6 +46,11 @@ def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = N
     return results, pool(backbone.row.kind, states, Z, pooling)
 
 
+def read(backbone, Z: torch.Tensor, pooling: str) -> torch.Tensor:
+    """The latents alone of z-scores Z (B, T, F): (B, D)."""
+    return pool(backbone.row.kind, backbone.states(backbone.inputs(Z)), Z, pooling)
+
+
 @torch.inference_mode()
 def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
     """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
@@ -57,5 +62,5 @@ def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 2
     parts = []
     for start in range(0, len(X), batch_size):
         Z = torch.from_numpy(backbone.scaler.transform(X[start : start + batch_size])).to(backbone.device)
-        parts.append(live(backbone, Z, pooling)[1].cpu().numpy())
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        parts.append(read(backbone, Z, pooling).cpu())
+    return torch.cat(parts).numpy()

@@ -261,8 +261,8 @@ def _estimating(sides, seen, gap, alpha, history, features):
     return seen, gap, alpha, Wx.mT, bx[:, None], Wf.mT, bf[:, None]
 
 
-def brits(model, inputs):
-    """BackboneBRITS.forward, and the states of each direction [(B, T, H)]."""
+def brits(model, inputs, reading=False):
+    """BackboneBRITS.forward, and the states of each direction [(B, T, H)]; reading: the states alone."""
     sides = (model.rits_f, model.rits_b)
     X, mask, deltas = _both(inputs, "X", "missing_mask", "deltas")
     H, seen, gap = model.rnn_hidden_size, mask * X, 1 - mask
@@ -271,6 +271,8 @@ def brits(model, inputs):
     start, W = X.new_zeros(2, X.shape[2], H), _lstm_weights(sides, "rnn_cell", H)
     rest = _estimating(sides, seen, gap, alpha, "hist_reg", "feat_reg")
     states, *estimates = _loop("lstm", decay, mask, None, W, start, *rest)
+    if reading:
+        return _ways(states)
     loss = _errors(model.rits_f.training_loss, estimates, X, mask).sum() / (model.n_steps * 3)
     made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F)
     imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
@@ -282,7 +284,7 @@ def brits(model, inputs):
     return result, _ways(states)
 
 
-def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF):
+def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF, reading=False):
     """BackboneGRUD.forward, and the states [(B, T, H)]."""
     sides, F, H = (model,), X.shape[-1], model.rnn_hidden_size
     X, mask, carried, deltas = (part.transpose(0, 1)[None] for part in (X, missing_mask, X_filledLOCF, deltas))
@@ -290,6 +292,8 @@ def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF):
     values = torch.lerp(torch.lerp(empirical_mean, carried, decay_x), X, mask)  # the mask is 0 or 1
     W = _gru_weights(sides, "rnn_cell", H, of_state=slice(F, F + H))
     states, decayed = _loop("gru", decay, mask, values, W, X.new_zeros(1, X.shape[2], H))
+    if reading:
+        return _ways(states)
     return (decayed[0].transpose(0, 1), states[0, -1]), _ways(states)
 
 
@@ -307,7 +311,7 @@ def _csai_start(side, last_obs, deltas, medians):
     return linear(summed, weight) + bias * over_steps.weight.sum() + over_steps.bias
 
 
-def csai(model, inputs):
+def csai(model, inputs, reading=False):
     """BackboneBCSAI.forward, and the states of each direction [(B, T, H)]."""
     sides = (model.model_f, model.model_b)
     X, mask, deltas = _both(inputs, "X", "missing_mask", "deltas")
@@ -323,6 +327,8 @@ def csai(model, inputs):
     beta = _linear(sides, "weight_combine", torch.cat([decay_x, mask], -1))
     rest = _estimating(sides, seen, gap, beta, "hist", "feat_reg_v")
     states, *estimates = _loop("gru", decay, mask, None, _gru_weights(sides, "gru", H), start, *rest)
+    if reading:
+        return _ways(states)
     loss = _errors(model.model_f.training_loss, estimates[2:], X, mask).sum()
     made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F); PyPOTS does not turn the backward one round
     imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
@@ -334,13 +340,23 @@ def csai(model, inputs):
     return result, _ways(states)
 
 
+class Enough(Exception):
+    """The states are there, and nobody reads more: what ends a forward pass."""
+
+
 class Fast:
-    """Takes the place of the forward method inside a PyPOTS model, and keeps the states of its last call until they are taken."""
+    """Takes the place of the forward method inside a PyPOTS model, and keeps the states of its last call until they are taken.
+
+    reading : the states are all that is wanted; Enough is raised as soon as they are there.
+    """
 
     def __init__(self, function, model):
-        self.function, self.model, self.states = function, model, []
+        self.function, self.model, self.states, self.reading = function, model, [], False
 
     def __call__(self, *args):
+        if self.reading:
+            self.states = self.function(self.model, *args, reading=True)
+            raise Enough
         result, self.states = self.function(self.model, *args)
         return result
 

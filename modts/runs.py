@@ -60,6 +60,9 @@ BACKBONE_CODE = {
     "BRITS": ("recurrent.py",),
     "GRU-D": ("recurrent.py",),
     "CSAI": ("recurrent.py", "attention.py"),
+    "SAITS": ("blocks.py",),
+    "TimesNet": ("blocks.py",),
+    "Autoformer": ("blocks.py",),
 }
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from .backbones import Backbone
 from .errors import ModtsError
 from .heads import Head
-from .latents import live
+from .latents import read
 from .scaling import Scaler
 
 
@@ -27,7 +27,7 @@ class _Pass(nn.Module):
         self.backbone, self.pooling = backbone, pooling
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        return live(self.backbone, Z, self.pooling)[1]
+        return read(self.backbone, Z, self.pooling)
 
 
 class Predictor:
@@ -41,7 +41,7 @@ class Predictor:
     target_scaler : of a regression target (see labels): all heads answer in its raw units then. None: a probability.
     trace : batches of at most so many windows go through a trace of the pass (torch.jit.trace), which leaves the Python
         between its operations out: the same answers, at batch 1 in about half the time. Each batch size is traced when
-        it first comes, which takes seconds. TimesNet reads from its data what to compute and cannot be traced.
+        it first comes, and again after the weights have changed, which takes a moment.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class Predictor:
         trace: int = 0,
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
-        self.trace, self._traces = trace, {}
+        self.trace, self._traces, self._weights = trace, {}, list(backbone.state_dict(keep_vars=True).values())
         self.single = isinstance(heads, Head)
         named = {"": heads} if self.single else heads
         if not isinstance(named, dict) or not named or not all(isinstance(head, Head) for head in named.values()):
@@ -71,7 +71,7 @@ class Predictor:
         self.heads = dict(named)
         empty = torch.full((1, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
         with torch.inference_mode():
-            size = live(backbone, empty, pooling)[1].shape[1]
+            size = read(backbone, empty, pooling).shape[1]
         for name, head in self.heads.items():
             if head.mean.numel() != size:
                 raise ModtsError(
@@ -109,28 +109,32 @@ class Predictor:
     def _latents(self, Z: torch.Tensor) -> torch.Tensor:
         if len(Z) <= self.trace:
             return self._traced(len(Z))(Z)
-        return live(self.backbone, Z, self.pooling)[1]
+        return read(self.backbone, Z, self.pooling)
 
     def _traced(self, n: int):
-        """The pass for n windows as TorchScript, once it has given the same latents as the pass itself on other windows."""
-        if n not in self._traces:
-            plain, shape = _Pass(self.backbone, self.pooling), (n, self.backbone.n_steps, len(self.backbone.features))
+        """The pass for n windows as TorchScript, its weights constants in it, once it has given the same latents as the pass itself
+        on other windows."""
+        made_of, traced = sum(weight._version for weight in self._weights), self._traces.get(n)
+        if traced is None or traced[0] != made_of:
+            plain, shape = (
+                _Pass(self.backbone, self.pooling).eval(),
+                (n, self.backbone.n_steps, len(self.backbone.features)),
+            )
             generator = torch.Generator().manual_seed(0)
             gaps = (torch.rand(shape, generator=generator) < share for share in (0.5, 0.0, 0.8, 0.98, 1.0))
             windows = [torch.randn(shape, generator=generator).masked_fill(gap, float("nan")) for gap in gaps]
             first, *others = (window.to(self.backbone.device) for window in windows)
             with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-                warnings.simplefilter(
-                    "ignore"
-                )  # of deprecation; and that what Python reads becomes constant: see below
-                traced = torch.jit.trace(plain, first.clone(), check_trace=False)
-                same = all(torch.allclose(traced(Z), plain(Z), rtol=1e-4, atol=1e-5) for Z in others)
+                # of deprecation; and that what Python reads becomes constant: see below
+                warnings.simplefilter("ignore")
+                frozen = torch.jit.freeze(torch.jit.trace(plain, first.clone(), check_trace=False))
+                same = all(torch.allclose(frozen(Z), plain(Z), rtol=1e-4, atol=1e-5) for Z in others)
             if not same:
                 raise ModtsError(
                     f"{self.backbone.name} decides by its input what to compute, which a trace cannot hold; leave `trace` at 0."
                 )
-            self._traces[n] = traced
-        return self._traces[n]
+            traced = self._traces[n] = made_of, frozen
+        return traced[1]
 
     def _answer(self, output: torch.Tensor) -> np.ndarray:
         if self.target_scaler is None:

@@ -11,7 +11,7 @@ import torch
 
 from . import runs
 from .errors import ModtsError, choose
-from .latents import POOLINGS, extract, live
+from .latents import POOLINGS, extract, read
 
 
 def stream(
@@ -78,7 +78,7 @@ def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size
 def _silent(backbone, rows: int, pooling: str) -> np.ndarray:
     """Latents of a batch without any observed value: an outage in a long recording is no mistake."""
     nothing = torch.full((rows, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
-    return live(backbone.eval(), nothing, pooling)[1].cpu().numpy()
+    return read(backbone.eval(), nothing, pooling).cpu().numpy()
 
 
 def _header(reading, source: Path, backbone) -> tuple[tuple[int, ...], np.dtype]:

@@ -168,3 +168,13 @@ def test_the_layer_equals_pytorchs(batch_first):
     layer = torch.nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=batch_first).eval()
     x = torch.randn(5, 7, 8)
     torch.testing.assert_close(attention.encode(layer, x), layer(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_states_alone_are_those_of_the_whole_pass(name):
+    backbone = make(name)
+    inputs = backbone.inputs(backbone.tensor(windows()))
+    with torch.no_grad():
+        alone, (results, states) = backbone.states(inputs), backbone.run(inputs)
+    assert len(alone) == len(states) and all(map(torch.equal, alone, states))
+    assert "imputation" in results  # a pass that ended early leaves nothing behind

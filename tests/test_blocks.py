@@ -1,0 +1,98 @@
+"""The blocks of Autoformer and TimesNet give what PyPOTS's own give: results, states, losses, gradients. (SAITS's: see test_serving.)"""
+
+import numpy as np
+import pytest
+import torch
+
+from modts import adaptation, backbones
+from modts.adaptation import Shipped
+from modts.backbones import Backbone
+from modts.scaling import Scaler
+
+N, T, F = 6, 12, 5
+SIZES = {
+    "Autoformer, one head": ("Autoformer", {"n_heads": 1}),
+    "Autoformer, four heads": ("Autoformer", {"n_heads": 4}),
+    "TimesNet": ("TimesNet", {}),
+    "TimesNet, three layers, three periods, wide kernels": ("TimesNet", {"n_layers": 3, "top_k": 3, "n_kernels": 5}),
+}
+
+
+def windows(n=N, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, T, F)).astype(np.float32)
+    X[rng.random(X.shape) < 0.6] = np.nan
+    return X
+
+
+@pytest.fixture(params=SIZES)
+def sides(request, monkeypatch):
+    """A backbone, and the same one on PyPOTS's own blocks; no dropout, whose draws cannot be the same."""
+    name, sizes = SIZES[request.param]
+
+    def make():
+        config = backbones.BACKBONES[name].small | {"dropout": 0.0} | sizes
+        return Backbone(name, T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), config, seed=3)
+
+    ours = make()
+    monkeypatch.setattr(backbones, "accelerate", lambda module, kind: None)
+    return ours, make()
+
+
+def near(a, b, tolerance=1e-5):
+    assert a.shape == b.shape and (a - b).abs().max() < tolerance * max(1.0, b.abs().max().item())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("n", [1, N])
+def test_imputation_equals_pypots(sides, training, n):
+    results, states, gradients = [], [], []
+    for backbone in sides:
+        backbone.train(training)
+        Z = backbone.tensor(windows(n))
+        hidden = torch.where(torch.rand(Z.shape, generator=torch.Generator().manual_seed(1)) < 0.2, float("nan"), Z)
+        result, state = backbone.run(backbone.inputs(hidden, Z))
+        (result["loss"] if training else result["imputation"].square().mean()).backward()
+        results.append({key: value.detach() for key, value in result.items() if torch.is_tensor(value)})
+        states.append(state[0].detach())
+        gradients.append({key: p.grad for key, p in backbone.named_parameters() if p.grad is not None})
+    assert results[0].keys() == results[1].keys() and ("loss" in results[0]) == training
+    assert gradients[0].keys() == gradients[1].keys() and len(gradients[0]) > 5
+    near(states[0], states[1])
+    for ours, theirs in (results, gradients):
+        for key, value in theirs.items():
+            near(ours[key], value)
+
+
+def test_the_shipped_classifier_equals_pypots(sides):
+    ours = Shipped(sides[0], seed=1).eval()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(adaptation, "accelerate", lambda module, kind: None)
+        theirs = Shipped(sides[1], seed=1).eval()
+    Z = sides[0].tensor(windows())
+    with torch.no_grad():
+        near(ours(Z), theirs(Z), 1e-4)  # logits
+
+
+def test_parameters_stay_where_pypots_has_them(sides):
+    ours, theirs = (backbone.state_dict() for backbone in sides)
+    assert list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_blocks_first_used_for_inference_can_be_trained(sides):
+    """Index and averaging matrices are kept: made in inference mode they could not take part in a backward pass."""
+    backbones.blocks._delays.cache_clear()
+    backbones.blocks._seasonal.cache_clear()
+    backbone = sides[0]
+    backbone.latents(windows())
+    backbone.train()
+    Z = backbone.tensor(windows())
+    backbone.run(backbone.inputs(Z, Z))[0]["loss"].backward()
+
+
+def test_the_states_alone_are_those_of_the_whole_pass(sides):
+    for backbone in sides:
+        inputs = backbone.eval().inputs(backbone.tensor(windows()))
+        (alone,), (state,) = backbone.states(inputs), backbone.run(inputs)[1]
+        assert torch.equal(alone, state)
+        assert "imputation" in backbone.run(inputs)[0]  # a pass that ended early leaves nothing behind
