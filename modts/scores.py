@@ -117,8 +117,10 @@ def many(task, y, p, mask=None):
     positive, negative = (np.ascontiguousarray(p[:, y == label]) for label in (1, 0))
     negative.sort(axis=1)
     positive, negative = torch.from_numpy(positive), torch.from_numpy(negative)
-    below = sum(torch.searchsorted(negative, positive, side=side).sum(1) for side in ("left", "right")).numpy()
-    value = below / (2 * positive.shape[1] * negative.shape[1])  # a tie counts half
+    below = up_to = torch.searchsorted(negative, positive)
+    if (negative.gather(1, below.clamp(max=negative.shape[1] - 1)) == positive).any():
+        up_to = torch.searchsorted(negative, positive, side="right")
+    value = (below + up_to).sum(1).numpy() / (2 * positive.shape[1] * negative.shape[1])  # a tie counts half
     return np.where(np.isfinite(p).all(1), value, np.nan)
 
 
