@@ -2,7 +2,7 @@
 
 A head is a few thousand weights; trained alone, most of its time goes into starting operations. Here the weights of all heads of one kind are
 the rows of one matrix (M, P): one product answers for all of them, one Adam step moves them, and each keeps its own early stopping. Heads that
-see the same labelled rows share a product, and those that have stopped leave the batch. `adaptation.adapt` is the plain way: one head, the
+see the same labelled rows lie side by side and share a product, and those that have stopped leave the batch. `adaptation.adapt` is the plain way: one head, the
 same optimiser, step for step.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch import nn
 
 from . import scores
 from .errors import ModtsError
@@ -24,6 +24,7 @@ from .training import History
 _CELLS = (
     4_000_000  # at most so many activations in memory at once (16 MB, near the cache): larger sweeps train in parts
 )
+_SURE = 40.0  # a logit beyond which a gradient is too small for a normal float sooner or later: those take many times as long
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,23 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     val, K = targets["val"], targets["train"].n_outputs
     lower = val.task != "classification"
     starts = {seed: Head(first.kind, first.mean.numel(), K, first.width, seed) for seed in {s.seed for s in settings}}
-    Z, Z_val = ((torch.from_numpy(latents[part]) - first.mean) / first.std for part in ("train", "val"))
+    starts = {seed: torch.cat([_joined(layer).flatten() for layer in head.linears()]) for seed, head in starts.items()}
+    Z, Z_val = (torch.from_numpy(latents[part]).sub(first.mean).div_(first.std) for part in ("train", "val"))
+    Z, Z_val = (nn.functional.pad(part, (0, 1), value=1.0) for part in (Z, Z_val))  # what a bias is multiplied with
     y = torch.from_numpy(targets["train"].y).float().view(len(Z), -1)  # (N, K)
-    flat = torch.stack([parameters_to_vector(starts[s.seed].parameters()) for s in settings])  # (M, P)
     lr, decay = (torch.tensor([[getattr(s, name)] for s in settings]) for name in ("lr", "weight_decay"))
+    flat = torch.stack([starts[s.seed] for s in settings])  # (M, P)
     moment, square, kept = torch.zeros_like(flat), torch.zeros_like(flat), flat.clone()
-    histories = [History(best=np.inf if lower else -np.inf) for _ in settings]
-    active, groups = np.arange(len(settings)), _groups(settings, Z, y, val.task)  # the heads in the batch: rows of flat
-    step = 0
+    best, best_epoch = np.full(len(settings), np.inf if lower else -np.inf), np.zeros(len(settings), int)
+    seen, going = [], np.ones(len(settings), bool)  # seen: (heads, their values) of each epoch
+    active, step = np.arange(len(settings)), 0  # the heads in the batch: rows of flat
     for epoch in range(epochs):
+        if not epoch or going[active].sum() <= 0.8 * len(active):  # heads that have stopped leave the batch
+            stay = np.flatnonzero(going[active])
+            order, groups = _groups([settings[i] for i in active[stay]], Z, y, val.task)
+            stay = stay[order]
+            active, rows = active[stay], torch.from_numpy(stay)
+            flat, lr, decay, moment, square = (part[rows] for part in (flat, lr, decay, moment, square))
         for _ in range(STEPS):
             step += 1
             g = decay * flat
@@ -91,118 +100,112 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
                 g[rows] += _gradient(_layers(first, flat[rows]), *data, val.task)
             moment.lerp_(g, 0.1)  # Adam, for every row its own rate
             square.mul_(0.999).addcmul_(g, g, value=0.001)
-            scale = (square / (1 - 0.999**step)).sqrt_().add_(1e-8)
-            flat.sub_(lr * (moment / (1 - 0.9**step)) / scale)
-        output = _by_head(_forward(_layers(first, flat), Z_val[None])[-1], len(flat)).contiguous().numpy()  # (M, N, K)
-        value = scores.many(val.task, np.nan_to_num(val.y), output if lower else output[..., 0], val.seen)
-        better = []
-        for row, i in enumerate(active):
-            history = histories[i]
-            if history.finished:
-                continue
-            if not np.isfinite(value[row]):
-                raise ModtsError(
-                    f"A head diverged in epoch {epoch} (lr {settings[i].lr:g}, weight decay {settings[i].weight_decay:g}); use a "
-                    "smaller learning rate."
-                )
-            history.validation.append(float(value[row]))
-            if value[row] < history.best if lower else value[row] > history.best:
-                history.best, history.best_epoch = float(value[row]), epoch
-                better.append(row)
-            history.finished = epoch - history.best_epoch >= patience
-        kept[torch.from_numpy(active[better])] = flat[better]
-        going = np.array([not histories[i].finished for i in active])
+            scale = square.div(1 - 0.999**step).sqrt_().add_(1e-8)
+            flat.sub_(moment.mul(lr / (1 - 0.9**step)).div_(scale))
+        output = _forward(_layers(first, flat), Z_val[None])[-1].numpy()  # (M, K, N)
+        output = output.swapaxes(1, 2) if lower else output[:, 0]
+        value = scores.many(val.task, np.nan_to_num(val.y), output, val.seen)
+        wrong = active[going[active] & ~np.isfinite(value)]
+        if len(wrong):
+            bad = settings[wrong[0]]
+            raise ModtsError(
+                f"A head diverged in epoch {epoch} (lr {bad.lr:g}, weight decay {bad.weight_decay:g}); use a smaller learning rate."
+            )
+        better = going[active] & (value < best[active] if lower else value > best[active])
+        seen.append((active[going[active]], value[going[active]]))
+        best[active[better]], best_epoch[active[better]] = value[better], epoch
+        kept[torch.from_numpy(active[better])] = flat[torch.from_numpy(better)]
+        going[active] &= epoch - best_epoch[active] < patience
         if not going.any():
             break
-        if going.sum() <= 0.8 * len(active):  # the others have stopped: they leave the batch
-            stay = torch.from_numpy(going)
-            flat, lr, decay, moment, square = (values[stay] for values in (flat, lr, decay, moment, square))
-            active = active[going]
-            groups = _groups([settings[i] for i in active], Z, y, val.task)
-    heads = [copy.deepcopy(first).eval() for _ in settings]
-    for head, weights in zip(heads, kept, strict=True):
-        vector_to_parameters(weights.clone(), head.parameters())
-    return list(zip(heads, histories, strict=True))
+    histories = [
+        History(best=b, best_epoch=e, finished=not g)
+        for b, e, g in zip(best.tolist(), best_epoch.tolist(), going.tolist(), strict=True)
+    ]
+    for heads, values in seen:
+        for i, value in zip(heads.tolist(), values.tolist(), strict=True):
+            histories[i].validation.append(value)
+    return [(_head(first, row), history) for row, history in zip(kept, histories, strict=True)]
+
+
+def _joined(layer: nn.Linear) -> torch.Tensor:
+    """A linear layer's weight with its bias as the last column: (out, in + 1)."""
+    return torch.cat([layer.weight, layer.bias[:, None]], 1)
+
+
+def _head(first: Head, row: torch.Tensor) -> Head:
+    """A head with the standardisation of the first and the weights of a row (P,)."""
+    head = copy.copy(first).eval()  # a deep copy of all takes four times as long: hundreds of heads leave a sweep
+    head._modules, head._buffers = {"layers": copy.deepcopy(first.layers)}, copy.deepcopy(first._buffers)
+    for layer, (weights,) in zip(head.linears(), _layers(first, row[None]), strict=True):
+        layer.weight.copy_(weights[:, :-1])
+        layer.bias.copy_(weights[:, -1])
+    return head
 
 
 def _groups(settings, Z, y, task):
-    """Heads that share a product, G label sets with as many heads on each: [(their rows in the batch, latents (G, n, D), targets (G, n, K),
-    weights of the targets (G, n, K), or a number where they are alike)]."""
+    """The order in which heads that share a product lie side by side, G label sets with as many heads on each, and of each product
+    (its rows, latents (G, n, D + 1), targets (G, K, n), weights of the targets (G, K, n) or a number where they are alike)."""
     by_rows: dict[bytes, list[int]] = {}
     for i, setting in enumerate(settings):
         by_rows.setdefault(np.asarray(setting.rows, np.int64).tobytes(), []).append(i)
     same: dict[tuple, list[list[int]]] = {}
     for members in by_rows.values():
         same.setdefault((len(settings[members[0]].rows), len(members)), []).append(members)
-    groups = []
+    order, groups = [], []
     for sets in same.values():
         rows = torch.from_numpy(np.stack([settings[members[0]].rows for members in sets]))
-        target, weight = y[rows], 1 / rows.shape[1]
+        target, weight = y[rows].mT.contiguous(), 1 / rows.shape[1]
         if task != "classification":
             seen = ~torch.isnan(target)
             target = torch.nan_to_num(target)
             weight = 2 / seen[0].numel() if seen.all() else seen * (2 / seen.sum((1, 2), keepdim=True).clamp(min=1))
-        groups.append((torch.tensor(sum(sets, [])), Z[rows], target, weight))
-    return groups
+        members = sum(sets, [])
+        groups.append((slice(len(order), len(order) + len(members)), Z[rows], target, weight))
+        order += members
+    return np.array(order), groups
 
 
-def _layers(first: Head, flat: torch.Tensor):
-    """Weights (M, P) as views, layer by layer: (weight (M, out, in), bias (M, out))."""
-    at, layers = 0, []
-    for layer in first.linears():
-        fan_out, fan_in = layer.weight.shape
-        weight, bias = flat[:, at : at + fan_out * fan_in], flat[:, at + fan_out * fan_in : at + fan_out * (fan_in + 1)]
-        layers.append((weight.unflatten(1, (fan_out, fan_in)), bias))
-        at += fan_out * (fan_in + 1)
-    return layers
-
-
-def _by_head(x: torch.Tensor, M: int) -> torch.Tensor:
-    """Of the product that H heads share, (G, n, H * out), or of M heads already, (M, n, out): (M, n, out)."""
-    if len(x) == M:
-        return x
-    G, n, _ = x.shape
-    return x.view(G, n, M // G, -1).transpose(1, 2).reshape(M, n, -1)
+def _layers(first: Head, flat: torch.Tensor) -> list[torch.Tensor]:
+    """Weights (M, P) as views, layer by layer, the bias as their last column: (M, out, in + 1)."""
+    sizes = [layer.out_features * (layer.in_features + 1) for layer in first.linears()]
+    parts = flat.split(sizes, 1)
+    return [part.unflatten(1, (layer.out_features, -1)) for part, layer in zip(parts, first.linears(), strict=True)]
 
 
 def _forward(layers, Z: torch.Tensor) -> list[torch.Tensor]:
-    """Latents (G, n, D) through G * H heads -> what each layer gives, (G * H, n, out), after its ReLU; the last is the output.
+    """Latents (G, n, D + 1) through M = G * H heads -> what each layer gives, (M, out, n), after its ReLU; the last is the output.
 
-    All heads of a label set read the same latents, so the first layer is one product, (G, n, H * out); alone, it is left like that.
+    All heads of a label set read the same latents, so the first layer is one product, (G, H * out, n).
     """
-    G, _, D = Z.shape
-    (weight, bias), *rest = layers
-    x = torch.baddbmm(bias.reshape(G, 1, -1), Z, weight.reshape(G, -1, D).mT)
-    passed = [_by_head(x, len(weight)) if rest else x]
-    for weight, bias in rest:
+    G, n, D = Z.shape
+    weight, *rest = layers
+    passed = [torch.bmm(weight.reshape(G, -1, D), Z.mT).view(len(weight), -1, n)]
+    for weight in rest:
         passed[-1].relu_()
-        passed.append(torch.baddbmm(bias[:, None], passed[-1], weight.mT))
+        passed.append(
+            torch.baddbmm(weight[..., -1:], weight[..., :-1].contiguous(), passed[-1])
+        )  # in rows of even length: twice as fast
     return passed
 
 
 def _gradient(layers, Z: torch.Tensor, target: torch.Tensor, weight, task: str) -> torch.Tensor:
-    """Gradient of every head's own heads.task_loss: (G * H, P)."""
-    (G, n, K), M = target.shape, len(layers[0][0])
+    """Gradient of every head's own heads.task_loss: (M, P)."""
+    G, n, _ = Z.shape
     passed = _forward(layers, Z)
-    delta = passed.pop()
-    heads = 1 if passed else 2  # where the axis of the heads stands
-    delta = delta.view(G, M // G, n, K) if passed else delta.view(G, n, M // G, K)
-    delta = (delta.sigmoid_() if task == "classification" else delta).sub_(target.unsqueeze(heads))
+    delta = passed.pop()  # (M, K, n)
+    M = len(delta)
+    if task == "classification":
+        delta = delta.clamp_(-_SURE, _SURE).sigmoid_()
+    by_set = delta.view(G, M // G, -1, n).sub_(target[:, None])
     if torch.is_tensor(weight):
-        delta.mul_(weight.unsqueeze(heads))
+        by_set.mul_(weight[:, None])
         weight = 1.0
     parts = []
-    if passed:
-        delta = delta.view(M, n, K)
-    for layer, _ in layers[:0:-1]:
+    for layer in layers[:0:-1]:
         x = passed.pop()
-        parts = [(delta.mT @ x).flatten(1), delta.sum(1), *parts]
+        parts = [torch.cat([delta @ x.mT, delta.sum(2, keepdim=True)], 2).flatten(1), *parts]
         # the gradient of ReLU; a product with x > 0 takes 20 times as long
-        delta = torch.ops.aten.threshold_backward(delta @ layer, x, 0)
-    if len(layers) > 1:
-        bias, delta = delta.sum(1), delta.view(G, M // G, n, -1).permute(0, 2, 1, 3).reshape(G, n, -1)
-    else:
-        delta = delta.view(G, n, -1)
-        bias = delta.sum(1).view(M, K)
-    shared = torch.bmm(delta.mT, Z)  # (G, H * out, D)
-    return torch.cat([shared.view(M, -1), bias, *parts], 1).mul_(weight)
+        delta = torch.ops.aten.threshold_backward(layer[..., :-1].contiguous().mT @ delta, x, 0)
+    shared = torch.bmm(delta.view(G, -1, n), Z).view(M, -1)
+    return (torch.cat([shared, *parts], 1) if parts else shared).mul_(weight)

@@ -9,7 +9,7 @@ from modts import sweep as sweeping
 from modts.adaptation import Labels, adapt
 from modts.errors import ModtsError
 from modts.heads import HEADS, Head, task_loss
-from modts.sweep import Setting, _by_head, _forward, _gradient, _groups, _layers, sweep
+from modts.sweep import Setting, _forward, _gradient, _groups, _joined, _layers, sweep
 
 N, D, K = 120, 6, 4
 
@@ -33,7 +33,7 @@ def data(task, seed=0):
 SETTINGS = [
     Setting(np.arange(n) + shift, lr, decay, seed)
     for n, shift in ((N, 0), (40, 0), (40, 30), (25, 5))
-    for lr, decay, seed in ((1e-2, 0.0, 0), (3e-3, 0.1, 1))
+    for lr, decay, seed in ((1e-2, 0.0, 0), (3e-3, 0.01, 1))
 ] + [Setting(np.arange(25) + 5, 0.02, 0.0, 2)]  # one label set with more heads than the others
 
 
@@ -91,17 +91,19 @@ def test_the_gradient_is_autograds(task, kind):
     heads = [Head(kind, D, targets["train"].n_outputs, seed=seed) for seed in range(4)]
     rows = [torch.arange(20), torch.arange(20) + 50]  # two label sets, two heads on each
     Z, y = torch.from_numpy(latents["train"]), torch.from_numpy(targets["train"].y)
-    flat = torch.stack([torch.nn.utils.parameters_to_vector(head.parameters()) for head in heads]).detach()
+    flat = torch.stack([torch.cat([_joined(layer).flatten() for layer in head.linears()]) for head in heads]).detach()
     settings = [Setting(rows[i // 2].numpy(), 1e-2) for i in range(4)]
-    ((members, *group),) = _groups(settings, Z, y.float().view(len(y), -1), task)
-    assert members.tolist() == [0, 1, 2, 3]
-    got = _gradient(_layers(heads[0], flat), *group, task)
+    Z1 = torch.nn.functional.pad(Z, (0, 1), value=1.0)
+    order, ((members, *group),) = _groups(settings, Z1, y.float().view(len(y), -1), task)
+    assert order.tolist() == [0, 1, 2, 3] and members == slice(0, 4)
+    got = _layers(heads[0], _gradient(_layers(heads[0], flat), *group, task))
     for i, head in enumerate(heads):
         task_loss(task, head(Z[rows[i // 2]]), y[rows[i // 2]]).backward()
-        expected = torch.cat([parameter.grad.flatten() for parameter in head.parameters()])
-        torch.testing.assert_close(got[i], expected, rtol=1e-4, atol=1e-6)
+        for ours, layer in zip(got, head.linears(), strict=True):
+            torch.testing.assert_close(ours[i, :, :-1], layer.weight.grad, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(ours[i, :, -1], layer.bias.grad, rtol=1e-4, atol=1e-6)
         with torch.no_grad():
-            output = _by_head(_forward(_layers(heads[0], flat), Z[None])[-1], 4)[i]
+            output = _forward(_layers(heads[0], flat), Z1[None])[-1][i].mT
             torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
 
 
