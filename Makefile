@@ -6,6 +6,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 PROFILE ?= cpu
+BENCHMARKS ?= benchmarks
 CORES ?= $(shell .venv/bin/python -c "import os; print(len(os.sched_getaffinity(0)))" 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 PAGE := _build/html/index.html
@@ -65,7 +66,8 @@ test: .venv/.made
 
 # Ours against the alternatives, side by side: a quarter of an hour with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
 bench: .venv/.made
-	@unset OMP_NUM_THREADS; $(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir benchmarks benchmarks
+	@unset OMP_NUM_THREADS; memory=$$($(BIN)/python -c "from modts.jobs import MEMORY; print(*map('='.join, MEMORY.items()))"); \
+	  env $$memory $(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir benchmarks $(BENCHMARKS)
 
 lint: .venv/.made
 	@$(BIN)/ruff check

@@ -33,6 +33,7 @@ def bench_bare_forward(name, compare):
         forward,
         rounds=9,
         target="0.91",
+        note="the bare pass goes on to the imputation, latents end where the states are there",
     )
 
 

@@ -1,7 +1,7 @@
 """From a raw window with gaps to a probability: our predictor, PyPOTS's classifier of the same sizes, and the bare forward pass of each model.
 
-Both forward passes run on the same time loop (modts.recurrent), and at batch 1 both are traced like our predictor (not TimesNet, which cannot
-be): so they compare models. PyPOTS's own loop and Python are in its predict.
+Both forward passes run on the same loops and blocks (modts.recurrent, modts.blocks), and at batch 1 both are traced like our predictor: so
+they compare models. PyPOTS's own loop and Python are in its predict.
 """
 
 import time
@@ -45,7 +45,7 @@ def alone(module, run, inputs, trace):
     tensors = [leaf for leaf in whole.leaves if torch.is_tensor(leaf)]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        whole = torch.jit.trace(whole, tensors, check_trace=False) if trace else whole
+        whole = torch.jit.freeze(torch.jit.trace(whole.eval(), tensors, check_trace=False)) if trace else whole
     return torch.inference_mode()(lambda: whole(*tensors))
 
 
@@ -53,7 +53,7 @@ def alone(module, run, inputs, trace):
 @pytest.mark.parametrize("name", BACKBONES)
 def bench_raw_window_to_probability(name, batch, record):
     backbone, X = peers.backbone(name), peers.windows(batch)
-    trace = batch == 1 and name != "TimesNet"
+    trace = batch == 1
     predictor = Predictor(backbone, Head("simple", backbone.latents(X[:1]).shape[1], 1), trace=int(trace))
     model, given, Z = peers.classifier(backbone), peers.given(backbone, X), backbone.tensor(X)
     shipped = Shipped(backbone, seed=0).eval()

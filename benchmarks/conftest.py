@@ -1,6 +1,7 @@
 """Side by side: every benchmark times the project's way and a peer's in turn; a row of results/benchmarks.csv is their ratio.
 
-    make bench          # all of them; one: .venv/bin/python -m pytest -c benchmarks/pytest.ini benchmarks/bench_heads.py
+    make bench                                      # all of them, with the memory settings of the project's jobs (modts.jobs.MEMORY)
+    make bench BENCHMARKS=benchmarks/bench_heads.py  # one
 
 pytest-benchmark times ours; the peer is timed in the setup of each round, so that both see the same state of the machine. Rows of other
 benchmarks stay as they are: a run replaces the rows that it measures.
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from modts import runs
+from modts.jobs import MEMORY
 from modts.results import BENCHMARKS, ROOFLINE
 
 THREADS = len(os.sched_getaffinity(0))
@@ -47,7 +49,7 @@ def written(request):
         folder / f"{run}.json",
         {
             "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(),
-            "threads": THREADS, "load_before": load,
+            "threads": THREADS, "load_before": load, "memory": {name: os.environ.get(name, "") for name in MEMORY},
             "code_version": runs.code_version(), "packages": runs.packages(),
             "command": " ".join([".venv/bin/python -m pytest", *request.config.invocation_params.args]),
         },

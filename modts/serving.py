@@ -20,14 +20,15 @@ from .scaling import Scaler
 
 
 class _Pass(nn.Module):
-    """z-scores -> latents, as a module: what is traced."""
+    """z-scores (B, T, F) -> what each head says, (B, K) each, as one module: what is traced."""
 
-    def __init__(self, backbone: Backbone, pooling: str):
+    def __init__(self, backbone: Backbone, heads, pooling: str):
         super().__init__()
-        self.backbone, self.pooling = backbone, pooling
+        self.backbone, self.heads, self.pooling = backbone, nn.ModuleList(heads), pooling
 
-    def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        return read(self.backbone, Z, self.pooling)
+    def forward(self, Z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        latents = read(self.backbone, Z, self.pooling)
+        return tuple(head(latents) for head in self.heads)
 
 
 class Predictor:
@@ -58,7 +59,7 @@ class Predictor:
         trace: int = 0,
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
-        self.trace, self._traces, self._weights = trace, {}, list(backbone.state_dict(keep_vars=True).values())
+        self.trace, self._traces = trace, {}
         self.single = isinstance(heads, Head)
         named = {"": heads} if self.single else heads
         if not isinstance(named, dict) or not named or not all(isinstance(head, Head) for head in named.values()):
@@ -85,6 +86,8 @@ class Predictor:
                     "that labels() returns."
                 )
             head.to(backbone.device).eval()
+        self._pass = _Pass(backbone, self.heads.values(), pooling).eval()
+        self._weights = list(self._pass.state_dict(keep_vars=True).values())
         if trace:
             self._traced(1)
 
@@ -101,25 +104,20 @@ class Predictor:
         if self.backbone.training:  # somebody has trained it since
             self.backbone.eval()
         Z = self.backbone.tensor(X, features)
-        parts = [self._latents(part) for part in Z.split(batch_size)]
-        latents = parts[0] if len(parts) == 1 else torch.cat(parts)
-        answers = {name: self._answer(head(latents)) for name, head in self.heads.items()}
+        parts = [self._run(part) for part in Z.split(batch_size)]
+        outputs = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
+        answers = {name: self._answer(output) for name, output in zip(self.heads, outputs, strict=True)}
         return answers[""] if self.single else answers
 
-    def _latents(self, Z: torch.Tensor) -> torch.Tensor:
-        if len(Z) <= self.trace:
-            return self._traced(len(Z))(Z)
-        return read(self.backbone, Z, self.pooling)
+    def _run(self, Z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self._traced(len(Z)) if len(Z) <= self.trace else self._pass)(Z)
 
     def _traced(self, n: int):
-        """The pass for n windows as TorchScript, its weights constants in it, once it has given the same latents as the pass itself
+        """The pass for n windows as TorchScript, its weights constants in it, once it has given the same answers as the pass itself
         on other windows."""
         made_of, traced = sum(weight._version for weight in self._weights), self._traces.get(n)
         if traced is None or traced[0] != made_of:
-            plain, shape = (
-                _Pass(self.backbone, self.pooling).eval(),
-                (n, self.backbone.n_steps, len(self.backbone.features)),
-            )
+            shape = (n, self.backbone.n_steps, len(self.backbone.features))
             generator = torch.Generator().manual_seed(0)
             gaps = (torch.rand(shape, generator=generator) < share for share in (0.5, 0.0, 0.8, 0.98, 1.0))
             windows = [torch.randn(shape, generator=generator).masked_fill(gap, float("nan")) for gap in gaps]
@@ -127,8 +125,9 @@ class Predictor:
             with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
                 # of deprecation; and that what Python reads becomes constant: see below
                 warnings.simplefilter("ignore")
-                frozen = torch.jit.freeze(torch.jit.trace(plain, first.clone(), check_trace=False))
-                same = all(torch.allclose(frozen(Z), plain(Z), rtol=1e-4, atol=1e-5) for Z in others)
+                frozen = torch.jit.freeze(torch.jit.trace(self._pass, first.clone(), check_trace=False))
+                pairs = [pair for Z in others for pair in zip(frozen(Z), self._pass(Z), strict=True)]
+                same = all(torch.allclose(ours, plain, rtol=1e-4, atol=1e-5) for ours, plain in pairs)
             if not same:
                 raise ModtsError(
                     f"{self.backbone.name} decides by its input what to compute, which a trace cannot hold; leave `trace` at 0."

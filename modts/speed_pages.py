@@ -166,7 +166,7 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
         )  # fmt: skip
         out.append(
             f"Batch {batch}: PyPOTS's predict takes {span(whole[at])} times as long as the predictor here, the end-to-end "
-            f"model's forward pass alone, on the same time loop, {span(models[at])} times as long as the one here.{held}"
+            f"model's forward pass alone, on the same loops and blocks, {span(models[at])} times as long as the one here.{held}"
         )
     return out
 
@@ -262,7 +262,7 @@ def speed(found: results.Results) -> str:
             lambda row: f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
             f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass",
             "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
-            "pass is what the network itself takes on the same time loop, the rest is the code around it.",
+            "pass is what the network itself takes on the same loops and blocks, the rest is the code around it.",
         )  # fmt: skip
         out += [drawn, fragments.bullets(models_or_code(served))]
     out.append("## How near the machine's limits\n")

@@ -2,8 +2,8 @@
 
 A head is a few thousand weights; trained alone, most of its time goes into starting operations. Here the weights of all heads of one kind are
 the rows of one matrix (M, P): one product answers for all of them, one Adam step moves them, and each keeps its own early stopping. Heads that
-see the same labelled rows lie side by side and share a product, and those that have stopped leave the batch. `adaptation.adapt` is the plain way: one head, the
-same optimiser, step for step.
+see the same labelled rows lie side by side and share a product, and those that have stopped leave the batch. `adaptation.adapt` is the plain
+way: one head, the same optimiser, step for step.
 """
 
 from __future__ import annotations
