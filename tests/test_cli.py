@@ -25,7 +25,7 @@ def _record(job, rows=(), **extra):
     return {
         "run": job.run, "stage": job.stage, "profile": "tiny", "params": job.params,
         "started": "2026-01-02T03:04:05Z", "seconds": 1.5, "code_version": "abc",
-        "code_hash": runs.code_hash(job.stage), "data_hash": hashes, "hardware": "CPU test", "packages": {},
+        "code_hash": runs.code_hash(job.stage, job.params.get("backbone", "")), "data_hash": hashes, "hardware": "CPU test", "packages": {},
         "peak_memory_mb": 1, "timings": {}, "history": {}, **extra, "rows": list(rows),
     }  # fmt: skip
 
