@@ -347,14 +347,15 @@ class Enough(Exception):
 class Fast:
     """Takes the place of the forward method inside a PyPOTS model, and keeps the states of its last call until they are taken.
 
-    reading : the states are all that is wanted; Enough is raised as soon as they are there.
+    reading : the states are all that the next call is for; Enough is raised as soon as they are there.
     """
 
     def __init__(self, function, model):
         self.function, self.model, self.states, self.reading = function, model, [], False
 
     def __call__(self, *args):
-        if self.reading:
+        reading, self.reading = self.reading, False
+        if reading:
             self.states = self.function(self.model, *args, reading=True)
             raise Enough
         result, self.states = self.function(self.model, *args)

@@ -183,9 +183,8 @@ def _forward(layers, Z: torch.Tensor) -> list[torch.Tensor]:
     passed = [torch.bmm(weight.reshape(G, -1, D), Z.mT).view(len(weight), -1, n)]
     for weight in rest:
         passed[-1].relu_()
-        passed.append(
-            torch.baddbmm(weight[..., -1:], weight[..., :-1].contiguous(), passed[-1])
-        )  # in rows of even length: twice as fast
+        # contiguous: rows of odd length take twice as long
+        passed.append(torch.baddbmm(weight[..., -1:], weight[..., :-1].contiguous(), passed[-1]))
     return passed
 
 

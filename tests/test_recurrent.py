@@ -178,3 +178,6 @@ def test_the_states_alone_are_those_of_the_whole_pass(name):
         alone, (results, states) = backbone.states(inputs), backbone.run(inputs)
     assert len(alone) == len(states) and all(map(torch.equal, alone, states))
     assert "imputation" in results  # a pass that ended early leaves nothing behind
+    with torch.no_grad():
+        backbone.states(inputs)
+        assert "imputation" in backbone.module(inputs)  # not even for who calls PyPOTS's module itself
