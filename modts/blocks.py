@@ -14,17 +14,18 @@ import torch
 from torch.nn.functional import conv2d, gelu, linear, pad, scaled_dot_product_attention
 
 
-def _projections(block, x):
-    """Queries, keys and values of a MultiHeadAttention over one sequence: (B, T, heads * size) each."""
-    layers = (block.w_qs, block.w_ks, block.w_vs)
-    return linear(x, torch.cat([layer.weight for layer in layers])).split([layer.out_features for layer in layers], -1)
-
-
 def attention(block, plain, q, k, v, attn_mask=None):
     """MultiHeadAttention.forward; `plain` is PyPOTS's own. A trace drops the attention map where nobody reads it."""
     if not torch.jit.is_tracing():
         return plain(q, k, v, attn_mask)
-    q, k, v = (part.unflatten(-1, (block.n_heads, -1)).transpose(1, 2) for part in _projections(block, q))
+    heads, layers = block.n_heads, (block.w_qs, block.w_ks, block.w_vs)
+    weights = [layer.weight.unflatten(0, (heads, -1)) for layer in layers]  # a head's side by side
+    q, k, v = (
+        linear(q, torch.cat(weights, 1).flatten(0, 1))
+        .unflatten(-1, (heads, -1))
+        .transpose(1, 2)
+        .split([weight.shape[1] for weight in weights], -1)
+    )
     scale = 1 / block.attention_operator.temperature
     mask = q.new_zeros(()) if attn_mask is None else torch.zeros_like(attn_mask).masked_fill(attn_mask == 0, -torch.inf)
     mask = mask.expand(1, 1, q.shape[2], k.shape[2])
@@ -52,7 +53,9 @@ def _seasonal(T: int, window: int, device: torch.device):
 def autoformer_layer(block, x, attn_mask=None):
     """AutoformerEncoderLayer.forward on (B, T, C); no attention map is made."""
     of, (B, T, _) = block.attention, map(int, x.shape)  # in a trace, sizes are constants
-    q, k, v = _projections(of, x)
+    layers = (of.w_qs, of.w_ks, of.w_vs)
+    widths = [layer.out_features for layer in layers]
+    q, k, v = linear(x, torch.cat([layer.weight for layer in layers])).split(widths, -1)
     later, apart = _delays(T, x.device)
     match = (k @ q.mT).gather(2, later.expand(B, T, T)).sum(1) / q.shape[-1]  # correlation at each delay: (B, T)
     top = int(of.attention_operator.factor * math.log(T))

@@ -20,14 +20,16 @@ from .scaling import Scaler
 
 
 class _Pass(nn.Module):
-    """z-scores (B, T, F) -> what each head says, (B, K) each, as one module: what is traced."""
+    """Raw values (B, T, F) -> what each head says, (B, K) each, as one module: what is traced."""
 
     def __init__(self, backbone: Backbone, heads, pooling: str):
         super().__init__()
         self.backbone, self.heads, self.pooling = backbone, nn.ModuleList(heads), pooling
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.from_numpy(getattr(backbone.scaler, name)).to(backbone.device))
 
-    def forward(self, Z: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        latents = read(self.backbone, Z, self.pooling)
+    def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)
         return tuple(head(latents) for head in self.heads)
 
 
@@ -103,14 +105,15 @@ class Predictor:
             raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")
         if self.backbone.training:  # somebody has trained it since
             self.backbone.eval()
-        Z = self.backbone.tensor(X, features)
-        parts = [self._run(part) for part in Z.split(batch_size)]
+        X = np.require(self.backbone.check(X, features), requirements=("C", "W"))  # PyTorch takes no other array
+        values = torch.from_numpy(X).to(self.backbone.device)
+        parts = [self._run(part) for part in values.split(batch_size)]
         outputs = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         answers = {name: self._answer(output) for name, output in zip(self.heads, outputs, strict=True)}
         return answers[""] if self.single else answers
 
-    def _run(self, Z: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self._traced(len(Z)) if len(Z) <= self.trace else self._pass)(Z)
+    def _run(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self._traced(len(X)) if len(X) <= self.trace else self._pass)(X)
 
     def _traced(self, n: int):
         """The pass for n windows as TorchScript, its weights constants in it, once it has given the same answers as the pass itself
@@ -121,12 +124,12 @@ class Predictor:
             generator = torch.Generator().manual_seed(0)
             gaps = (torch.rand(shape, generator=generator) < share for share in (0.5, 0.0, 0.8, 0.98, 1.0))
             windows = [torch.randn(shape, generator=generator).masked_fill(gap, float("nan")) for gap in gaps]
-            first, *others = (window.to(self.backbone.device) for window in windows)
+            first, *others = (window.to(self.backbone.device) * self._pass.std + self._pass.mean for window in windows)
             with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
                 # of deprecation; and that what Python reads becomes constant: see below
                 warnings.simplefilter("ignore")
                 frozen = torch.jit.freeze(torch.jit.trace(self._pass, first.clone(), check_trace=False))
-                pairs = [pair for Z in others for pair in zip(frozen(Z), self._pass(Z), strict=True)]
+                pairs = [pair for X in others for pair in zip(frozen(X), self._pass(X), strict=True)]
                 same = all(torch.allclose(ours, plain, rtol=1e-4, atol=1e-5) for ours, plain in pairs)
             if not same:
                 raise ModtsError(

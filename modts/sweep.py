@@ -8,7 +8,6 @@ way: one head, the same optimiser, step for step.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,7 +84,7 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     moment, square, kept = torch.zeros_like(flat), torch.zeros_like(flat), flat.clone()
     best, best_epoch = np.full(len(settings), np.inf if lower else -np.inf), np.zeros(len(settings), int)
     seen, going = [], np.ones(len(settings), bool)  # seen: (heads, their values) of each epoch
-    active, step = np.arange(len(settings)), 0  # the heads in the batch: rows of flat
+    active = np.arange(len(settings))  # the heads in the batch: rows of flat
     for epoch in range(epochs):
         if not epoch or going[active].sum() <= 0.8 * len(active):  # heads that have stopped leave the batch
             stay = np.flatnonzero(going[active])
@@ -93,15 +92,8 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
             stay = stay[order]
             active, rows = active[stay], torch.from_numpy(stay)
             flat, lr, decay, moment, square = (part[rows] for part in (flat, lr, decay, moment, square))
-        for _ in range(STEPS):
-            step += 1
-            g = decay * flat
-            for rows, *data in groups:
-                g[rows] += _gradient(_layers(first, flat[rows]), *data, val.task)
-            moment.lerp_(g, 0.1)  # Adam, for every row its own rate
-            square.mul_(0.999).addcmul_(g, g, value=0.001)
-            scale = square.div(1 - 0.999**step).sqrt_().add_(1e-8)
-            flat.sub_(moment.mul(lr / (1 - 0.9**step)).div_(scale))
+        for rows, *data in groups:  # an epoch of one product, then of the next: its latents stay in the cache
+            _steps(first, epoch, [part[rows] for part in (flat, lr, decay, moment, square)], data, val.task)
         output = _forward(_layers(first, flat), Z_val[None])[-1].numpy()  # (M, K, N)
         output = output.swapaxes(1, 2) if lower else output[:, 0]
         value = scores.many(val.task, np.nan_to_num(val.y), output, val.seen)
@@ -125,7 +117,19 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     for heads, values in seen:
         for i, value in zip(heads.tolist(), values.tolist(), strict=True):
             histories[i].validation.append(value)
-    return [(_head(first, row), history) for row, history in zip(kept, histories, strict=True)]
+    return list(zip(_heads(first, kept), histories, strict=True))
+
+
+def _steps(first: Head, epoch: int, state, data, task: str) -> None:
+    """An epoch of Adam on the weights of some heads, in place, for every head its own rate."""
+    flat, lr, decay, moment, square = state
+    layers = _layers(first, flat)
+    for step in range(epoch * STEPS + 1, (epoch + 1) * STEPS + 1):
+        g = _gradient(layers, *data, task).addcmul_(decay, flat)
+        moment.lerp_(g, 0.1)
+        square.mul_(0.999).addcmul_(g, g, value=0.001)
+        scale = square.div(1 - 0.999**step).sqrt_().add_(1e-8)
+        flat.sub_(moment.mul(lr / (1 - 0.9**step)).div_(scale))
 
 
 def _joined(layer: nn.Linear) -> torch.Tensor:
@@ -133,14 +137,24 @@ def _joined(layer: nn.Linear) -> torch.Tensor:
     return torch.cat([layer.weight, layer.bias[:, None]], 1)
 
 
-def _head(first: Head, row: torch.Tensor) -> Head:
-    """A head with the standardisation of the first and the weights of a row (P,)."""
-    head = copy.copy(first).eval()  # a deep copy of all takes four times as long: hundreds of heads leave a sweep
-    head._modules, head._buffers = {"layers": copy.deepcopy(first.layers)}, copy.deepcopy(first._buffers)
-    for layer, (weights,) in zip(head.linears(), _layers(first, row[None]), strict=True):
-        layer.weight.copy_(weights[:, :-1])
-        layer.bias.copy_(weights[:, -1])
-    return head
+def _heads(first: Head, flat: torch.Tensor) -> list[Head]:
+    """Heads with the standardisation of the first and the weights of each row of (M, P)."""
+    heads, layers = [_twin(first) for _ in flat], _layers(first, flat)
+    for i, head in enumerate(heads):
+        for layer, weights in zip(head.linears(), layers, strict=True):
+            layer.weight.copy_(weights[i, :, :-1])
+            layer.bias.copy_(weights[i, :, -1])
+    return heads
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """A copy with tensors of its own. copy.deepcopy takes several times as long, and hundreds of heads leave a sweep."""
+    twin = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    twin._modules = {name: _twin(part) for name, part in module._modules.items()}
+    twin._buffers = {name: value.clone() for name, value in module._buffers.items()}
+    twin._parameters = {name: nn.Parameter(torch.empty_like(value)) for name, value in module._parameters.items()}
+    return twin
 
 
 def _groups(settings, Z, y, task):

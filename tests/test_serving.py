@@ -41,6 +41,17 @@ def test_a_predictor_is_latents_then_head(cohort, backbone, pooling):
     np.testing.assert_allclose(one, expected[4:5], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("how", ["backwards", "read-only", "list"])
+def test_any_array_is_read_and_none_is_changed(cohort, backbone, how):
+    X = cohort.part("test")[0][:6].copy()
+    predictor = Predictor(backbone, Head("simple", backbone.latents(X).shape[1], 1))
+    expected = predictor.predict(X)
+    X.flags.writeable = False
+    given = {"backwards": X[::-1], "read-only": X, "list": X.tolist()}[how]
+    got = predictor.predict(given)
+    np.testing.assert_allclose(got, expected[::-1] if how == "backwards" else expected, rtol=1e-5)
+
+
 def test_several_heads_share_the_latents(cohort, backbone):
     X = cohort.part("test")[0][:9]
     size = backbone.latents(X).shape[1]
