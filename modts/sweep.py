@@ -63,7 +63,7 @@ def sweep(
     """
     if not settings or any(len(setting.rows) == 0 for setting in settings):
         raise ModtsError("A sweep needs at least one setting, and each setting at least one labelled row.")
-    first = Head(kind, latents["train"].shape[1], targets["train"].n_outputs).standardise(latents["train"])
+    first = Head(kind, latents["train"].shape[1], targets["train"].n_outputs).standardise(latents["train"]).eval()
     largest = max(len(setting.rows) for setting in settings) + len(latents["val"])
     share = max(1, _CELLS // (largest * sum(layer.out_features for layer in first.linears())))
     parts = [settings[i : i + share] for i in range(0, len(settings), share)]
@@ -150,7 +150,7 @@ def _heads(first: Head, flat: torch.Tensor) -> list[Head]:
 def _twin(module: nn.Module) -> nn.Module:
     """A copy with tensors of its own. copy.deepcopy takes several times as long, and hundreds of heads leave a sweep."""
     twin = object.__new__(type(module))
-    twin.__dict__.update(module.__dict__)
+    twin.__dict__.update({k: v.copy() if isinstance(v, dict) else v for k, v in module.__dict__.items()})
     twin._modules = {name: _twin(part) for name, part in module._modules.items()}
     twin._buffers = {name: value.clone() for name, value in module._buffers.items()}
     twin._parameters = {name: nn.Parameter(torch.empty_like(value)) for name, value in module._parameters.items()}

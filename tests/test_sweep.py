@@ -107,6 +107,24 @@ def test_the_gradient_is_autograds(task, kind):
             torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", HEADS)
+def test_heads_of_a_sweep_share_nothing(kind):
+    latents, targets = data("classification")
+    setting = Setting(np.arange(40), 1e-2)
+    (one, _), (other, _) = sweep(kind, latents, targets, [setting, setting], epochs=2, patience=2)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    assert not one.training and not any(layer.training for layer in one.linears())
+    for value in one.state_dict().values():
+        value.fill_(7.0)
+    calls = []
+    one.register_forward_hook(lambda *_: calls.append(one))
+    one.linears()[0].register_forward_hook(lambda *_: calls.append(one))
+    other(torch.from_numpy(latents["test"])).sum().backward()
+    assert not calls and all(layer.weight.grad is None for layer in one.linears())
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
 def test_many_scores_are_the_scores():
     rng = np.random.default_rng(1)
     y, p = rng.integers(0, 2, 40), rng.integers(0, 9, (5, 40)) / 9.0  # with ties
