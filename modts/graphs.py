@@ -1,8 +1,9 @@
 """Training the recurrent three on a GPU: their forward and backward pass as one CUDA graph each, replayed.
 
 Their time loop starts some thousand small kernels a step, and starting them takes longer than running them; a graph starts them all at once.
-`replay` is opt-in and was written without a GPU at hand: what a CPU can check (the flattened call that a graph captures gives the same
-results and gradients as the plain one) is tested, the speed on a GPU is `benchmarks/bench_gpu.py`'s to measure.
+`replay` is opt-in and was written without a GPU at hand: what a CPU can check is tested (the flattened call that a graph captures gives the
+same results and gradients as the plain one, and neither reads a value back nor touches the CPU), the speed on a GPU is
+`benchmarks/bench_gpu.py`'s to measure.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ class _Flat(nn.Module):
         return *result, *states
 
 
+def _tensors(args):
+    """CSAI's median gaps, a dictionary of PyPOTS's, as a tensor: a graph cannot hold what comes from the CPU."""
+    first = args[0]
+    if isinstance(first, dict) and isinstance(first.get("intervals"), dict):
+        gaps = first["X_ori"].new_tensor(list(first["intervals"].values()))
+        return ({**first, "intervals": gaps}, *args[1:])
+    return args
+
+
 class Replay:
     """Takes the place of a recurrent.Fast: in training it runs a captured graph, one for each shape of its input."""
 
@@ -39,7 +49,7 @@ class Replay:
     def __call__(self, *args):
         if not (torch.is_grad_enabled() and self.fast.model.training):
             return self.fast(*args)
-        leaves, spec = tree_flatten(args)
+        leaves, spec = tree_flatten(_tensors(args))
         tensors = tuple(leaf for leaf in leaves if torch.is_tensor(leaf))
         key = tuple(tensor.shape for tensor in tensors)
         if key not in self.flats:

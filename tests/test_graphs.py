@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from modts import graphs
 from modts.backbones import build
@@ -32,6 +34,51 @@ def test_training_by_the_eager_twin_ends_with_the_same_weights(name):
         hashes.append((backbone.weights_hash(), history.validation, backbone.latents(X_val).tobytes()))
     assert hashes[0] == hashes[1]
     assert {shape[0] for shape in calls} == {16, 4} and len(calls) == 2  # one capture a shape, in training only
+
+
+class Elsewhere(TorchDispatchMode):
+    """The operations with a tensor that is not on the meta device."""
+
+    def __init__(self):
+        super().__init__()
+        self.all, self.found = 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if torch.is_tensor(leaf)]
+        self.all += 1
+        if any(tensor.device.type != "meta" for tensor in tensors):
+            self.found.add(func.name())
+        return out
+
+
+@pytest.mark.parametrize("name", ["BRITS", "GRU-D", "CSAI"])
+def test_what_a_graph_captures_never_touches_the_cpu(name):
+    cohort = load_cohort("simulated_icu")
+    backbone = build(name, cohort, seed=1).train()
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.MultiheadAttention):  # its dropout is made on the CPU there, by PyTorch on a GPU
+            module.eval()
+    Z = backbone.tensor(cohort.part("train")[0][:16])
+    inputs = tree_map(lambda leaf: leaf.to("meta") if torch.is_tensor(leaf) else leaf, backbone.inputs(Z, Z))
+    forward, backward = Elsewhere(), Elsewhere()
+
+    def capture(module, tensors):
+        assert all(constant is None for constant in module.constants)  # a number would be copied from the CPU
+
+        def call(*args):
+            with forward:  # what stands on the meta device has no values: reading one raises
+                return module(*args)
+
+        return call
+
+    graphs.replay(backbone.to("meta"), capture)
+    results = backbone.module(inputs, calc_criterion=False).values()
+    loss = sum(value.sum() for value in results if torch.is_tensor(value) and value.requires_grad)
+    with backward:
+        loss.backward()
+    assert forward.all > 100 and backward.all > 100
+    assert not forward.found and not backward.found
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
