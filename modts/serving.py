@@ -7,6 +7,7 @@ takes a dictionary of them).
 from __future__ import annotations
 
 import warnings
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -20,17 +21,18 @@ from .scaling import Scaler
 
 
 class _Pass(nn.Module):
-    """Raw values (B, T, F) -> what each head says, (B, K) each, as one module: what is traced."""
+    """Raw values (B, T, F) -> what each head says, (B, K) each or probabilities (B,), as one module: what is traced."""
 
-    def __init__(self, backbone: Backbone, heads, pooling: str):
+    def __init__(self, backbone: Backbone, heads, pooling: str, probability: bool):
         super().__init__()
-        self.backbone, self.heads, self.pooling = backbone, nn.ModuleList(heads), pooling
+        self.backbone, self.heads, self.pooling, self.probability = backbone, nn.ModuleList(heads), pooling, probability
         for name in ("mean", "std"):
             self.register_buffer(name, torch.from_numpy(getattr(backbone.scaler, name)).to(backbone.device))
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)
-        return tuple(head(latents) for head in self.heads)
+        outputs = [head(latents) for head in self.heads]
+        return tuple(output[:, 0].sigmoid() for output in outputs) if self.probability else tuple(outputs)
 
 
 class Predictor:
@@ -88,7 +90,7 @@ class Predictor:
                     "that labels() returns."
                 )
             head.to(backbone.device).eval()
-        self._pass = _Pass(backbone, self.heads.values(), pooling).eval()
+        self._pass = _Pass(backbone, self.heads.values(), pooling, target_scaler is None).eval()
         self._weights = list(self._pass.state_dict(keep_vars=True).values())
         if trace:
             self._traced(1)
@@ -107,7 +109,7 @@ class Predictor:
             self.backbone.eval()
         X = np.require(self.backbone.check(X, features), requirements=("C", "W"))  # PyTorch takes no other array
         values = torch.from_numpy(X).to(self.backbone.device)
-        parts = [self._run(part) for part in values.split(batch_size)]
+        parts = [self._run(part) for part in (values.split(batch_size) if len(values) > batch_size else [values])]
         outputs = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         answers = {name: self._answer(output) for name, output in zip(self.heads, outputs, strict=True)}
         return answers[""] if self.single else answers
@@ -118,7 +120,7 @@ class Predictor:
     def _traced(self, n: int):
         """The pass for n windows as TorchScript, its weights constants in it, once it has given the same answers as the pass itself
         on other windows."""
-        made_of, traced = sum(weight._version for weight in self._weights), self._traces.get(n)
+        made_of, traced = sum(map(attrgetter("_version"), self._weights)), self._traces.get(n)
         if traced is None or traced[0] != made_of:
             shape = (n, self.backbone.n_steps, len(self.backbone.features))
             generator = torch.Generator().manual_seed(0)
@@ -139,6 +141,5 @@ class Predictor:
         return traced[1]
 
     def _answer(self, output: torch.Tensor) -> np.ndarray:
-        if self.target_scaler is None:
-            return torch.sigmoid(output[:, 0]).cpu().numpy()
-        return self.target_scaler.inverse(output.cpu().numpy()[..., None])[..., 0]
+        answer = output.cpu().numpy()
+        return answer if self.target_scaler is None else self.target_scaler.inverse(answer[..., None])[..., 0]
