@@ -7,7 +7,7 @@ import pandas as pd
 from modts import figures, fragments, tables, verdicts
 from modts.results import Results, device
 from modts.score_pages import POINT, SINGLE, alt, at, beside_ours, blocks, for_figure, fractions, labels_words, setting
-from modts.tables import Cell, Table
+from modts.tables import Cell, Table, amount
 
 
 def imputation(found: Results) -> str:
@@ -227,7 +227,7 @@ def _milliseconds(rows: pd.DataFrame) -> Cell:
     if rows.empty:
         return Cell(tables.NOT_RUN, absent=True)
     row = rows.iloc[0]
-    return Cell(f"{row['p50_ms']:.3g}", f"p99 {row['p99_ms']:.3g}", title=f"run {row['run']}")
+    return Cell(amount(row["p50_ms"]), f"p99 {amount(row['p99_ms'])}", title=f"run {row['run']}")
 
 
 def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table:
