@@ -120,7 +120,9 @@ def status(found: Results) -> str:
         out.append(f"## {heading}\n")
         minutes = sum(record.get("seconds") or 0 for record in records) / 60
         words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
-        out.append(f"{words}, {minutes:.0f} minutes of computing in all.\n" if minutes else f"{words}.\n")
+        places = sorted({record["place"] for record in records})
+        words += f", {places[0]}" if len(places) == 1 else ""
+        out.append(f"{words}; {minutes:.0f} minutes of computing in all.\n" if minutes else f"{words}.\n")
         kinds: dict[str, int] = {}
         for record in records:
             words = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
@@ -134,21 +136,20 @@ def status(found: Results) -> str:
                 ]
             )
         )
-        many = len(machines) > 1
+        columns = {
+            "Started, UTC": lambda record: str(record.get("started", ""))[:16].replace("T", " "),
+            "Took": lambda record: _known(record.get("seconds"), "s"),
+            "Memory": lambda record: _known(record.get("peak_memory_mb"), "MB"),
+            "Code": lambda record: str(record.get("code_version", "")),
+            **({"From": lambda record: record["place"]} if len(places) > 1 else {}),
+            **({"Hardware": lambda record: str(record.get("hardware", ""))} if len(machines) > 1 else {}),
+        }
         body = []
         for record in sorted(records, key=lambda record: record["run"]):
-            body.append(
-                f'<tr id="{fragments.anchor(record["run"])}"><th scope="row">{html.escape(record["run"])}</th>'
-                f"<td>{html.escape(str(record.get('started', '')).replace('T', ' ').replace('Z', ' UTC'))}</td>"
-                f"<td>{_known(record.get('seconds'), 's')}</td><td>{_known(record.get('peak_memory_mb'), 'MB')}</td>"
-                f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
-                f"<td>{html.escape(record['place'])}</td>"
-                + (f"<td>{html.escape(str(record.get('hardware', '')))}</td></tr>" if many else "</tr>")
-            )
-        head = "".join(
-            f'<th scope="col">{name}</th>'
-            for name in ("Run", "Started", "Took", "Memory", "Code", "From", *(["Hardware"] if many else []))
-        )
+            cells = "".join(f"<td>{html.escape(cell(record))}</td>" for cell in columns.values())
+            name = html.escape(record["run"])
+            body.append(f'<tr id="{fragments.anchor(record["run"])}"><th scope="row">{name}</th>{cells}</tr>')
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", *columns))
         out.append(
             fragments.raw(
                 '<div class="modts-table modts-status" role="region" tabindex="0" '
