@@ -40,7 +40,7 @@ def seconds(call) -> float:
 
 def epochs_cost(train, epochs: int) -> float:
     """Of so many epochs, from one and from two of them: what is paid once, and what every epoch costs."""
-    rounds = int(np.clip(2 / seconds(lambda: train(1)), 2, 3))  # more where an epoch is short
+    rounds = int(np.clip(4 / seconds(lambda: train(1)), 1, 3))  # more where an epoch is short
     one, two = (np.median([seconds(lambda n=n: train(n)) for _ in range(rounds)]) for n in (1, 2))
     return one + (epochs - 1) * (two - one)
 
