@@ -381,7 +381,7 @@ def roofline(limits: pd.DataFrame, narrow: bool) -> Figure:
     """
     figure = Figure(figsize=(NARROW if narrow else WIDE, 3.4), layout="constrained")
     axis = figure.subplots()
-    peak, bandwidth = limits["peak_gflops"].iloc[0], limits["gigabytes_per_s"].iloc[0]
+    peak, bandwidth = limits["peak_gflops"].max(), limits["gigabytes_per_s"].max()
     ends = np.array([min(0.1, limits["intensity"].min() / 2), max(100.0, limits["intensity"].max() * 2)])
     x = np.array([ends[0], peak / bandwidth, ends[1]])
     axis.plot(x, np.minimum(peak, bandwidth * x), color="#222222", linewidth=1.4, label="what the machine can do")

@@ -42,7 +42,7 @@ KINDS = {  # how a row's name begins -> what it is called under the roofline
     "forward pass": "time loops",
     "raw window": "one window",
 }
-RATES = ("peak_gflops", "gigabytes_per_s", "start_us")
+RATES = {"peak_gflops": "max", "gigabytes_per_s": "max", "start_us": "min"}  # of several runs the best
 DASH = Cell("–", absent=True)
 
 
@@ -270,14 +270,14 @@ def speed(found: results.Results) -> str:
     if near.empty:
         out.append(_missing("What the machine can do"))
     else:
-        rates = near[list(RATES)].iloc[0]
+        rates = near.agg(RATES)
         drawn = _picture(
             figures.roofline, near.drop_duplicates("name"), "speed-roofline",
             "Points of work done, in GFLOP a second against FLOP a byte, under a roof that rises and then is flat.",
             lambda row: f"{row['name']}: {amount(row['rate'])} GFLOP/s at {amount(row['intensity'])} FLOP a byte",
             f"A roofline (Williams, Waterman and Patterson 2009). The roof: {amount(rates.iloc[0])} GFLOP/s in a large matrix "
-            f"product, {amount(rates.iloc[1])} GB/s in arrays that fit the cache. What runs on one window lies far below: "
-            f"there, starting an operation ({amount(rates.iloc[2])} µs) takes longer than its arithmetic.",
+            f"product or convolution, {amount(rates.iloc[1])} GB/s in arrays that fit the cache. What runs on one window lies "
+            f"far below: there, starting an operation ({amount(rates.iloc[2])} µs) takes longer than its arithmetic.",
         )  # fmt: skip
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
