@@ -1,5 +1,7 @@
 """400 heads on cached latents: one batched pass against one after another, against a DataLoader loop, against scikit-learn."""
 
+import cProfile
+import pstats
 import time
 
 import numpy as np
@@ -130,48 +132,49 @@ SHAPES = {
 }
 
 
+def regressions(latents, targets, settings) -> list[LogisticRegression]:
+    """scikit-learn's way: the same label sets and penalties, one after another."""
+    Z, y = latents["train"], targets["train"].y
+    Z = (Z - Z.mean(0)) / Z.std(0)
+    return [
+        LogisticRegression(C=1 / (max(s.weight_decay, 1e-6) * len(s.rows)), max_iter=200).fit(Z[s.rows], y[s.rows])
+        for s in settings
+    ]
+
+
 @pytest.mark.parametrize("wide", SHAPES)
 def bench_scikit_learn(wide, compare):
     latents, targets = latents_and_targets("classification")
     settings = grid(**SHAPES[wide])
-    Z = (latents["train"] - latents["train"].mean(0)) / latents["train"].std(0)
-    y, kept = targets["train"].y, {}
-
-    def ours():
-        kept["ours"] = sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
-
-    def theirs():
-        kept["theirs"] = [
-            LogisticRegression(C=1 / (max(s.weight_decay, 1e-6) * len(s.rows)), max_iter=200).fit(Z[s.rows], y[s.rows])
-            for s in settings
-        ]
-
-    theirs()
-    steps = int(np.median([model.n_iter_[0] for model in kept["theirs"]]))
+    steps = int(np.median([model.n_iter_[0] for model in regressions(latents, targets, settings)]))
     name = f"{len(settings)} simple heads, classification"
     compare(
-        name if wide == 10 else f"{name}, {wide} on each label set", "scikit-learn LogisticRegression", ours, theirs, rounds=5, target="4",
+        name if wide == 10 else f"{name}, {wide} on each label set", "scikit-learn LogisticRegression",
+        lambda: sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS),
+        lambda: regressions(latents, targets, settings), rounds=5, target="4",
         note=f"same label sets and penalties; learning rates have no counterpart there; {steps} steps of L-BFGS (median), 100 of Adam; "
         f"{wide} heads share a label set",
     )  # fmt: skip
 
 
-def bench_operations_alone(record):
-    from bench_limits import Operations, seconds  # which imports this module
-
+def bench_scikit_learn_without_our_python(record):
+    """What the sweep's calls of PyTorch and NumPy take where they stand: the limit of its Python."""
     latents, targets = latents_and_targets("classification")
-    settings, spent = grid(10), []
-
-    @torch.no_grad()
-    def ours():
-        sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
-
-    with Operations() as operations:
-        ours()
-    for _ in range(3):
-        spent.append((seconds(ours, 1), operations.alone()))
+    settings, ours, theirs = grid(10), [], []
+    for _ in range(1 + 7):  # in turn; the first does not count
+        with cProfile.Profile() as profile:
+            sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+        calls = pstats.Stats(
+            profile
+        ).stats.items()  # (file, line, name) -> (.., .., seconds in itself, ..); built in where the file is ~
+        ours.append(
+            sum(row[2] for (file, _, name), row in calls if file == "~" and ("torch" in name or "numpy" in name))
+        )
+        clock = time.perf_counter()
+        regressions(latents, targets, settings)
+        theirs.append(time.perf_counter() - clock)
     record(
-        f"{len(settings)} simple heads, classification", "its operations, each again and again alone",
-        *(float(np.median(side)) for side in zip(*spent, strict=True)), "s", rounds=3,
-        note="what the operations read is in the cache then; in the sweep the latents of ten label sets pass through it",
+        f"{len(settings)} simple heads, classification, calls of PyTorch and NumPy alone", "scikit-learn LogisticRegression",
+        float(np.median(ours[1:])), float(np.median(theirs[1:])), "s", rounds=7,
+        note="what the operations of a sweep take where they stand, by a profiler, without the Python between them",
     )  # fmt: skip

@@ -8,7 +8,6 @@ the same name if ours took that time.
 
 import statistics
 import time
-from collections import Counter
 from functools import cache
 
 import bench_heads
@@ -16,7 +15,7 @@ import peers
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from modts.backbones import BACKBONES
@@ -88,38 +87,6 @@ def count(call) -> dict[str, float]:
     with torch.no_grad(), Traffic() as traffic:
         call()
     return {"gflop": flops.get_total_flops() / 1e9, "gigabytes": traffic.bytes / 1e9, "operations": traffic.operations}
-
-
-class Operations(TorchDispatchMode):
-    """Every operation that is no view, with arguments like those that it had when it was first called."""
-
-    def __init__(self):
-        super().__init__()
-        self.times, self.calls = Counter(), {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        given = (args, kwargs or {})
-        if not func.is_view:
-            seen = [
-                (leaf.shape, leaf.stride(), leaf.dtype) if torch.is_tensor(leaf) else type(leaf)
-                for leaf in tree_leaves(given)
-            ]
-            key = (func, *seen)
-            if key not in self.calls:
-                self.calls[key] = tree_map(lambda leaf: _like(leaf) if torch.is_tensor(leaf) else leaf, given)
-            self.times[key] += 1
-        return func(*args, **(kwargs or {}))
-
-    def alone(self) -> float:
-        """Seconds of them all if each ran again and again with nothing between: what they read is near then, and Python is no part of it."""
-        return sum(
-            n * seconds(lambda call=key[0], given=self.calls[key]: call(*given[0], **given[1]), 15 if n > 1 else 1)
-            for key, n in self.times.items()
-        )
-
-
-def _like(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype).copy_(tensor)
 
 
 def floor(counted: dict[str, float]) -> float:
