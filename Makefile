@@ -64,7 +64,7 @@ results: .venv/.made
 test: .venv/.made
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Ours against the alternatives, side by side: 22 minutes on 2 slow cores with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
+# Ours against the alternatives, side by side: 14 minutes on 2 cores with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
 bench: .venv/.made
 	@unset OMP_NUM_THREADS; memory=$$($(BIN)/python -c "from modts.jobs import MEMORY; print(*map('='.join, MEMORY.items()))"); \
 	  env $$memory $(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir benchmarks $(BENCHMARKS)

@@ -68,7 +68,7 @@ def bench_raw_window_to_probability(name, batch, record):
         "their_floor": their_forward,
     }
     spent: dict[str, list[float]] = {turn: [] for turn in turns}
-    rounds = 100 if batch == 1 else 12
+    rounds = 300 if batch == 1 else 12
     for _ in range(rounds + 3):  # in turn, so that all see the same machine; the first three do not count
         for turn, call in turns.items():
             spent[turn].append(1e3 * once(call))

@@ -280,7 +280,7 @@ def benchmark_rows(backbones=tables.BACKBONES) -> list[dict]:
 
     add("heads", "400 simple heads, classification", "one after another, full batch", 2, 42, "s", 15, "100 steps each")
     add("heads", "400 simple heads, classification", "scikit-learn LogisticRegression", 2, 6, "s", 4, "same, or nearly")
-    add("loading", "PhysioNet 2012, second load", "TSDB and BenchPOTS", 1.5, 31.5)
+    add("loading", "PhysioNet 2012, second load", "our first", 1.5, 31.5)
     for place, name in enumerate(backbones):
         add("latents", f"latents of 512 windows, {name}", "the bare forward pass", 0.3, 0.29 - 0.005 * place, "s", 0.91)
         add("pretraining", f"an epoch of pretraining, 512 windows, {name}", "PyPOTS fit", 1, 1.5 + place, "s", 1)
