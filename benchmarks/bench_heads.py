@@ -157,24 +157,24 @@ def bench_scikit_learn(wide, compare):
     )  # fmt: skip
 
 
-def bench_scikit_learn_without_our_python(record):
-    """What the sweep's calls of PyTorch and NumPy take where they stand: the limit of its Python."""
+def bench_scikit_learn_at_the_limit(record):
+    """What the sweep's calls of PyTorch and NumPy take where they stand, and what its matrix products take of it: no Python of ours gets below."""
     latents, targets = latents_and_targets("classification")
-    settings, ours, theirs = grid(10), [], []
+    settings, theirs = grid(10), []
+    ours = {"calls of PyTorch and NumPy alone": [], "matrix products alone": []}
     for _ in range(1 + 7):  # in turn; the first does not count
         with cProfile.Profile() as profile:
             sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
-        calls = pstats.Stats(
-            profile
-        ).stats.items()  # (file, line, name) -> (.., .., seconds in itself, ..); built in where the file is ~
-        ours.append(
-            sum(row[2] for (file, _, name), row in calls if file == "~" and ("torch" in name or "numpy" in name))
-        )
+        stats = pstats.Stats(profile).stats  # (file, line, name) -> (.., .., its own seconds, ..); built in: file ~
+        calls = {name: row[2] for (file, _, name), row in stats.items() if file == "~"}
+        for parts, spent in zip((("torch", "numpy"), ("bmm",)), ours.values(), strict=True):
+            spent.append(sum(seconds for name, seconds in calls.items() if any(part in name for part in parts)))
         clock = time.perf_counter()
         regressions(latents, targets, settings)
         theirs.append(time.perf_counter() - clock)
-    record(
-        f"{len(settings)} simple heads, classification, calls of PyTorch and NumPy alone", "scikit-learn LogisticRegression",
-        float(np.median(ours[1:])), float(np.median(theirs[1:])), "s", rounds=7,
-        note="what the operations of a sweep take where they stand, by a profiler, without the Python between them",
-    )  # fmt: skip
+    for what, spent in ours.items():
+        record(
+            f"{len(settings)} simple heads, classification, {what}", "scikit-learn LogisticRegression",
+            float(np.median(spent[1:])), float(np.median(theirs[1:])), "s", rounds=7,
+            note="what these take in a sweep where they stand, by a profiler, without all else",
+        )  # fmt: skip
