@@ -73,8 +73,8 @@ def bench_one_after_another(task, kind, record):
         single = one_after_another(kind, latents, targets, [settings[i] for i in sampled])
         theirs.append((time.perf_counter() - clock) * len(settings) / len(sampled))
     record(
-        f"{len(settings)} {kind} heads, {task}", "one after another, full batch", float(np.median(ours[1:])), float(np.median(theirs[1:])),
-        "s", "15", 3, f"100 steps each; one after another timed on {len(sampled)} of them and scaled"
+        f"{len(settings)} {kind} heads, {task}", "one after another, full batch", ours[1:], theirs[1:],
+        "s", "15", note=f"100 steps each; one after another timed on {len(sampled)} of them and scaled"
         + ("" if simple else "; alone, too, a head of this size spends its time in products"),
     )  # fmt: skip
     for i, alone in zip(sampled, single, strict=True):
@@ -119,7 +119,7 @@ def bench_data_loader(record):
         theirs.append((time.perf_counter() - clock) / len(s.rows))
     total = float(np.median(theirs)) * sum(len(s.rows) for s in settings)  # a loop's time grows with its labels
     record(
-        "400 simple heads, classification", "DataLoader loop, batches of 32", float(np.median(ours)), total, "s", target="150", rounds=3,
+        "400 simple heads, classification", "DataLoader loop, batches of 32", ours, total, "s", target="150", rounds=3,
         note=f"20 passes over the labels; the loop timed on {len(sampled)} of the 400 and scaled by labels",
     )  # fmt: skip
 
@@ -158,7 +158,7 @@ def bench_scikit_learn(wide, compare):
 
 
 def bench_scikit_learn_at_the_limit(record):
-    """What the sweep's calls of PyTorch and NumPy take where they stand, and what its matrix products take of it: no Python of ours gets below."""
+    """What the sweep's calls of PyTorch and NumPy take where they stand, and its matrix products alone: no Python of ours gets below."""
     latents, targets = latents_and_targets("classification")
     settings, theirs = grid(10), []
     ours = {"calls of PyTorch and NumPy alone": [], "matrix products alone": []}
@@ -175,6 +175,6 @@ def bench_scikit_learn_at_the_limit(record):
     for what, spent in ours.items():
         record(
             f"{len(settings)} simple heads, classification, {what}", "scikit-learn LogisticRegression",
-            float(np.median(spent[1:])), float(np.median(theirs[1:])), "s", rounds=7,
+            spent[1:], theirs[1:], "s",
             note="what these take in a sweep where they stand, by a profiler, without all else",
         )  # fmt: skip

@@ -1,12 +1,12 @@
 """PhysioNet 2012 from raw text to arrays, against TSDB and BenchPOTS; what starting a notebook costs."""
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+import numpy as np
 import pytest
 
 needs_data = pytest.mark.skipif(not os.environ.get("MODTS_DATA"), reason="MODTS_DATA names no folder with real data")
@@ -41,7 +41,7 @@ def bench_loading_physionet_2012(record):
                 os.unlink(os.path.join(home, "physionet_2012", name))
         cache = os.path.join(folder, "cache")
         ours = seconds(OURS, MODTS_DATA=home, MODTS_CACHE=cache)
-        again = statistics.median(seconds(OURS, MODTS_DATA=home, MODTS_CACHE=cache) for _ in range(3))
+        again = [seconds(OURS, MODTS_DATA=home, MODTS_CACHE=cache) for _ in range(3)]
         theirs = seconds(THEIRS, MODTS_DATA=home)
     note = "all 11,988 stays, a process each, imports included"
     record("PhysioNet 2012, raw text to arrays", "TSDB and BenchPOTS", ours, theirs, "s", "3", note=note)
@@ -56,15 +56,7 @@ def bench_starting_a_notebook(record):
         torch.append(seconds("import torch"))
         ours.append(seconds(NOTEBOOK))
         model.append(seconds(built))
-    torch, ours, model = (statistics.median(times[1:]) for times in (torch, ours, model))
-    record("starting a notebook, no model built", "import of torch plus 1 s", ours, torch + 1, "s", "1", 2)
-    record(
-        "starting a notebook, a model built",
-        "import of torch plus 1 s",
-        model,
-        torch + 1,
-        "s",
-        "",
-        2,
-        "the import of PyPOTS, paid once a process",
-    )
+    torch, ours, model = (np.array(times[1:]) for times in (torch, ours, model))
+    peer, note = "import of torch plus 1 s", "the import of PyPOTS, paid once a process"
+    record("starting a notebook, no model built", peer, ours, torch + 1, "s", "1")
+    record("starting a notebook, a model built", peer, model, torch + 1, "s", note=note)

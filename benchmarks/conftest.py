@@ -99,24 +99,35 @@ def roofline(written):
 
 @pytest.fixture
 def record(written, request):
-    """record(name, peer, ours, theirs, unit, ...): one row. `higher` if a larger value is better; the ratio is above 1 where ours is better."""
+    """record(name, peer, ours, theirs, unit, ...): one row; the ratio is above 1 where ours is better.
+
+    ours, theirs : of each round, in turn, or one number. With as many of both, the ratio is the median of the rounds' ratios, `low` and
+        `high` their quartiles; else it is that of the medians.
+    rounds : how many, where that is not the length of both.
+    """
     run, rows, _ = written
 
-    def add(name, peer, ours, theirs, unit, target="", rounds=1, note="", higher=False):
-        ratio = ours / theirs if higher else theirs / ours
+    def add(name, peer, ours, theirs, unit, target="", rounds=None, note=""):
+        ours, theirs = np.atleast_1d(ours), np.atleast_1d(theirs)
+        if len(ours) == len(theirs) > 1:
+            low, ratio, high = (f"{value:.4g}" for value in np.quantile(theirs / ours, (0.25, 0.5, 0.75)))
+        else:
+            low, ratio, high = "", f"{np.median(theirs) / np.median(ours):.4g}", ""
+        rounds = rounds or min(len(ours), len(theirs))
+        ours, theirs = float(np.median(ours)), float(np.median(theirs))
         part = re.sub("^(bench|check)_", "", request.module.__name__)
         values = (
-            part, name, peer, f"{ours:.6g}", f"{theirs:.6g}", f"{ratio:.4g}", unit, target, rounds, note, runs.hardware(), run,
+            part, name, peer, f"{ours:.6g}", f"{theirs:.6g}", ratio, low, high, unit, target, rounds, note, runs.hardware(), run,
         )  # fmt: skip
         rows.append(dict(zip(BENCHMARKS, values, strict=True)))
-        print(f"\n{name}: ours {ours:.4g} {unit}, {peer} {theirs:.4g} {unit}, ratio {ratio:.3g}", flush=True)
+        print(f"\n{name}: ours {ours:.4g} {unit}, {peer} {theirs:.4g} {unit}, ratio {ratio}", flush=True)
 
     return add
 
 
 @pytest.fixture
 def compare(benchmark, record):
-    """compare(name, peer, ours, theirs, ...): medians of both over the same rounds, after one uncounted round."""
+    """compare(name, peer, ours, theirs, ...): both in turn over the same rounds, after one uncounted round."""
 
     def run(name, peer, ours, theirs, rounds=7, unit="s", scale=1.0, **columns):
         spent = []
@@ -128,14 +139,7 @@ def compare(benchmark, record):
 
         benchmark.group = name
         benchmark.pedantic(ours, setup=their_turn, rounds=rounds, warmup_rounds=1)
-        record(
-            name,
-            peer,
-            benchmark.stats.stats.median * scale,
-            float(np.median(spent[1:])) * scale,
-            unit,
-            rounds=rounds,
-            **columns,
-        )
+        mine, other = (scale * np.array(times) for times in (benchmark.stats.stats.data, spent[1:]))
+        record(name, peer, mine, other, unit, **columns)
 
     return run

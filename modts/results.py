@@ -54,7 +54,22 @@ NUMBERS = {
 ROOFLINE = (
     "name", "peer", "gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us", "hardware", "run",
 )  # fmt: skip
-BENCHMARKS = ("part", "name", "peer", "ours", "theirs", "ratio", "unit", "target", "rounds", "note", "hardware", "run")
+BENCHMARKS = (
+    "part",
+    "name",
+    "peer",
+    "ours",
+    "theirs",
+    "ratio",
+    "low",
+    "high",
+    "unit",
+    "target",
+    "rounds",
+    "note",
+    "hardware",
+    "run",
+)
 
 
 @dataclass
@@ -74,7 +89,8 @@ class Results:
     runs : dict
         Run id to its provenance record.
     benchmarks : pandas.DataFrame
-        As in `results/benchmarks.csv`; `target` is NaN where a row has none.
+        As in `results/benchmarks.csv`: `ours` and `theirs` are medians over the rounds; `ratio` is the median of the rounds' ratios,
+        `low` and `high` their quartiles (rounds not timed in pairs: the ratio of the medians, and NaN); `target` is NaN where a row has none.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
     """

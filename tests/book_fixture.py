@@ -275,7 +275,8 @@ def benchmark_rows(backbones=tables.BACKBONES) -> list[dict]:
 
     def add(part, name, peer, ours, theirs, unit="s", target="", note=""):
         run, ratio = f"bench-2026010{1 + (part == 'loading')}T030405Z", f"{theirs / ours:.4g}"
-        values = (part, name, peer, ours, theirs, ratio, unit, target, 3, note, HARDWARE, run)
+        low, high = ("", "") if part == "economics" else (0.9 * theirs / ours, 1.05 * theirs / ours)
+        values = (part, name, peer, ours, theirs, ratio, low, high, unit, target, 3, note, HARDWARE, run)
         rows.append(dict(zip(results.BENCHMARKS, values, strict=True)))
 
     add("heads", "400 simple heads, classification", "one after another, full batch", 2, 42, "s", 15, "100 steps each")

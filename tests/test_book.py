@@ -269,6 +269,8 @@ def test_the_speed_page_counts_targets_and_says_what_is_missed(measured):
     assert page.split("\n\n")[0].count("- ") == 3
     assert page.count("<strong>missed</strong>") == len(below)
     assert page.count("<td>met<") == len(aimed) - len(below)
+    unsure = [row for row in aimed if row["low"] != "" and row["low"] <= row["target"] <= row["high"]]
+    assert 0 < len(unsure) == page.count("inside the spread") and page.count("small its quartiles") > 1
     assert {row["run"] for row in rows} <= set(re.findall(r"bench-\w+", page)), "a run is not named"
     assert "make bench" in page and "benchmarks.csv" in page
 
