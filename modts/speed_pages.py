@@ -206,6 +206,26 @@ def _limits_table(missed: pd.DataFrame) -> Table:
     )
 
 
+def alone(rows: pd.DataFrame, missed: pd.DataFrame) -> list[str]:
+    """What parts of a computation that misses its target take where they stand, from the rows named "<its name>, <part> alone"."""
+    out = []
+    for _, whole in missed.iterrows():
+        start = f"{whole['name']}, "
+        parts = rows[
+            (rows["peer"] == whole["peer"]) & rows["name"].str.startswith(start) & rows["name"].str.endswith(" alone")
+        ]
+        for _, part in parts.iterrows():
+            what, took = part["name"].removeprefix(start), f"{amount(part['ours'])} {part['unit']}"
+            word = (
+                "out of reach for these operations" if part["ratio"] < whole["target"] else "in reach without all else"
+            )
+            out.append(
+                f"{whole['name']} beside {whole['peer']}: the {what} take {took}, a ratio of {amount(part['ratio'])}; "
+                f"the target of {whole['target']:g} is {word}."
+            )
+    return out
+
+
 def _rows_table(rows: pd.DataFrame, title: str) -> Table:
     body, notes = [], (rows["note"] != "").any()
     for _, row in rows.iterrows():
@@ -285,7 +305,12 @@ def speed(found: results.Results) -> str:
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
         table = [_limits_table(missed)] if len(missed) else []
-        out += [*(fragments.raw(part.html()) for part in table), fragments.downloads("roofline", found.roofline, table)]
+        said = [fragments.bullets(words)] if (words := alone(rows, missed)) else []
+        out += [
+            *(fragments.raw(part.html()) for part in table),
+            *said,
+            fragments.downloads("roofline", found.roofline, table),
+        ]
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
         some = rows[rows["part"] == part]
