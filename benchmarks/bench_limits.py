@@ -80,9 +80,20 @@ def attention_flops(query, key, value, *args, **kwargs) -> int:
     return 4 * torch.Size(batch).numel() * length * key[-2] * width
 
 
+def convolution_flops(x, weight, bias, stride, padding, dilation, transposed, *args, **kwargs) -> int:
+    """Of a convolution, without the products with the zeros around its input, which PyTorch's own counter takes in: they need not be made."""
+    windows, width, *size = x
+    taps = 1
+    for n, kernel, step, pad, apart in zip(size, weight[2:], stride, padding, dilation, strict=True):
+        starts = range(-pad, n + pad - apart * (kernel - 1), step)
+        taps *= sum(0 <= start + apart * tap < n for start in starts for tap in range(kernel))
+    return 2 * windows * weight[0] * weight[1] * taps
+
+
 def count(call) -> dict[str, float]:
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={fused: attention_flops}) as flops:
+    known = {fused: attention_flops, torch.ops.aten.convolution: convolution_flops}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as flops:
         call()
     with torch.no_grad(), Traffic() as traffic:
         call()
