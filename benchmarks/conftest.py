@@ -109,18 +109,16 @@ def record(written, request):
 
     def add(name, peer, ours, theirs, unit, target="", rounds=None, note=""):
         ours, theirs = np.atleast_1d(ours), np.atleast_1d(theirs)
+        rounds, mine, other = rounds or min(len(ours), len(theirs)), float(np.median(ours)), float(np.median(theirs))
+        low, ratio, high = "", f"{other / mine:.4g}", ""
         if len(ours) == len(theirs) > 1:
             low, ratio, high = (f"{value:.4g}" for value in np.quantile(theirs / ours, (0.25, 0.5, 0.75)))
-        else:
-            low, ratio, high = "", f"{np.median(theirs) / np.median(ours):.4g}", ""
-        rounds = rounds or min(len(ours), len(theirs))
-        ours, theirs = float(np.median(ours)), float(np.median(theirs))
         part = re.sub("^(bench|check)_", "", request.module.__name__)
         values = (
-            part, name, peer, f"{ours:.6g}", f"{theirs:.6g}", ratio, low, high, unit, target, rounds, note, runs.hardware(), run,
+            part, name, peer, f"{mine:.6g}", f"{other:.6g}", ratio, low, high, unit, target, rounds, note, runs.hardware(), run,
         )  # fmt: skip
         rows.append(dict(zip(BENCHMARKS, values, strict=True)))
-        print(f"\n{name}: ours {ours:.4g} {unit}, {peer} {theirs:.4g} {unit}, ratio {ratio}", flush=True)
+        print(f"\n{name}: ours {mine:.4g} {unit}, {peer} {other:.4g} {unit}, ratio {ratio}", flush=True)
 
     return add
 

@@ -55,21 +55,8 @@ ROOFLINE = (
     "name", "peer", "gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us", "hardware", "run",
 )  # fmt: skip
 BENCHMARKS = (
-    "part",
-    "name",
-    "peer",
-    "ours",
-    "theirs",
-    "ratio",
-    "low",
-    "high",
-    "unit",
-    "target",
-    "rounds",
-    "note",
-    "hardware",
-    "run",
-)
+    "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
+)  # fmt: skip
 
 
 @dataclass

@@ -211,17 +211,16 @@ def alone(rows: pd.DataFrame, missed: pd.DataFrame) -> list[str]:
     out = []
     for _, whole in missed.iterrows():
         start = f"{whole['name']}, "
-        parts = rows[
-            (rows["peer"] == whole["peer"]) & rows["name"].str.startswith(start) & rows["name"].str.endswith(" alone")
-        ]
+        same = (rows["peer"] == whole["peer"]) & rows["name"].str.startswith(start)
+        parts = rows[same & rows["name"].str.endswith(" alone")]
         for _, part in parts.iterrows():
             what, took = part["name"].removeprefix(start), f"{amount(part['ours'])} {part['unit']}"
-            word = (
+            reach = (
                 "out of reach for these operations" if part["ratio"] < whole["target"] else "in reach without all else"
             )
             out.append(
                 f"{whole['name']} beside {whole['peer']}: the {what} take {took}, a ratio of {amount(part['ratio'])}; "
-                f"the target of {whole['target']:g} is {word}."
+                f"the target of {whole['target']:g} is {reach}."
             )
     return out
 
@@ -305,12 +304,8 @@ def speed(found: results.Results) -> str:
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
         table = [_limits_table(missed)] if len(missed) else []
-        said = [fragments.bullets(words)] if (words := alone(rows, missed)) else []
-        out += [
-            *(fragments.raw(part.html()) for part in table),
-            *said,
-            fragments.downloads("roofline", found.roofline, table),
-        ]
+        out += [*(fragments.raw(part.html()) for part in table), fragments.bullets(alone(rows, missed))]
+        out.append(fragments.downloads("roofline", found.roofline, table))
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
         some = rows[rows["part"] == part]
