@@ -1,8 +1,8 @@
 """Training the recurrent three on a GPU: their forward and backward pass as one CUDA graph each, replayed.
 
 Their time loop starts some thousand small kernels a step, and starting them takes longer than running them; a graph starts them all at once.
-`replay` is opt-in and was written without a GPU at hand: what a CPU can check is tested (the flattened call that a graph captures gives the
-same results and gradients as the plain one, and neither reads a value back nor touches the CPU), the speed on a GPU is
+`replay` is opt-in. A test on a GPU compares its losses with the plain step's; what a CPU can check is tested everywhere (the flattened call
+that a graph captures gives the same results and gradients as the plain one, and neither reads a value back nor touches the CPU). The speed is
 `benchmarks/bench_gpu.py`'s to measure.
 """
 
