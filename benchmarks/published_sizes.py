@@ -58,7 +58,10 @@ def job(name, kind, path, out, deadline, replayed):
     cohort = load_cohort(path)
     (X, y), (X_val, y_val) = cohort.part("train"), cohort.part("val")
     windows = {"train": X, "val": X_val, "test": X_val[:64]}
-    targets = {k: adaptation.Labels("classification", v.astype(np.int64)) for k, v in (("train", y), ("val", y_val), ("test", y_val[:64]))}
+    targets = {
+        k: adaptation.Labels("classification", v.astype(np.int64))
+        for k, v in (("train", y), ("val", y_val), ("test", y_val[:64]))
+    }
     lr, batch = RATES[name]
     found = {"backbone": name, "kind": kind, "units": {}}
     plain = training.fit
@@ -71,7 +74,10 @@ def job(name, kind, path, out, deadline, replayed):
             log["complete"] = True
             return result
         finally:
-            log["seconds"], log["memory_gb"] = round(time.time() - log["start"], 2), round(torch.cuda.max_memory_allocated() / 2**30, 2)
+            log["seconds"], log["memory_gb"] = (
+                round(time.time() - log["start"], 2),
+                round(torch.cuda.max_memory_allocated() / 2**30, 2),
+            )
             Path(out).write_text(json.dumps(found))
 
     def fresh(weights=None):
@@ -90,7 +96,10 @@ def job(name, kind, path, out, deadline, replayed):
     try:
         if kind == "modular":
             backbone = fresh()
-            timed("pretrain", lambda: training.pretrain(backbone, X, X_val, epochs=200, patience=10, batch_size=batch, lr=lr))
+            timed(
+                "pretrain",
+                lambda: training.pretrain(backbone, X, X_val, epochs=200, patience=10, batch_size=batch, lr=lr),
+            )
             weights = {k: v.clone() for k, v in backbone.state_dict().items()}
             latents = {part: backbone.latents(windows[part]) for part in ("train", "val")}
             for head in ("simple", "complex"):
@@ -99,7 +108,9 @@ def job(name, kind, path, out, deadline, replayed):
                     rows = [np.random.default_rng(i).permutation(len(y))[: round(share * len(y))] for i in range(draws)]
                     best = []
                     for decay in (0.01, 0.1, 1.0):
-                        pairs = sweep(head, latents, targets, [Setting(r, 1e-2, decay) for r in rows], epochs=60, patience=10)
+                        pairs = sweep(
+                            head, latents, targets, [Setting(r, 1e-2, decay) for r in rows], epochs=60, patience=10
+                        )
                         best.append(float(np.mean([history.best for _, history in pairs])))
                     found["units"][f"frozen {head} {share:g}"] = {"validation": [round(b, 5) for b in best]}
             Path(out).write_text(json.dumps(found))
@@ -129,7 +140,9 @@ def alone(path):
             log = {"epochs": []}
             plain, training.fit = training.fit, watched(training.fit, log, time.time() + 12)
             try:
-                training.pretrain(backbone, X, X_val, epochs=6, patience=10, batch_size=RATES[name][1], lr=RATES[name][0])
+                training.pretrain(
+                    backbone, X, X_val, epochs=6, patience=10, batch_size=RATES[name][1], lr=RATES[name][0]
+                )
             except TimeIsUp:
                 pass
             finally:
@@ -182,7 +195,9 @@ def main():
         except subprocess.TimeoutExpired:
             process.kill()
     done = [json.loads(file.read_text()) for file in sorted(parts.glob("*.json"))]
-    runs.write_json(given.out / "published_sizes.json", {**about, "processes": len(jobs), "seconds": given.seconds, "jobs": done})
+    runs.write_json(
+        given.out / "published_sizes.json", {**about, "processes": len(jobs), "seconds": given.seconds, "jobs": done}
+    )
     for part in done:
         for unit, log in part["units"].items():
             if "epochs" in log:
