@@ -50,7 +50,7 @@ SOURCES := _config.yml _toc.yml $(shell find book notebooks modts results work/q
 $(PAGE): $(SOURCES) .venv/.made
 	@echo "book: pages from results"
 	@rm -f $@
-	@$(BIN)/python -m modts.pages
+	@$(BIN)/python -m modts.book.pages
 	@$(BIN)/jupyter-book build -W -n --keep-going -q . || { rm -rf _build; exit 1; }
 	@test -f $@ && touch $@
 
@@ -66,12 +66,13 @@ test: .venv/.made
 
 # Ours against the alternatives, side by side: 14 minutes on 2 cores with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
 bench: .venv/.made
-	@unset OMP_NUM_THREADS; memory=$$($(BIN)/python -c "from modts.jobs import MEMORY; print(*map('='.join, MEMORY.items()))"); \
+	@unset OMP_NUM_THREADS; memory=$$($(BIN)/python -c "from modts.study import MEMORY; print(*map('='.join, MEMORY.items()))"); \
 	  env $$memory $(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir benchmarks $(BENCHMARKS)
 
 lint: .venv/.made
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
 
 # What can be made again: the book and the quick grid's files. The environment and other profiles' runs stay.
 clean:

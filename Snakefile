@@ -14,14 +14,15 @@ import sys
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from modts import jobs, profiles, runs
+from modts import runs
 from modts.errors import ModtsError
+from modts.study import drop_foreign, read_profile, read_yaml, start_count
 
 try:
     if not workflow.configfiles:
         raise ModtsError("Name a profile, for example: snakemake --configfile profiles/quick.yaml --cores 2")
-    PROFILE = profiles.read_profile(workflow.configfiles[-1])
-    if config != profiles.read_yaml(PROFILE.path):
+    PROFILE = read_profile(workflow.configfiles[-1])
+    if config != read_yaml(PROFILE.path):
         raise ModtsError(f"Settings come from one profile file; change or copy {PROFILE.path} instead of using --config.")
     JOBS = PROFILE.wanted()
 except ModtsError as error:
@@ -48,7 +49,7 @@ if workflow.is_main_process and not DRY:
         logger.addFilter(worth_saying)
     # A run file made by hand under this profile's name with other parameters is not the grid's: its job runs again.
     for job in JOBS.values():
-        profiles.drop_foreign(job)
+        drop_foreign(job)
 
 
 def run_file(run):
@@ -83,7 +84,7 @@ for stage in runs.STAGES:
         # Times are only honest when nothing runs beside them.
         threads: max(workflow.cores or 1, 1) if stage == "latency" else lambda w: JOBS[w.run].params["threads"]
         shell:
-            "{PYTHON} -m modts.cli job {PROFILE.path} {wildcards.run}"
+            "{PYTHON} -m modts.study.cli job {PROFILE.path} {wildcards.run}"
 
 
 rule collect:
@@ -92,12 +93,12 @@ rule collect:
     output:
         [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")],
     params:
-        code=profiles.hash_of("collect.py", "scores.py"),
+        code=runs.hash_of("study.collect", "study.pairs", "learning.scores", "learning.intervals"),
     localrule: True
     shell:
-        "{PYTHON} -m modts.cli collect {PROFILE.path}"
+        "{PYTHON} -m modts.study.cli collect {PROFILE.path}"
 
 
 onstart:
     waiting = [job for job in workflow.dag.needrun_jobs() if job.rule.name in runs.STAGES]
-    jobs.start_count(PROFILE.name, len(waiting))
+    start_count(PROFILE.name, len(waiting))

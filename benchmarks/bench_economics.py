@@ -13,9 +13,7 @@ import numpy as np
 import peers
 import pytest
 
-from modts import training
-from modts.adaptation import Labels, adapt
-from modts.sweep import Setting, sweep
+from modts.learning import Labels, Setting, Training, adapt, train_heads, training
 
 PRETRAINING, END_TO_END, HEAD = 40, 25, 200  # epochs
 TASKS = 100
@@ -58,13 +56,19 @@ def costs(name: str, n: int, T: int) -> dict[str, float]:
     settings = [
         Setting(np.sort(rng.permutation(n)[: n // 2]), 1e-2, 1e-4, task) for task in range(TASKS)
     ]  # each its own labels
-    heads = seconds(lambda: sweep("simple", latents, targets, settings, epochs=HEAD, patience=HEAD))
+    heads = seconds(lambda: train_heads("simple", latents, targets, settings, epochs=HEAD, patience=HEAD))
     whole = epochs_cost(
         lambda epochs: adapt(
-            "e2e", "simple", targets, every, backbone=peers.backbone.__wrapped__(name, T), windows=X, epochs=epochs, patience=epochs
+            "e2e",
+            "simple",
+            targets,
+            every,
+            backbone=peers.backbone.__wrapped__(name, T),
+            windows=X,
+            training=Training(epochs=epochs, patience=epochs),
         ),
         END_TO_END,
-    )  # fmt: skip
+    )
     return {"fixed": pretraining + extraction, "head": heads / TASKS, "whole": whole}
 
 
@@ -91,13 +95,14 @@ def bench_peak_memory(name, record):
     """Of a process that trains heads on latents, and of one that trains end to end; importing PyTorch and PyPOTS is in both."""
     start = (
         "import numpy as np, bench_economics as b, peers;"
-        "from modts.sweep import Setting, sweep; from modts.adaptation import adapt;"
+        "from modts.learning import Setting, Training, adapt, train_heads;"
         f"X, targets = b.cohort(*b.FULL); backbone = peers.backbone({name!r});"
     )
     parts = {
-        "heads": "sweep('simple', {p: backbone.latents(x[:2]).repeat(len(x) // 2 + 1, 0)[:len(x)] for p, x in X.items()}, targets,"
+        "heads": "train_heads('simple', {p: backbone.latents(x[:2]).repeat(len(x) // 2 + 1, 0)[:len(x)] for p, x in X.items()}, targets,"
         "[Setting(np.arange(len(X['train'])), 1e-2, 0.0, s) for s in range(b.TASKS)], epochs=2, patience=2);",
-        "whole": "adapt('e2e', 'simple', targets, np.arange(len(X['train'])), backbone=backbone, windows=X, epochs=1, patience=1);",
+        "whole": "adapt('e2e', 'simple', targets, np.arange(len(X['train'])), backbone=backbone, windows=X,"
+        "training=Training(epochs=1, patience=1));",
     }
     peak = {}
     for part, code in parts.items():

@@ -7,7 +7,7 @@ import peers
 import pytest
 import torch
 
-from modts.graphs import replay
+from modts.backbones import replay
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 BATCH, STEPS = 128, 20

@@ -9,10 +9,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from modts.adaptation import Labels, adapt, outputs
-from modts.heads import Head, task_loss
-from modts.scores import auroc
-from modts.sweep import Setting, sweep
+from modts.learning import Labels, Setting, Training, adapt, auroc, train_heads
+from modts.learning.adaptation import outputs
+from modts.learning.heads import Head, task_loss
 
 N, N_VAL, D, K = (
     2557,
@@ -52,10 +51,15 @@ def grids(kind):
 def one_after_another(kind, latents, targets, settings):
     return [
         adapt(
-            "frozen", kind, targets, s.rows, latents=latents, lr=s.lr, weight_decay=s.weight_decay, epochs=EPOCHS, patience=EPOCHS, seed=s.seed
+            "frozen",
+            kind,
+            targets,
+            s.rows,
+            latents=latents,
+            training=Training(s.lr, s.weight_decay, EPOCHS, EPOCHS, seed=s.seed),
         )
         for s in settings
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -67,7 +71,7 @@ def bench_one_after_another(task, kind, record):
     ours, theirs = [], []
     for _ in range(1 + 3):  # in turn; the first does not count
         clock = time.perf_counter()
-        together = sweep(kind, latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+        together = train_heads(kind, latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
         ours.append(time.perf_counter() - clock)
         clock = time.perf_counter()
         single = one_after_another(kind, latents, targets, [settings[i] for i in sampled])
@@ -95,11 +99,11 @@ def bench_data_loader(record):
     latents, targets = latents_and_targets("classification")
     settings = grid(10)
     sampled = settings[::27]  # every 27th of the 400, all label fractions among them; 400 would take minutes
-    sweep("simple", latents, targets, settings[:20], epochs=2, patience=2)
+    train_heads("simple", latents, targets, settings[:20], epochs=2, patience=2)
     ours, theirs = [], []
     for _ in range(3):
         clock = time.perf_counter()
-        sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+        train_heads("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
         ours.append(time.perf_counter() - clock)
     rng = np.random.default_rng(0)
     for s in rng.permutation(np.array(sampled, dtype=object)):
@@ -150,7 +154,7 @@ def bench_scikit_learn(wide, compare):
     name = f"{len(settings)} simple heads, classification"
     compare(
         name if wide == 10 else f"{name}, {wide} on each label set", "scikit-learn LogisticRegression",
-        lambda: sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS),
+        lambda: train_heads("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS),
         lambda: regressions(latents, targets, settings), rounds=5, target="4",
         note=f"same label sets and penalties; learning rates have no counterpart there; {steps} steps of L-BFGS (median), 100 of Adam; "
         f"{wide} heads share a label set",
@@ -164,7 +168,7 @@ def bench_scikit_learn_at_the_limit(record):
     ours = {"calls of PyTorch and NumPy alone": [], "matrix products alone": []}
     for _ in range(1 + 7):  # in turn; the first does not count
         with cProfile.Profile() as profile:
-            sweep("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
+            train_heads("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS)
         stats = pstats.Stats(profile).stats  # (file, line, name) -> (.., .., its own seconds, ..); built in: file ~
         calls = {name: row[2] for (file, _, name), row in stats.items() if file == "~"}
         for parts, spent in zip((("torch", "numpy"), ("bmm",)), ours.values(), strict=True):

@@ -19,9 +19,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from modts.backbones import BACKBONES
-from modts.heads import Head
+from modts.learning import Head, train_heads
 from modts.serving import Predictor
-from modts.sweep import sweep
 
 
 def seconds(call, rounds=5, of=statistics.median) -> float:
@@ -116,7 +115,7 @@ def bench_heads_at_the_limit(task, kind, roofline):
     latents, targets = bench_heads.latents_and_targets(task)
     settings = bench_heads.grids(kind)
     one, two = (
-        count(lambda n=n: sweep(kind, latents, targets, settings, epochs=n, patience=n)) for n in (1, 2)
+        count(lambda n=n: train_heads(kind, latents, targets, settings, epochs=n, patience=n)) for n in (1, 2)
     )  # counting is slow, and every further epoch is like the second
     counted = {key: one[key] + (bench_heads.EPOCHS - 1) * (two[key] - one[key]) for key in one}
     for peer in ("one after another, full batch", "scikit-learn LogisticRegression"):

@@ -12,7 +12,7 @@ import pytest
 needs_data = pytest.mark.skipif(not os.environ.get("MODTS_DATA"), reason="MODTS_DATA names no folder with real data")
 
 THEIRS = """
-from modts.cohorts.tsdb_home import import_tsdb
+from modts.cohorts import import_tsdb
 tsdb = import_tsdb()
 from benchpots.datasets import preprocess_physionet2012
 preprocess_physionet2012(subset="all", rate=0.1)

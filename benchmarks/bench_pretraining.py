@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils._pytree import tree_map_only
 
-from modts import training
 from modts.backbones import BACKBONES
-from modts.missingness import mask
+from modts.cohorts import mask
+from modts.learning import training
 
 RECURRENT = [name for name, row in BACKBONES.items() if row.kind == "recurrent"]
 N, N_VAL, BATCH = 512, 128, 128

@@ -13,9 +13,8 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from modts.adaptation import Shipped
 from modts.backbones import BACKBONES
-from modts.heads import Head
+from modts.learning import Head, Shipped
 from modts.serving import Predictor
 
 

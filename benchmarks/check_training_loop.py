@@ -12,9 +12,10 @@ import peers
 import pytest
 import torch
 
-from modts import backbones, runs, training
-from modts.cohorts import load_cohort
-from modts.missingness import mask
+from modts import runs
+from modts.backbones import backbone as backbones
+from modts.cohorts import load_cohort, mask
+from modts.learning import training
 
 EPOCHS, BATCH, LR, SEEDS = 10, 32, 1e-3, (0, 1, 2)
 MASKING = {

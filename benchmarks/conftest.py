@@ -1,6 +1,6 @@
 """Side by side: every benchmark times the project's way and a peer's in turn; a row of results/benchmarks.csv is their ratio.
 
-    make bench                                      # all of them, with the memory settings of the project's jobs (modts.jobs.MEMORY)
+    make bench                                      # all of them, with the memory settings of the project's jobs (modts.study.MEMORY)
     make bench BENCHMARKS=benchmarks/bench_heads.py  # one
 
 pytest-benchmark times ours; the peer is timed in the setup of each round, so that both see the same state of the machine. Rows of other
@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from modts import runs
-from modts.jobs import MEMORY
-from modts.results import BENCHMARKS, ROOFLINE
+from modts.book.results import BENCHMARKS, ROOFLINE
+from modts.study import MEMORY
 
 THREADS = len(os.sched_getaffinity(0))
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modts.backbones import Backbone, classifier_settings, pypots, sizes
-from modts.scaling import Scaler
+from modts.backbones import Backbone, Scaler, classifier_settings, pypots, sizes
 
 T, F = 48, 35
 # What a process of its own ends with: GiB at its peak. Not getrusage, whose maximum a child takes over from its parent.

@@ -18,11 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modts import adaptation, runs, training
-from modts.backbones import build
+from modts import runs
+from modts.backbones import build, replay
 from modts.cohorts import load_cohort
-from modts.graphs import replay
-from modts.sweep import Setting, sweep
+from modts.learning import Labels, Setting, adaptation, train_heads, training
 
 # learning rate and batch: TSI-Bench's winners, for CSAI its authors' defaults
 RATES = {
@@ -59,8 +58,7 @@ def job(name, kind, path, out, deadline, replayed):
     (X, y), (X_val, y_val) = cohort.part("train"), cohort.part("val")
     windows = {"train": X, "val": X_val, "test": X_val[:64]}
     targets = {
-        k: adaptation.Labels("classification", v.astype(np.int64))
-        for k, v in (("train", y), ("val", y_val), ("test", y_val[:64]))
+        k: Labels("classification", v.astype(np.int64)) for k, v in (("train", y), ("val", y_val), ("test", y_val[:64]))
     }
     lr, batch = RATES[name]
     found = {"backbone": name, "kind": kind, "units": {}}
@@ -89,9 +87,9 @@ def job(name, kind, path, out, deadline, replayed):
 
     def whole(arm, share, weights=None):
         rows = np.random.default_rng(0).permutation(len(y))[: round(share * len(y))]
-        timed(f"{arm} {share:g}", lambda: adaptation.adapt(
-            arm, "simple", targets, rows, backbone=fresh(weights), windows=windows, lr=lr, epochs=100, patience=10, batch_size=batch,
-        ))  # fmt: skip
+        given = {"backbone": fresh(weights), "windows": windows}
+        how = adaptation.Training(lr=lr, epochs=100, patience=10, batch_size=batch)
+        timed(f"{arm} {share:g}", lambda: adaptation.adapt(arm, "simple", targets, rows, **given, training=how))
 
     try:
         if kind == "modular":
@@ -108,7 +106,7 @@ def job(name, kind, path, out, deadline, replayed):
                     rows = [np.random.default_rng(i).permutation(len(y))[: round(share * len(y))] for i in range(draws)]
                     best = []
                     for decay in (0.01, 0.1, 1.0):
-                        pairs = sweep(
+                        pairs = train_heads(
                             head, latents, targets, [Setting(r, 1e-2, decay) for r in rows], epochs=60, patience=10
                         )
                         best.append(float(np.mean([history.best for _, history in pairs])))

@@ -3,39 +3,18 @@
 Pretrain an imputer, freeze it, read its latents, train light heads; compare with everything in between and with end-to-end training.
 """
 
-import importlib
 from importlib import metadata
 
-_PUBLIC = {
-    "load_cohort": "cohorts",
-    "cohort_names": "cohorts",
-    "cohort_from_arrays": "cohorts",
-    "cohort_from_table": "cohorts",
-    "Cohort": "cohorts",
-    "BACKBONES": "backbones",
-    "Backbone": "backbones",
-    "build": "backbones",
-    "load_backbone": "backbones",
-    "pretrain": "training",
-    "Head": "heads",
-    "Predictor": "serving",
-    "stream": "streaming",
-    "adapt": "adaptation",
-    "labels": "adaptation",
-    "mask": "missingness",
-    "score": "scores",
-    "paired": "scores",
-    "ModtsError": "errors",
-}
-__all__ = list(_PUBLIC)
+from modts.rooms import door
+
 __version__ = metadata.version("modts")
-
-
-def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *_PUBLIC])
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "cohorts": "Cohort cohort_from_arrays cohort_from_table cohort_names load_cohort mask",
+        "backbones": "BACKBONES Backbone build load_backbone",
+        "learning": "Head adapt labels paired pretrain score",
+        "serving": "Predictor stream",
+        "errors": "ModtsError",
+    },
+)

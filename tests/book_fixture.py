@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from modts import results, runs, tables
+from modts import runs
+from modts.backbones import BACKBONES
+from modts.book import results
 
 ROOT = Path(__file__).resolve().parent.parent
+NAMES = tuple(BACKBONES)
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 HARDWARE = "CPU made up (2 cores)"
 _SERIES = {
@@ -269,7 +272,7 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
 
 
-def benchmark_rows(backbones=tables.BACKBONES) -> list[dict]:
+def benchmark_rows(backbones=NAMES) -> list[dict]:
     """Rows as `make bench` writes them, under the names that it gives them; three of the 16 targets are missed."""
     rows = []
 
@@ -341,12 +344,12 @@ def write_benchmarks(folder: Path, rows: list[dict]) -> None:
 
 def fabricate(folder: Path, kind: str) -> None:
     """Write made-up results under `folder`: kind is "none", "quick" (local), "partial" (some backbones) or "full"."""
-    backbones = tables.BACKBONES[:3] if kind == "partial" else tables.BACKBONES
+    backbones = NAMES[:3] if kind == "partial" else NAMES
     if kind in ("partial", "full"):
         _write(folder / "results", "cpu", ("physionet_2012", "italy_air"), backbones, 3)
         write_benchmarks(folder / "results", benchmark_rows(() if kind == "partial" else backbones))
     if kind != "none":
-        _write(folder / "work" / "quick", "quick", ("simulated_icu", "simulated_air"), tables.BACKBONES, 1)
+        _write(folder / "work" / "quick", "quick", ("simulated_icu", "simulated_air"), NAMES, 1)
 
 
 def environment(home: Path, **more) -> dict:
@@ -403,7 +406,7 @@ def _built(kind: str) -> Path:
     else:
         places = {"MODTS_RESULTS": ROOT / "results", "MODTS_WORK": ROOT / "work"}
     subprocess.run(
-        [sys.executable, "-m", "modts.pages"],
+        [sys.executable, "-m", "modts.book.pages"],
         cwd=home,
         env=environment(home, **places),
         check=True,

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from modts.cohorts import load_cohort
-from modts.cohorts.base import Cohort
+from modts.cohorts import Cohort, load_cohort
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ training differ between kinds of CPU.
 
 import pytest
 
-from modts import experiments, params, runs
+from modts import runs
+from modts.study import experiments, params
 
 RUNS = ("quick-pretrain-simulated_air-GRU-D", "quick-heads-simulated_air-GRU-D", "quick-baselines-simulated_air")
 TOLERANCE = {"mae": 0.05, "mse": 0.08}  # z-scores; a fifth of the effect of training at all

@@ -1,156 +1,22 @@
-"""The backbones: one table, and the object that carries a pretrained one.
-
-A row says which PyPOTS module to build, what it reads, at which submodule its latents come out, and its sizes. A seventh backbone is a row.
-Sizes: "small" is ours, for a CPU; "paper" are the winners that TSI-Bench (arXiv 2406.12747) published per data set, because the paper
-itself (arXiv 2411.03941) states none.
-"""
+"""The object that carries a pretrained imputer: PyPOTS's module with its scaler, its feature list and its recipe."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
-import io
-import json
-import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from . import blocks, recurrent, runs
-from .cohorts.tsdb_home import import_tsdb
-from .errors import ModtsError, choose
+from modts.cohorts import seeded
+from modts.errors import ModtsError, choose
+
+from . import blocks, recurrent
 from .inputs import intervals, model_inputs, observed
-from .missingness import seeded
 from .scaling import Scaler
-
-
-@dataclass(frozen=True)
-class Row:
-    """One backbone.
-
-    Attributes
-    ----------
-    kind : "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
-    reads : which inputs it takes (see inputs.model_inputs).
-    core : PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
-    tap : the submodule whose output is read for latents; ">name" reads the input of `name`. Empty if recurrent: see recurrent.FAST.
-    small : constructor arguments on a CPU.
-    fixed : constructor arguments that are not sizes.
-    classifier : arguments only PyPOTS's end-to-end classifier takes.
-    """
-
-    kind: str
-    reads: str
-    core: str
-    tap: str
-    small: dict
-    fixed: dict
-    classifier: dict
-
-
-BACKBONES = {
-    "BRITS": Row(
-        "recurrent", "both_ways", "brits.core._BRITS", "",
-        {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
-    ),
-    "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}),
-    "SAITS": Row(
-        "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
-        {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
-        {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
-    ),
-    "CSAI": Row(
-        "recurrent", "csai", "csai.core._BCSAI", "",
-        {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
-        {"classification_weight": 1.0, "dropout": 0.1},
-    ),
-    "TimesNet": Row(
-        "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
-        {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
-        {"apply_nonstationary_norm": False}, {},
-    ),
-    "Autoformer": Row(
-        # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
-        "attention", "plain", "autoformer.core._Autoformer", "encoder.encoder.norm.layer_norm",
-        {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
-        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
-    ),
-}  # fmt: skip
-
-_FIELDS = {
-    "SAITS": ("n_layers", "d_model", "d_ffn", "n_heads", "d_k", "d_v", "dropout", "attn_dropout"),
-    "TimesNet": ("n_layers", "top_k", "d_model", "d_ffn", "n_kernels", "dropout"),
-    "Autoformer": ("n_layers", "d_model", "d_ffn", "n_heads", "moving_avg_window_size", "dropout"),
-    "BRITS": ("rnn_hidden_size",),
-    "GRU-D": ("rnn_hidden_size",),
-}
-# TSI-Bench's winners, in the order of _FIELDS; what it leaves open (dropout of some) takes PyPOTS's default 0.
-_PAPER = {
-    "physionet_2012": {
-        "SAITS": (3, 64, 512, 8, 128, 256, 0.2, 0.1), "BRITS": (1024,), "GRU-D": (128,),
-        "TimesNet": (3, 3, 128, 512, 5, 0.0), "Autoformer": (3, 1024, 256, 1, 13, 0.0),
-    },
-    "physionet_2019": {
-        "SAITS": (3, 64, 512, 8, 32, 256, 0.0, 0.0), "BRITS": (512,), "GRU-D": (32,),
-        "TimesNet": (3, 1, 512, 1024, 5, 0.3), "Autoformer": (1, 128, 1024, 4, 13, 0.0),
-    },
-    "beijing_air": {
-        "SAITS": (1, 64, 256, 4, 256, 64, 0.0, 0.0), "BRITS": (512,), "GRU-D": (1024,),
-        "TimesNet": (2, 1, 1024, 128, 5, 0.0), "Autoformer": (1, 1024, 1024, 8, 5, 0.3),
-    },
-    "italy_air": {
-        "SAITS": (3, 64, 64, 8, 128, 32, 0.0, 0.0), "BRITS": (256,), "GRU-D": (128,),
-        "TimesNet": (1, 1, 512, 256, 4, 0.2), "Autoformer": (3, 256, 128, 8, 25, 0.0),
-    },
-    "ett_h1": {
-        "SAITS": (3, 64, 512, 8, 256, 128, 0.0, 0.0), "BRITS": (512,), "GRU-D": (256,),
-        "TimesNet": (1, 1, 128, 256, 4, 0.1), "Autoformer": (2, 128, 64, 1, 25, 0.0),
-    },
-    "traffic": {
-        "SAITS": (3, 64, 128, 8, 256, 64, 0.0, 0.0), "BRITS": (1024,), "GRU-D": (1024,),
-        "TimesNet": (1, 3, 1024, 512, 4, 0.0), "Autoformer": (3, 64, 1024, 8, 3, 0.0),
-    },
-}  # fmt: skip
-
-
-def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
-    """Constructor arguments of a backbone: size "small", or "paper" (TSI-Bench's winner for that cohort, PhysioNet 2012's elsewhere)."""
-    row = BACKBONES[choose(name, BACKBONES, "backbone")]
-    if choose(size, ("small", "paper"), "size") == "small":
-        return dict(row.small)
-    if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
-        return {"rnn_hidden_size": 108, "step_channels": 512}
-    winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
-    return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
-
-
-def classifier_settings(name: str) -> dict:
-    """Constructor arguments of PyPOTS's end-to-end classifier that are not sizes."""
-    row, imputing = BACKBONES[name], ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
-    return {k: v for k, v in row.fixed.items() if k not in imputing} | row.classifier
-
-
-def pypots(module: str):
-    """Import a PyPOTS module (seconds, once a process); its banner and log lines are silenced at the source."""
-    logging.getLogger("pypots").setLevel(logging.ERROR)
-    import_tsdb()  # PyPOTS imports TSDB, which would otherwise write ~/.pypots
-    sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # the banner asks for an encoding
-    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        return importlib.import_module(f"pypots.{module}")
-
-
-def core(name: str, task: str):
-    """PyPOTS's module class of a backbone; task: "imputation" or "classification"."""
-    package, _, cls = BACKBONES[name].core.rpartition(".")
-    return getattr(pypots(f"{task}.{package}"), cls)
-
-
-def _criterion(criterion: str):
-    return getattr(pypots("nn.modules.loss"), choose(criterion, ("mse", "mae"), "criterion").upper())()
+from .shipped import core, loss
+from .table import BACKBONES, sizes
 
 
 def accelerate(module: nn.Module, kind: str) -> recurrent.Fast | None:
@@ -182,11 +48,11 @@ class Backbone(nn.Module):
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
         self.config, self.criterion, self.options = dict(config or self.row.small), criterion, dict(options or {})
         self.card: dict = {}
-        loss = _criterion(criterion)
+        reconstruction = loss(criterion)
         module = core(name, "imputation")
         with seeded(seed):
             self.module = module(
-                n_steps=self.n_steps, n_features=len(self.features), training_loss=loss, validation_metric=loss,
+                n_steps=self.n_steps, n_features=len(self.features), training_loss=reconstruction, validation_metric=reconstruction,
                 **self.config, **self.row.fixed,
             )  # fmt: skip
         if (
@@ -294,7 +160,7 @@ class Backbone(nn.Module):
     def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
         """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
 
-        See modts.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
+        See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
         """
         from .latents import extract
 
@@ -319,73 +185,9 @@ class Backbone(nn.Module):
 
     def save(self, path: str | Path, **card) -> Path:
         """Write weights (safetensors) and the card that rebuilds model, scaler, feature list and provenance, in one whole file."""
-        from safetensors.torch import save
+        from .checkpoint import save
 
-        scaler = {"scaler.mean": torch.from_numpy(self.scaler.mean), "scaler.std": torch.from_numpy(self.scaler.std)}
-        recipe = {
-            "format": "modts-backbone-1", "name": self.name, "n_steps": self.n_steps, "features": list(self.features),
-            "config": self.config, "criterion": self.criterion, "options": self.options, "weights_hash": self.weights_hash(), **card,
-        }  # fmt: skip
-        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in self.state_dict().items()}
-        recipe = json.loads(json.dumps(recipe, default=runs._plain))
-        recipe["seal"] = _seal(recipe, scaler)
-        runs.atomic_write(Path(path), save(tensors | scaler, metadata={"card": json.dumps(recipe)}))
-        runs.write_json(Path(path).with_suffix(".json"), recipe)
-        return Path(path)
-
-
-def _seal(card: dict, scaler: dict[str, torch.Tensor]) -> str:
-    """Hash of what the weights' own hash does not cover: the card and the scaler."""
-    digest = hashlib.sha256(json.dumps({k: v for k, v in card.items() if k != "seal"}).encode())
-    for name in ("scaler.mean", "scaler.std"):
-        digest.update(scaler[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
-    """Rebuild a pretrained backbone from its checkpoint alone.
-
-    Raises
-    ------
-    ModtsError : the file is missing, cut short, not one of ours, or its weights differ from its card.
-    """
-    from safetensors import safe_open
-
-    path = Path(path)
-    if not path.exists():
-        raise ModtsError(
-            f"There is no checkpoint {path}; run notebooks/pretrain.ipynb for that cohort and backbone first."
-        )
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if not isinstance(card, dict) or "seal" not in card:
-            raise ValueError("it has no card")
-        if _seal(card, tensors) != card["seal"]:
-            raise ValueError("its card or scaler has changed since it was written")
-    except Exception as error:
-        raise ModtsError(
-            f"The checkpoint {path} is corrupt or not one of ours ({error}); delete it and pretrain again."
-        ) from None
-    scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())
-    backbone = Backbone(
-        card["name"],
-        card["n_steps"],
-        card["features"],
-        scaler,
-        card["config"],
-        card["criterion"],
-        options=card["options"],
-    )
-    try:
-        backbone.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModtsError(f"The weights in {path} do not fit its card: {str(error).splitlines()[-1].strip()}") from None
-    if backbone.weights_hash() != card["weights_hash"]:
-        raise ModtsError(f"The weights in {path} differ from the hash on its card; delete it and pretrain again.")
-    backbone.card = card
-    return backbone.eval().to(device)
+        return save(self, path, **card)
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:

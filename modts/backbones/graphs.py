@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .errors import ModtsError
+from modts.errors import ModtsError
 
 
 class _Flat(nn.Module):

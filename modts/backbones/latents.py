@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .errors import choose
-from .inputs import observed
+from modts.errors import choose
 
-POOLINGS = ("paper", "mean+max+last")
+from .inputs import observed
+from .table import POOLINGS
 
 
 def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = "paper") -> torch.Tensor:

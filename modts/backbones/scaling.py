@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .errors import ModtsError
+from modts.errors import ModtsError
 
 
 @dataclass(frozen=True)

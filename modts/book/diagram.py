@@ -1,12 +1,21 @@
-"""The method in one picture: the one-way flow from raw windows to pages, and the one axis of adaptation.
+"""Two pictures that hold no result: the method as a flow with its one axis of adaptation, and the house that the code lives in.
 
-Drawn with the same tools as the figures, so that it has the same look, and in both shapes: across a desk, down a phone.
+Drawn with the same tools as the figures, so that they have the same look, and in both shapes: across a desk, down a phone. The house is drawn
+from what holds it up: import-linter's layers in pyproject.toml, and the first sentence of each room.
 """
 
 from __future__ import annotations
 
+import ast
+import textwrap
+import tomllib
+from pathlib import Path
+
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from . import fragments
+from .figures import Picture, save
 
 STOPS = (
     ("Cohort", "windows with gaps,\nsplit by stay or time"),
@@ -121,3 +130,62 @@ def flow(narrow: bool) -> Figure:
         row, column = divmod(place, per_row)
         _box(axis, column * (small + 0.14), top - 0.62 - 0.62 - row * 0.74 + 0.05, small, 0.57, words, GREY, 8.6)
     return figure
+
+
+def contract() -> Path:
+    """The file whose layers are the rooms."""
+    return Path(__file__).parents[2] / "pyproject.toml"
+
+
+def rooms() -> list[tuple[str, str]]:
+    """(name, what it is for) of every room, from the top down: a room may use those below it."""
+    with open(contract(), "rb") as file:
+        (layers,) = (
+            one["layers"] for one in tomllib.load(file)["tool"]["importlinter"]["contracts"] if one["type"] == "layers"
+        )
+    package = Path(__file__).parent.parent
+    found = []
+    for name in (layer.strip() for line in layers for layer in line.split("|")):
+        path = package / name / "__init__.py" if (package / name).is_dir() else package / f"{name}.py"
+        words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n\n")[0]
+        words = " ".join(words.split()).removeprefix(f"{name.capitalize()}: ")
+        found.append((f"{name}/" if path.stem == "__init__" else path.name, words[0].upper() + words[1:]))
+    return found
+
+
+def _house(named: list[tuple[str, str]], narrow: bool) -> Figure:
+    width, height, gap = (3.6, 0.86, 0.1) if narrow else (7.0, 0.52, 0.09)
+    total = len(named) * (height + gap) - gap
+    figure = Figure(figsize=(width + 0.1, total + 0.1))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set(xlim=(-0.05, width + 0.05), ylim=(-0.05, total + 0.05))
+    axis.set_axis_off()
+    for place, (name, words) in enumerate(named):
+        y = total - height - place * (height + gap)
+        fill, edge = BLUE if name.endswith("/") else GREY
+        axis.add_patch(
+            FancyBboxPatch(
+                (0.24, y),
+                width - 0.24,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=fill,
+                edgecolor=edge,
+                linewidth=1.2,
+            )
+        )
+        left, middle = (0.36, y + height - 0.17) if narrow else (0.36, y + height / 2)
+        axis.text(left, middle, name, va="center", fontsize=9, fontweight="bold", color="#1a1a1a")
+        lines = textwrap.fill(words, 50 if narrow else 88)
+        at = (0.36, y + (height - 0.26) / 2) if narrow else (1.5, middle)
+        axis.text(*at, lines, va="center", fontsize=7.6, color="#333333", linespacing=1.25)
+    _arrow(axis, (0.1, total), (0.1, 0))
+    return figure
+
+
+def house() -> Picture:
+    """The rooms of the code, one above the other."""
+    named = rooms()
+    alt = f"The rooms of the package modts from the top down: {'; '.join(f'{name} {words}' for name, words in named)}"
+    caption = "The code's rooms. One may use those below it, never one above; a tool checks it with every test."
+    return save(lambda narrow: _house(named, narrow), "house", alt, caption, fragments.out_dir())

@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from modts import runs
-from modts.figures import Picture
-from modts.tables import Cell, Table
+
+from .figures import Picture
+from .tables import Cell, Table
 
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 
@@ -137,3 +138,12 @@ def peers_table(rows: pd.DataFrame, title: str) -> Table:
         ["Model", "Setting", *(name.upper() for name in metrics), "Source"],
         body,
     )
+
+
+def beside_ours(task: str, cohort: str, title: str, metrics: tuple[str, ...], fraction: float | None = None) -> str:
+    """What others report for this cohort and task, or nothing; `fraction` keeps one share of labels."""
+    rows = peers()
+    if fraction is not None:
+        rows = rows[pd.to_numeric(rows["label_fraction"]) == fraction]
+    rows = rows[(rows["task"] == task) & (rows["cohort"] == cohort) & rows["metric"].isin(metrics)]
+    return raw(peers_table(rows, title).html()) if len(rows) else ""

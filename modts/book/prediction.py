@@ -1,4 +1,4 @@
-"""The generated parts of the pages on prediction: classification, regression, label scarcity.
+"""The pages on prediction: classification, regression, label scarcity.
 
 Each cohort, profile and device gets a heading of its own: findings in sentences, a picture, tables, the figures of
 others, downloads, and the runs behind it all.
@@ -6,87 +6,17 @@ others, downloads, and the runs behind it all.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from modts import figures, fragments, prose, results, tables
-from modts.results import Results
+from modts.learning import HIGHER_IS_BETTER
+from modts.study import METRIC_NAMES, arm_name, arm_order
 
-SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others have a table of their own
-POINT = ("", "point")  # pretraining's pattern on the main pages
-
-
-def blocks(rows: pd.DataFrame):
-    """(cohort, profile, device) and its rows: what may share a table. Real data first, larger profiles first."""
-    rank = {"paper": 0, "cpu": 1, "quick": 2}
-    keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
-    order = sorted(
-        keys,
-        key=lambda key: (
-            key[0].startswith("simulated"),
-            not key[0].startswith("physionet"),
-            key[0],
-            rank.get(key[1], 3),
-            key[2],
-        ),
-    )
-    for cohort, profile, device in order:
-        yield (
-            (cohort, profile, device),
-            rows[(rows["cohort"] == cohort) & (rows["profile"] == profile) & (rows["device"] == device)],
-        )
-
-
-def setting(found: Results, key, rows: pd.DataFrame) -> str:
-    """The line under a heading: profile, place, hardware, seeds, test windows."""
-    _, profile, device = key
-    place = "run on this machine" if (rows["place"] == results.LOCAL).any() else "published results"
-    hardware = "; ".join(sorted(set(rows["hardware"])))
-    ids = {run for line in rows["run"] for run in line.split(",")}
-    sizes = sorted({size for run in ids if (size := found.runs.get(run, {}).get("params", {}).get("size"))})
-    hardware += f"; backbones of size {' and '.join(sizes)}" if sizes else ""
-    return (
-        f"[profile {profile}]{{.modts-badge}} [{device}]{{.modts-badge}} {place}; {prose.seeds(rows)}; "
-        f"{rows['n_test'].max():.0f} test windows; {hardware}. Intervals are 95 %.\n"
-    )
-
-
-def for_figure(rows: pd.DataFrame) -> pd.DataFrame:
-    """The arms a picture can hold: Simple heads, and Complex only where the backbone is frozen."""
-    return rows[rows["pooling"].isin(SINGLE) & ((rows["head"] != "complex") | (rows["arm"] == "frozen"))]
-
-
-def fractions(rows: pd.DataFrame) -> list[float]:
-    """Label fractions, all labels first; [nan] where the task has none."""
-    found = sorted(rows["label_fraction"].dropna().unique(), reverse=True)
-    return found or [float("nan")]
-
-
-def at(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
-    return rows if pd.isna(fraction) else rows[(rows["label_fraction"] - fraction).abs() < 1e-9]
-
-
-def alt(title: str, rows: pd.DataFrame, metric: str) -> str:
-    """What a dot plot shows, in words: the range of each arm and the baselines."""
-    rows = rows[rows["metric"] == metric]
-    words = []
-    for (arm, head, pooling), part in rows[rows["arm"] != "baseline"].groupby(["arm", "head", "pooling"], sort=False):
-        words.append(f"{tables.arm_name(arm, head, pooling)} {prose.spread(part)}")
-    for name, part in rows[rows["arm"] == "baseline"].groupby("backbone", sort=False):
-        words.append(f"{name} {prose.spread(part)}")
-    return f"Dot plot of {tables.METRIC_NAMES[metric]} on {title} by backbone: {'; '.join(words)}."
-
-
-def labels_words(fraction: float) -> str:
-    return "" if pd.isna(fraction) else f", {tables.percent(fraction)} of the training labels"
-
-
-def beside_ours(task: str, cohort: str, title: str, metrics: tuple[str, ...], fraction: float | None = None) -> str:
-    """What others report for this cohort and task, or nothing; `fraction` keeps one share of labels."""
-    rows = fragments.peers()
-    if fraction is not None:
-        rows = rows[pd.to_numeric(rows["label_fraction"]) == fraction]
-    rows = rows[(rows["task"] == task) & (rows["cohort"] == cohort) & rows["metric"].isin(metrics)]
-    return fragments.raw(fragments.peers_table(rows, title).html()) if len(rows) else ""
+from . import fragments, plots, tables
+from .figures import save
+from .prose import alt, labels_words, said, setting
+from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
+from .tables import auroc_standard_error, number, signed
 
 
 def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool = False) -> str:
@@ -106,9 +36,9 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
         out.append(
             fragments.bullets(
                 [
-                    *prose.block(full, metrics[0], f"{title}{labels_words(fractions(main)[0])}", found.paired),
-                    *prose.heads(found, full, metrics[0]),
-                    *prose.noise(found, cohort, full),
+                    *findings(full, metrics[0], f"{title}{labels_words(fractions(main)[0])}", found.paired),
+                    *beside_simple(found, full, metrics[0]),
+                    *noise(found, cohort, full),
                 ]
             )
         )
@@ -121,19 +51,17 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
             ]
             out.append(
                 fragments.picture(
-                    figures.save(
-                        lambda narrow, panels=panels: figures.dots(panels, metrics[0], narrow),
+                    save(
+                        lambda narrow, panels=panels: plots.dots(panels, metrics[0], narrow),
                         stem,
                         alt(title, shown, metrics[0]),
-                        f"{tables.METRIC_NAMES[metrics[0]]} on {title} with 95 % intervals; lines are the baselines.",
+                        f"{METRIC_NAMES[metrics[0]]} on {title} with 95 % intervals; lines are the baselines.",
                         fragments.out_dir(),
                     )
                 )
             )
         made = [
-            tables.grid(
-                at(main, value), metric, f"{tables.METRIC_NAMES[metric]}, {title}{labels_words(value)}", found.paired
-            )
+            tables.grid(at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", found.paired)
             for metric in metrics
             for value in fractions(main)
         ]
@@ -144,13 +72,13 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
                 tables.grid(
                     pd.concat([at(beside, value), at(others, value)]),
                     metrics[0],
-                    f"Poolings beside the paper's: {tables.METRIC_NAMES[metrics[0]]}, {title}{labels_words(value)}",
+                    f"Poolings beside the paper's: {METRIC_NAMES[metrics[0]]}, {title}{labels_words(value)}",
                     found.paired,
                 )
                 for value in fractions(others)
             ]
         out += [fragments.raw(table.html()) for table in made]
-        out.append(beside_ours(task, cohort, title, metrics))
+        out.append(fragments.beside_ours(task, cohort, title, metrics))
         out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
     return "\n".join(out)
 
@@ -166,17 +94,17 @@ def scarcity(found: Results) -> str:
         if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
             continue
         title, stem = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}"
-        few = prose._scarce(main)
-        changes = prose.scarcity(main)
-        said = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes)
+        few = scarce(main)
+        changed = changes(main)
+        words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changed)
         out += [f"## {title}\n", setting(found, key, main)]
         out.append(
             fragments.picture(
-                figures.save(
-                    lambda narrow, main=main: figures.scarcity(main, "auroc", narrow),
+                save(
+                    lambda narrow, main=main: plots.scarcity(main, "auroc", narrow),
                     stem,
                     f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
-                    f"Change from all labels to {tables.percent(few)}: {said}.",
+                    f"Change from all labels to {tables.percent(few)}: {words}.",
                     f"AUROC on {title} with all and with few labels; bars are 95 % intervals.",
                     fragments.out_dir(),
                 )
@@ -188,12 +116,93 @@ def scarcity(found: Results) -> str:
                 ["Arm", "Change", "Mean over"],
                 [
                     [name, tables.signed(change), f"{size} backbones" if size else "one model"]
-                    for name, change, size in changes
+                    for name, change, size in changed
                 ],
             ),
             tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}", found.paired),
         ]
         out += [fragments.raw(table.html()) for table in made]
-        out.append(beside_ours("classification", key[0], title, ("auroc",), few))
+        out.append(fragments.beside_ours("classification", key[0], title, ("auroc",), few))
         out += [fragments.downloads(stem, main, made), fragments.how_made(list(main["run"]), found.runs)]
     return "\n".join(out) or fragments.note("No cohort has been scored at two shares of labels yet.")
+
+
+def findings(rows: pd.DataFrame, metric: str, title: str, paired: pd.DataFrame) -> list[str]:
+    """What one cohort's rows say for one metric: the best mean, how many are in its noise, the baselines' place."""
+    rows = rows[(rows["metric"] == metric)].dropna(subset=["value"])
+    models, base = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    if models.empty:
+        return []
+    higher, out = HIGHER_IS_BETTER[metric], []
+    best = models.loc[models["value"].idxmax() if higher else models["value"].idxmin()]
+    rival = (models["high"] >= best["low"]) if higher else (models["low"] <= best["high"])
+    name = f"{best['backbone']}, {arm_name(best['arm'], best['head'], best['pooling'])}"
+    out.append(
+        f"Best mean {METRIC_NAMES[metric]} on {title}: {name}, {said(best)}; the intervals of "
+        f"{int(rival.sum()) - 1} of the {len(models) - 1} other results overlap with it. It was the best of "
+        f"{len(models)} on the test set, so it flatters itself."
+    )
+    for _, line in base.iterrows():
+        ahead = models["value"] > line["value"] if higher else models["value"] < line["value"]
+        out.append(
+            f"{line['backbone']} reaches {said(line)}: {int(ahead.sum())} of the {len(models)} results of "
+            "deep backbones have a better mean."
+        )
+    return out
+
+
+def beside_simple(results: Results, rows: pd.DataFrame, metric: str) -> list[str]:
+    """Complex beside Simple on frozen latents."""
+    part = rows[(rows["metric"] == metric) & (rows["arm"] == "frozen") & rows["pooling"].isin(["", "paper"])]
+    both = part.pivot_table(index="backbone", columns="head", values="value", aggfunc="first")
+    if not {"simple", "complex"} <= set(both.columns) or both.dropna().empty:
+        return []
+    both = both.dropna()
+    better = both["complex"] > both["simple"] if HIGHER_IS_BETTER[metric] else both["complex"] < both["simple"]
+    words = (
+        f"On frozen latents the Complex head has the better mean {METRIC_NAMES[metric]} for {int(better.sum())} of "
+        f"{len(both)} backbones; the mean difference (Complex minus Simple) is "
+        f"{signed((both['complex'] - both['simple']).mean())}."
+    )
+    return [words]
+
+
+def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
+    """How uncertain one AUROC is on this test set (Hanley and McNeil), and the best possible one where it is known."""
+    about = results.cohorts.get(cohort, {})
+    best = (about.get("notes") or {}).get("best_auroc")
+    known = [f"The best possible AUROC is known here, because the data are simulated: {number(best)}."] if best else []
+    positives, n_test = (about.get("positives") or {}).get("test"), about.get("test")
+    if not positives or not n_test:
+        return known
+    middle = rows[rows["metric"] == "auroc"]["value"].median()
+    error = auroc_standard_error(0.8 if np.isnan(middle) else middle, positives, n_test - positives)
+    words = (
+        f"One AUROC on these {n_test} test windows ({positives} of them positive) has a standard error of about "
+        f"{error:.3f} (Hanley and McNeil), so differences below about {2 * error:.2f} between two models are noise "
+        "unless a paired test says otherwise."
+    )
+    return [words, *known]
+
+
+def changes(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:
+    """(arm, mean change from all labels to few, number of backbones; 0 for a baseline), in the order of the columns."""
+    rows = rows[rows["metric"] == metric]
+    few = scarce(rows)
+    if few is None:
+        return []
+    out = []
+    arms = sorted(
+        rows[rows["arm"] != "baseline"].groupby(["arm", "head", "pooling"], sort=False),
+        key=lambda pair: arm_order(*pair[0][:2]),
+    )
+    for (arm, head, pooling), part in arms:
+        full, fewer = (at(part, value).set_index("backbone")["value"] for value in (1.0, few))
+        fall = (fewer - full).dropna()
+        if len(fall):
+            out.append((arm_name(arm, head, pooling), float(fall.mean()), len(fall)))
+    for name, part in rows[rows["arm"] == "baseline"].groupby("backbone", sort=False):
+        full, fewer = at(part, 1.0)["value"], at(part, few)["value"]
+        if len(full) and len(fewer):
+            out.append((name, float(fewer.iloc[0] - full.iloc[0]), 0))
+    return out

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from modts import collect as collect_files
-from modts import pairs, runs
+from modts import runs
+from modts.study import LATENCY_COLUMNS, PAIRED_COLUMNS
 
 PUBLISHED, LOCAL = "published", "this machine"
 KEY = [
@@ -183,8 +183,8 @@ def collect() -> Results:
     return Results(
         metrics=metrics,
         summary=summarise(metrics),
-        latency=_both("latency.csv", list(collect_files.LATENCY)),
-        paired=_both("paired.csv", list(pairs.COLUMNS)),
+        latency=_both("latency.csv", list(LATENCY_COLUMNS)),
+        paired=_both("paired.csv", list(PAIRED_COLUMNS)),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
@@ -203,3 +203,51 @@ def inputs() -> list[Path]:
     found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
+
+
+# --- which rows may stand together ---
+
+SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others have a table of their own
+POINT = ("", "point")  # pretraining's pattern on the main pages
+
+
+def blocks(rows: pd.DataFrame):
+    """(cohort, profile, device) and its rows: what may share a table. Real data first, larger profiles first."""
+    rank = {"paper": 0, "cpu": 1, "quick": 2}
+    keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
+    order = sorted(
+        keys,
+        key=lambda key: (
+            key[0].startswith("simulated"),
+            not key[0].startswith("physionet"),
+            key[0],
+            rank.get(key[1], 3),
+            key[2],
+        ),
+    )
+    for cohort, profile, device in order:
+        yield (
+            (cohort, profile, device),
+            rows[(rows["cohort"] == cohort) & (rows["profile"] == profile) & (rows["device"] == device)],
+        )
+
+
+def for_figure(rows: pd.DataFrame) -> pd.DataFrame:
+    """The arms a picture can hold: Simple heads, and Complex only where the backbone is frozen."""
+    return rows[rows["pooling"].isin(SINGLE) & ((rows["head"] != "complex") | (rows["arm"] == "frozen"))]
+
+
+def fractions(rows: pd.DataFrame) -> list[float]:
+    """Label fractions, all labels first; [nan] where the task has none."""
+    found = sorted(rows["label_fraction"].dropna().unique(), reverse=True)
+    return found or [float("nan")]
+
+
+def at(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
+    return rows if pd.isna(fraction) else rows[(rows["label_fraction"] - fraction).abs() < 1e-9]
+
+
+def scarce(rows: pd.DataFrame) -> float | None:
+    """The smallest share of the labels, None where there is only one."""
+    fractions = sorted(rows["label_fraction"].dropna().unique())
+    return fractions[0] if len(fractions) > 1 else None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts import figures, fragments, prose, results, verdicts
-from modts.tables import Cell, Table, amount
+from . import fragments, plots, results, verdicts
+from .figures import save
+from .prose import count
+from .tables import Cell, Table, amount
 
 PARTS = {
     "heads": "Many heads on the same latents",
@@ -92,7 +94,7 @@ def targets(rows: pd.DataFrame) -> str:
     """How many targets are met; of several parts, in which the others are."""
     aimed = rows.dropna(subset=["target"])
     missed = aimed[~(aimed["ratio"] >= aimed["target"])]
-    where = [f"{prose.count(number)} in {part}" for part, number in missed["part"].value_counts(sort=False).items()]
+    where = [f"{count(number)} in {part}" for part, number in missed["part"].value_counts(sort=False).items()]
     words = f"Targets met: {len(aimed) - len(missed)} of {len(aimed)}" if len(aimed) else "No row has a target"
     return f"{words}; missed: {_and(where)}." if where and rows["part"].nunique() > 1 else f"{words}."
 
@@ -250,7 +252,7 @@ def _missing(what: str) -> str:
 def _picture(draw, rows: pd.DataFrame, name: str, alt: str, said, caption: str) -> str:
     """A picture of rows; its alt text ends with what each row says."""
     alt = f"{alt} {'; '.join(said(row) for _, row in rows.iterrows())}."
-    return fragments.picture(figures.save(lambda narrow: draw(rows, narrow), name, alt, caption, fragments.out_dir()))
+    return fragments.picture(save(lambda narrow: draw(rows, narrow), name, alt, caption, fragments.out_dir()))
 
 
 def speed(found: results.Results) -> str:
@@ -266,7 +268,7 @@ def speed(found: results.Results) -> str:
         out.append(_missing("What one more task costs"))
     else:
         drawn = _picture(
-            figures.tasks, top, "speed-tasks", "Lines of seconds in all against number of tasks, a panel a backbone.",
+            plots.tasks, top, "speed-tasks", "Lines of seconds in all against number of tasks, a panel a backbone.",
             lambda row: f"{row['backbone']}: modular {amount(row['once'])} s once and {amount(row['head'])} s a task, "
             f"end to end {amount(row['whole'])} s a task, equal after {_paid(row)}",
             f"Computing time, {_size(top)}. Modular pays once for pretraining and latents, then a head a task; end to end "
@@ -279,7 +281,7 @@ def speed(found: results.Results) -> str:
         out.append(_missing("Serving"))
     else:
         drawn = _picture(
-            figures.serving, served, "speed-serving",
+            plots.serving, served, "speed-serving",
             "Bars of the time from a raw window to a probability, forward pass and code around it.",
             lambda row: f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
             f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass",
@@ -294,7 +296,7 @@ def speed(found: results.Results) -> str:
     else:
         rates = near.agg(RATES)
         drawn = _picture(
-            figures.roofline, near.drop_duplicates("name"), "speed-roofline",
+            plots.roofline, near.drop_duplicates("name"), "speed-roofline",
             "Points of work done, in GFLOP a second against FLOP a byte, under a roof that rises and then is flat.",
             lambda row: f"{row['name']}: {amount(row['rate'])} GFLOP/s at {amount(row['intensity'])} FLOP a byte",
             f"A roofline (Williams, Waterman and Patterson 2009). The roof: {amount(rates.iloc[0])} GFLOP/s in a large matrix "

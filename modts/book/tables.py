@@ -14,39 +14,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-BACKBONES = ("BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer")
-ARMS = {  # (arm, head) -> words on the page, in the order of the columns
-    ("untrained", "simple"): "Untrained + Simple",
-    ("untrained", "complex"): "Untrained + Complex",
-    ("frozen", "simple"): "Frozen + Simple",
-    ("frozen", "complex"): "Frozen + Complex",
-    ("transfer", "simple"): "Transferred + Simple",
-    ("transfer", "complex"): "Transferred + Complex",
-    ("finetune", "simple"): "Fine-tuned + Simple",
-    ("finetune", "complex"): "Fine-tuned + Complex",
-    ("e2e", "simple"): "End to end + Simple",
-    ("e2e", "complex"): "End to end + Complex",
-    ("e2e_shipped", ""): "End to end as shipped",
-}
-HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "mae": False, "mse": False}
-METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "mae": "MAE", "mse": "MSE"}
+from modts.backbones import BACKBONES
+from modts.learning import HIGHER_IS_BETTER
+from modts.study import METRIC_NAMES, arm_name, arm_order
+
 NOT_RUN = "not run"
-
-
-def arm_name(arm: str, head: str, pooling: str = "", backbone: str = "") -> str:
-    """The words for one arm: ("frozen", "simple") -> "Frozen + Simple"; a pooling other than the paper's is named."""
-    if arm == "baseline":
-        return backbone
-    words = ARMS.get((arm, head)) or ARMS.get((arm, "")) or f"{arm.replace('_', ' ').capitalize()}"
-    if (arm, head) not in ARMS and head:
-        words = f"{words} + {head.capitalize()}" if (arm, "") not in ARMS else words
-    return words if pooling in ("", "paper") else f"{words} ({pooling} pooling)"
-
-
-def arm_order(arm: str, head: str) -> int:
-    """The place of an arm among the columns; unknown arms go last."""
-    keys = list(ARMS)
-    return keys.index((arm, head)) if (arm, head) in keys else len(keys)
 
 
 def percent(fraction: float) -> str:
@@ -223,7 +195,7 @@ def grid(
     metric: str,
     caption: str,
     paired: pd.DataFrame | None = None,
-    backbones: tuple[str, ...] = BACKBONES,
+    backbones: tuple[str, ...] = tuple(BACKBONES),
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from modts import runs
-from modts.results import Results
-from modts.tables import interval, number, paired_row
+
+from .prose import said
+from .results import Results
+from .tables import paired_row
 
 AGREES, DIFFERS, PARTLY, NOISE = "agrees", "differs", "partly", "inside the noise"
 CANNOT_TELL, UNTESTED = "cannot tell yet", "not tested here yet"
@@ -60,12 +62,6 @@ def pick(results: Results, **want) -> pd.DataFrame:
     order = rows.assign(rank=[rank.get(profile, 2) for profile in rows["profile"]])
     best = order.groupby("cohort")["rank"].transform("min") if len(order) else order["rank"]
     return order[order["rank"] == best].drop(columns="rank")
-
-
-def said(row: pd.Series) -> str:
-    """ "0.832 (0.801–0.861)"."""
-    span = interval(row["low"], row["high"])
-    return number(row["value"]) + (f" ({span})" if span else "")
 
 
 def _against(row: pd.Series, figure: float, what: str) -> tuple[str, str, tuple]:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from modts.cohorts import splits as _splits
 from modts.errors import ModtsError, choose
+
+from . import splits as _splits
 
 SPLITS = ("train", "val", "test")
 TASKS = ("classification", "regression")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from modts.cohorts.base import SPLITS
 from modts.errors import ModtsError
+
+from .base import SPLITS
 
 
 def show(value) -> str:

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import splits as _splits
-from modts.cohorts.base import TASKS, Cohort
-from modts.cohorts.checks import check_labels, check_values, given_splits, numeric, pad, show
 from modts.errors import ModtsError, choose
+
+from . import splits as _splits
+from .base import TASKS, Cohort
+from .checks import check_labels, check_values, given_splits, numeric, pad, show
 
 _MAX_CELLS = 2_000_000_000  # a wrong step size asks for terabytes; stop before the memory does
 

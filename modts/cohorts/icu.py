@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import splits
-from modts.cohorts.base import Cohort
-from modts.cohorts.tsdb_home import reading
 from modts.errors import ModtsError
+
+from . import splits
+from .base import Cohort
+from .tsdb_home import reading
 
 # ricu concept -> unit (ricu's concept dictionary)
 UNITS = {

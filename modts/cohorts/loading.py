@@ -1,4 +1,4 @@
-"""Cohorts: every data set of the compendium behind one call, ``load_cohort(name, seed)``.
+"""Every data set of the compendium behind one call, ``load_cohort(name, seed)``.
 
 Simulated cohorts are always at hand. The public ones come from the folder in ``MODTS_DATA`` (laid out as a tsdb_home),
 or by download.
@@ -11,10 +11,9 @@ from importlib import import_module
 
 import numpy as np
 
-from modts.cohorts.base import Cohort
 from modts.errors import ModtsError
 
-__all__ = ["Cohort", "cohort_from_arrays", "cohort_from_table", "cohort_names", "load_cohort"]
+from .base import Cohort
 
 # name -> (module, function); imported on demand, so that asking for one cohort costs only that one
 _LOADERS = {
@@ -83,9 +82,3 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
 def _loader(name: str) -> Callable[..., Cohort]:
     module, function = _LOADERS[name]
     return getattr(import_module(f"modts.cohorts.{module}"), function)
-
-
-def __getattr__(name: str):
-    if name in ("cohort_from_arrays", "cohort_from_table"):
-        return getattr(import_module("modts.cohorts.files"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

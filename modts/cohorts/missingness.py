@@ -10,12 +10,12 @@ import contextlib
 
 import numpy as np
 
-from .errors import ModtsError, choose
+from modts.errors import ModtsError, choose
 
 
 def _pygrinder():
     """PyGrinder imports TSDB, which would otherwise write ~/.pypots."""
-    from .cohorts.tsdb_home import import_tsdb
+    from .tsdb_home import import_tsdb
 
     import_tsdb()
     import pygrinder

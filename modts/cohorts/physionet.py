@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import splits
-from modts.cohorts.base import Cohort
-from modts.cohorts.cache import parsed
-from modts.cohorts.tsdb_home import dataset_folder, raw_files, reading
 from modts.errors import ModtsError, choose
+
+from . import splits
+from .base import Cohort
+from .cache import parsed
+from .tsdb_home import dataset_folder, raw_files, reading
 
 STEPS = 48
 # name -> unit, in the order of the paper's sibling benchmarks

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import splits
-from modts.cohorts.base import Cohort
-from modts.cohorts.cache import parsed
-from modts.cohorts.tsdb_home import dataset_folder, import_tsdb, raw_files, reading
 from modts.errors import ModtsError
+
+from . import splits
+from .base import Cohort
+from .cache import parsed
+from .tsdb_home import dataset_folder, import_tsdb, raw_files, reading
 
 _VERSION = 1  # raise with every change of what the _parse functions return
 _ITALY_UNITS = {

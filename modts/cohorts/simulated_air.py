@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from modts.cohorts import splits
-from modts.cohorts.base import Cohort
+from . import splits
+from .base import Cohort
 
 DAYS, HOURS = 400, 24
 _SEED = 20_241_107

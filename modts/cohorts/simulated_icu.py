@@ -15,9 +15,10 @@ from functools import cache
 
 import numpy as np
 
-from modts.cohorts import splits
-from modts.cohorts.base import Cohort
 from modts.errors import ModtsError, choose
+
+from . import splits
+from .base import Cohort
 
 STAYS, STEPS = 600, 48
 _SEED = 20_241_106

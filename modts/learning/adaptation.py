@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import scores
-from .backbones import Backbone, accelerate, classifier_settings, core, pypots
-from .errors import ModtsError, choose
+from modts import runs
+from modts.backbones import Backbone, accelerate, classifier_settings, core, live, pypots, read
+from modts.cohorts import mask, seeded
+from modts.errors import ModtsError, choose
+
 from .heads import STEPS, Head, task_loss
-from .latents import live, read
-from .missingness import mask, seeded
-from .scaling import Scaler
-from .training import History, epoch_seed, fit
+from .targets import Labels
+from .training import History, fit
 
 
 @dataclass(frozen=True)
@@ -47,40 +47,6 @@ ARMS = {
     "e2e": Adaptation("random", "all"),
     "e2e_shipped": Adaptation("random", "shipped"),
 }
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Targets of one split, ready for the loss and the scores. y : (N,) 0/1, or (N, T) z-scores with NaN where not observed."""
-
-    task: str
-    y: np.ndarray
-
-    @property
-    def seen(self) -> np.ndarray | None:
-        return None if self.task == "classification" else ~np.isnan(self.y)
-
-    @property
-    def n_outputs(self) -> int:
-        return 1 if self.task == "classification" else self.y.shape[1]
-
-    def take(self, indices) -> Labels:
-        return Labels(self.task, self.y[indices])
-
-    def validate(self, output: torch.Tensor) -> float:
-        """Early stopping's score: AUROC (higher is better), or mean squared error."""
-        if self.task == "classification":
-            return scores.auroc(self.y, output[:, 0].numpy())
-        return scores.mse(np.nan_to_num(self.y), output.numpy(), self.seen)
-
-
-def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
-    """Targets per split; regression targets are standardised with training statistics only."""
-    parts = {name: cohort.part(name)[1] for name in ("train", "val", "test")}
-    if cohort.task == "classification":
-        return {name: Labels(cohort.task, y.astype(np.int64)) for name, y in parts.items()}, None
-    scaler = Scaler.fit(parts["train"][..., None])
-    return {name: Labels(cohort.task, scaler.transform(y[..., None])[..., 0]) for name, y in parts.items()}, scaler
 
 
 class Whole(nn.Module):
@@ -147,6 +113,33 @@ def stretch(n_train: int, n_labelled: int) -> int:
     return max(1, min(3, round((n_train / n_labelled) ** 0.5)))
 
 
+@dataclass(frozen=True)
+class Training:
+    """How an arm is trained.
+
+    Attributes
+    ----------
+    lr, weight_decay : of Adam.
+    epochs, patience : at most so many epochs; stop after `patience` of them without a better validation score.
+    batch_size : of arms that train everything; a head takes all labelled rows at once.
+    auxiliary : weight of the reconstruction loss beside the task's.
+    pattern, rate : artificial missingness while everything trains.
+    seed : initialises the head and orders the batches.
+    checkpoint : resume from, and write to, this file after every epoch.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    epochs: int = 50
+    patience: int = 8
+    batch_size: int = 128
+    auxiliary: float = 1.0
+    pattern: str = "point"
+    rate: float = 0.1
+    seed: int = 0
+    checkpoint: Path | None = None
+
+
 def adapt(
     arm: str,
     head: str,
@@ -157,29 +150,34 @@ def adapt(
     backbone: Backbone | None = None,
     windows: dict[str, np.ndarray] | None = None,
     pooling: str = "paper",
-    lr: float = 1e-3,
-    weight_decay: float = 0.0,
-    epochs: int = 50,
-    patience: int = 8,
-    batch_size: int = 128,
-    auxiliary: float = 1.0,
-    pattern: str = "point",
-    rate: float = 0.1,
-    seed: int = 0,
-    checkpoint: Path | None = None,
+    training: Training | None = None,
 ) -> Outcome:
     """Train one arm and predict the test windows.
 
     Parameters
     ----------
-    arm : a key of ARMS.
-    head : "simple" or "complex" (ignored by e2e_shipped, which brings its own).
-    targets : Labels of "train", "val", "test".
-    labelled : indices into the training split whose labels may be used.
-    latents : (N, D) per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `sweep.sweep`).
-    backbone, windows : backbone at its starting weights and raw windows (N, T, F) per split, for arms that train everything.
-    auxiliary : weight of the reconstruction loss beside the task's.
+    arm : str
+        A key of ARMS.
+    head : {"simple", "complex"}
+        Ignored by e2e_shipped, which brings its own.
+    targets : dict of Labels
+        Of "train", "val", "test".
+    labelled : (n,) array of int
+        Positions in the training split whose labels may be used.
+    latents : dict of (N, D) arrays, optional
+        Per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `train_heads`).
+    backbone, windows : Backbone and dict of (N, T, F) arrays, optional
+        Starting weights, and raw windows per split, for arms that train everything.
+    pooling : str
+        See modts.backbones.latents; for arms that train everything.
+    training : Training, optional
+
+    Raises
+    ------
+    ModtsError
+        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for a regression.
     """
+    training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
     n_outputs, n = targets["train"].n_outputs, len(labelled)
@@ -188,18 +186,14 @@ def adapt(
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=seed).standardise(data["train"])
+        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"])
 
         def step(_):
             return task_loss(task, model(Z), y)
 
         on_epoch = None
-        run = {
-            "n": STEPS,
-            "batch_size": 1,
-            "epochs": epochs,
-            "patience": patience,
-        }  # an epoch: so many steps on all labels
+        # an epoch: so many steps on all labels
+        run = {"n": STEPS, "batch_size": 1, "epochs": training.epochs, "patience": training.patience}
     else:
         if setting.train == "shipped" and task != "classification":
             raise ModtsError(
@@ -208,12 +202,12 @@ def adapt(
         data = {name: backbone.tensor(values) for name, values in windows.items()}
         raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
         if setting.train == "shipped":
-            model = Shipped(backbone, seed).to(backbone.device)
+            model = Shipped(backbone, training.seed).to(backbone.device)
         else:
             size = read(backbone.eval(), Z[:2], pooling).detach()
-            model = Whole(backbone, Head(head, size.shape[1], n_outputs, seed=seed), pooling, auxiliary).to(
-                backbone.device
-            )
+            model = Whole(
+                backbone, Head(head, size.shape[1], n_outputs, seed=training.seed), pooling, training.auxiliary
+            ).to(backbone.device)
             with torch.no_grad():
                 start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
             model.head.standardise(start)
@@ -224,20 +218,28 @@ def adapt(
 
         def on_epoch(epoch_start):
             if model.auxiliary:
-                now["Z"] = backbone.tensor(mask(raw, pattern, rate, seed=epoch_start))
+                now["Z"] = backbone.tensor(mask(raw, training.pattern, training.rate, seed=epoch_start))
 
         more = stretch(len(targets["train"].y), n)
         run = {
             "n": n,
-            "batch_size": min(batch_size, max(16, n // 8)),
-            "epochs": epochs * more,
-            "patience": patience * more,
+            "batch_size": min(training.batch_size, max(16, n // 8)),
+            "epochs": training.epochs * more,
+            "patience": training.patience * more,
         }
 
     history = fit(
-        model, step, lambda: targets["val"].validate(outputs(model, data["val"])), lr=lr, weight_decay=weight_decay,
-        seed=epoch_seed(seed, 0), lower_is_better=task != "classification", on_epoch=on_epoch, checkpoint=checkpoint, **run,
-    )  # fmt: skip
+        model,
+        step,
+        lambda: targets["val"].validate(outputs(model, data["val"])),
+        lr=training.lr,
+        weight_decay=training.weight_decay,
+        seed=runs.epoch_seed(training.seed, 0),
+        lower_is_better=task != "classification",
+        on_epoch=on_epoch,
+        checkpoint=training.checkpoint,
+        **run,
+    )
     return outcome(task, model, history, data["test"])
 
 

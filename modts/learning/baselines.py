@@ -11,13 +11,13 @@ import itertools
 
 import numpy as np
 
-from modts import scores
+from modts.backbones import Scaler
 from modts.errors import ModtsError, choose
-from modts.scaling import Scaler
 
-STATISTICS = ("mean", "min", "max", "std", "first", "last", "count")
+from . import scores
+from .gaps import around, interpolate, statistics
+
 PREDICTORS = {"classification": ("LightGBM", "Logistic regression"), "regression": ("LightGBM", "Ridge regression")}
-IMPUTERS = ("Linear interpolation", "LOCF", "Mean")
 
 _MEMBERS = 3  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
 _ROUNDS, _PATIENCE = 1500, 50
@@ -41,57 +41,6 @@ _INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression
 _PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
 _TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
 _WIDEST = 700  # features of one step; with more, neighbouring steps are left out: minutes, no gain
-
-
-def statistics(X):
-    """Per-feature mean, minimum, maximum, standard deviation, first and last value, and the share of steps observed.
-
-    Parameters
-    ----------
-    X : (N, T, F) array with NaN = missing
-
-    Returns
-    -------
-    (N, 7 * F) array of float64
-        Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count
-        is 0).
-    """
-    X = _series(X)
-    return np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
-
-
-def impute(name, X, fill):
-    """Fill the missing values of each series without learning anything.
-
-    Parameters
-    ----------
-    name : {"Linear interpolation", "LOCF", "Mean"}
-        Interpolation carries the edges outwards; LOCF fills the start of a series backward.
-    X : (N, T, F) array with NaN = missing
-    fill : float or (F,) array
-        The training mean, in the units of `X` (0 for z-scores): what a series without any value gets, and all that
-        "Mean" uses.
-
-    Returns
-    -------
-    (N, T, F) array without NaN, of the dtype of `X`
-
-    Raises
-    ------
-    ModtsError
-        Unknown name, `X` not three-dimensional, or a `fill` that does not fit.
-    """
-    X = _series(X)
-    choose(name, IMPUTERS, "imputer")
-    fill = np.asarray(fill, dtype=X.dtype)
-    if fill.shape not in ((), (X.shape[2],)) or not np.isfinite(fill).all():
-        raise ModtsError(
-            f"The fill must be one finite number or one for each of {X.shape[2]} features; it has shape {fill.shape}."
-        )
-    if name == "Mean":
-        return np.where(np.isnan(X), fill, X)
-    out = _interpolate(X) if name == "Linear interpolation" else _carry(X)
-    return np.where(np.isnan(out), fill, out)
 
 
 def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
@@ -219,7 +168,7 @@ def _regress(name, cohort, labelled, seed, threads, record):
     if name == "LightGBM":
         data = []
         for reach in reaches:
-            train, val, test = (_around(Z, reach) for Z in (X, X_val, X_test))
+            train, val, test = (around(Z, reach) for Z in (X, X_val, X_test))
             test = test.reshape(-1, test.shape[2])
             data.append(
                 (f"values within {reach} steps", (train[seen], y[seen]), (val[seen_val], y_val[seen_val]), test)
@@ -236,14 +185,14 @@ def _ridge(X, y, X_val, seen_val, X_test, reaches, judge, record):
     steps = np.eye(X.shape[1])  # which step it is, so that each has its own intercept
 
     def one_for_all(reach):
-        rows = [np.nan_to_num(_around(Z, reach)[..., :-1]) for Z in (X, *others)]  # (N, T, D)
+        rows = [np.nan_to_num(around(Z, reach)[..., :-1]) for Z in (X, *others)]  # (N, T, D)
         rows = [np.concatenate([Z, np.broadcast_to(steps, (len(Z), *steps.shape))], axis=2) for Z in rows]
         flat = [Z.reshape(-1, Z.shape[2]) for Z in rows[1:]]
         out = _ridge_path(rows[0][seen], y[seen][:, None], flat)
         return [p.reshape(len(_PENALTIES), *Z.shape[:2]) for p, Z in zip(out, others, strict=True)]
 
     def one_per_step():
-        rows = [np.nan_to_num(_interpolate(Z)).reshape(len(Z), -1) for Z in (X, *others)]  # (N, T * F)
+        rows = [np.nan_to_num(interpolate(Z)).reshape(len(Z), -1) for Z in (X, *others)]  # (N, T * F)
         out = [np.zeros((len(_PENALTIES), *Z.shape[:2])) for Z in others]
         patterns, which = np.unique(
             seen, axis=1, return_inverse=True
@@ -280,59 +229,3 @@ def _ridge_path(Z, Y, others):
         base = ((other - middle) @ Z.T if wide else other - middle) @ vectors
         out.append(np.stack([base @ (target / (np.maximum(values, 0)[:, None] + a)) + centre for a in _PENALTIES]))
     return out
-
-
-def _around(X, reach):
-    """Interpolated values at each step and `reach` steps around it, then the step: (N, T, F * (2r + 1) + 1)."""
-    filled, steps = _interpolate(X), np.arange(X.shape[1])
-    near = [filled[:, np.clip(steps + shift, 0, X.shape[1] - 1)] for shift in range(-reach, reach + 1)]
-    return np.concatenate([*near, np.broadcast_to(steps[:, None], (*X.shape[:2], 1))], axis=2)
-
-
-# --- the arithmetic of series with gaps
-
-
-def _series(X):
-    X = np.asarray(X)
-    if X.ndim != 3 or X.dtype.kind != "f":
-        raise ModtsError(
-            f"X must be a float array (N, T, F) with NaN for missing, but it is {X.dtype} of shape {X.shape}."
-        )
-    return X
-
-
-def _statistics(X):
-    X = X.astype(np.float64)
-    seen = ~np.isnan(X)
-    count = seen.sum(1)  # (N, F)
-    some = np.where(count > 0, count, np.nan)
-    mean = np.where(seen, X, 0).sum(1) / some
-    least, most = np.where(seen, X, np.inf).min(1), np.where(seen, X, -np.inf).max(1)
-    least[count == 0] = most[count == 0] = np.nan
-    spread = np.sqrt(np.square(np.where(seen, X - mean[:, None], 0)).sum(1) / some)
-    first, last = _before_after(seen)[1][:, 0], _before_after(seen)[0][:, -1]  # (N, F)
-    first, last = (np.take_along_axis(X, np.clip(at, 0, X.shape[1] - 1)[:, None], 1)[:, 0] for at in (first, last))
-    return np.concatenate([mean, least, most, spread, first, last, count / X.shape[1]], axis=1)
-
-
-def _before_after(seen):
-    """The last observed step up to each cell (-1: none), the first from it on (T: none): (N, T, F) int arrays."""
-    steps = np.arange(seen.shape[1])[None, :, None]
-    before = np.maximum.accumulate(np.where(seen, steps, -1), axis=1)
-    after = np.minimum.accumulate(np.where(seen, steps, seen.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    return before, after
-
-
-def _carry(X):
-    before, after = _before_after(~np.isnan(X))
-    return np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
-
-
-def _interpolate(X):
-    """Straight lines between observed values, edges carried outwards; NaN stays in series with no value."""
-    before, after = _before_after(~np.isnan(X))
-    left = np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
-    right = np.take_along_axis(X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1)
-    inside = (before >= 0) & (after < X.shape[1])
-    share = (np.arange(X.shape[1])[None, :, None] - before) / np.maximum(after - before, 1)
-    return (left + np.where(inside, share, 0) * (right - left)).astype(X.dtype)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .errors import choose
-from .missingness import seeded
+from modts.cohorts import seeded
+from modts.errors import choose
 
 HEADS = ("simple", "complex")
 STEPS = (

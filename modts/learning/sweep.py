@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from modts.errors import ModtsError
+
 from . import scores
-from .errors import ModtsError
 from .heads import STEPS, Head
 from .training import History
 
@@ -41,7 +42,7 @@ class Setting:
     seed: int = 0
 
 
-def sweep(
+def train_heads(
     kind: str, latents: dict, targets: dict, settings: Sequence[Setting], *, epochs: int, patience: int
 ) -> list[tuple[Head, History]]:
     """Train one head a setting by full-batch Adam, heads.STEPS steps an epoch, early stopping on validation.
@@ -50,7 +51,7 @@ def sweep(
     ----------
     kind : "simple" or "complex".
     latents : (N, D) arrays of "train" and "val"; all heads standardise them with the statistics of "train".
-    targets : adaptation.Labels of "train" and "val".
+    targets : Labels of "train" and "val".
     epochs, patience : at most so many epochs; a head stops after `patience` of them without a better validation score.
 
     Returns

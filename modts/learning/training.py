@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import missingness, runs
-from .errors import ModtsError
+from modts import runs
+from modts.cohorts import mask
+from modts.errors import ModtsError
 
 
 @dataclass
@@ -30,11 +31,6 @@ class History:
     best_epoch: int = -1
     best: float | None = None
     finished: bool = False
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed for one epoch of one run."""
-    return (seed * 1_000_003 + epoch * 7919 + 17) % 2**31
 
 
 def fit(
@@ -79,7 +75,7 @@ def fit(
     for epoch in range(len(history.validation), epochs):
         if history.finished:
             break
-        start = epoch_seed(seed, epoch)
+        start = runs.epoch_seed(seed, epoch)
         if on_epoch:
             on_epoch(start)
         torch.manual_seed(start)
@@ -195,7 +191,7 @@ def pretrain(
     absolute error, in z-scores, on validation values hidden once.
     """
     Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
-    hidden_val = backbone.tensor(missingness.mask(X_val, pattern, rate, seed=epoch_seed(seed, -1)))
+    hidden_val = backbone.tensor(mask(X_val, pattern, rate, seed=runs.epoch_seed(seed, -1)))
     scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
     if not scored.any():
         raise ModtsError(
@@ -204,7 +200,7 @@ def pretrain(
     now = {}
 
     def on_epoch(epoch_start):
-        now["Z"] = backbone.tensor(missingness.mask(X_train, pattern, rate, seed=epoch_start))
+        now["Z"] = backbone.tensor(mask(X_train, pattern, rate, seed=epoch_start))
 
     def step(indices):
         return backbone.run(backbone.inputs(now["Z"][indices], Z_train[indices]))[0]["loss"]

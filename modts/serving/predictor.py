@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .backbones import Backbone
-from .errors import ModtsError
-from .heads import Head
-from .latents import read
-from .scaling import Scaler
+from modts.backbones import Backbone, Scaler, read
+from modts.errors import ModtsError
+from modts.learning import Head
 
 
 class _Pass(nn.Module):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import runs
-from .errors import ModtsError, choose
-from .latents import POOLINGS, extract, read
+from modts import runs
+from modts.backbones import POOLINGS, extract, read
+from modts.errors import ModtsError, choose
 
 
 def stream(

@@ -1,222 +1,163 @@
-"""Pretraining, latents, heads, end to end: what one run of each does, for all seeds of one cohort and backbone.
+"""Arms: what one column of a table is made from, how its units of work are stored, and how a unit runs.
 
-A run resumes where it stopped and ends with one whole result file.
-
-Every unit of work (a pretrained backbone, a set of latents, a trained arm) is stored under the hash of its recipe: data, parameters, seed
-and the code that decides it. A unit that exists is not computed again, and a change reruns what depends on it and nothing else.
+A unit is one arm trained for one seed, one share of the labels and one candidate (learning rate, weight decay). It is stored under the hash of
+its recipe, so a killed run resumes at the unit where it stopped.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from modts import adaptation, runs, scores
-from modts.backbones import build, load_backbone
-from modts.cohorts import load_cohort
-from modts.latents import extract as extract_latents
-from modts.missingness import mask
-from modts.params import EndToEnd, Extract, Heads, Pretrain
-from modts.sweep import Setting, sweep
-from modts.training import epoch_seed
-from modts.training import pretrain as pretrain_backbone
+from modts import runs
+from modts.backbones import build
+from modts.learning import (
+    ARMS,
+    Labels,
+    Outcome,
+    Setting,
+    Training,
+    adapt,
+    labels,
+    outcome,
+    score,
+    score_seeds,
+    train_heads,
+)
 
-SPLITS = ("train", "val", "test")
-_PRETRAINING = ("size", "criterion", "pattern", "rate", "epochs", "patience", "batch_size", "lr")
+from .artefacts import cohort_for, pretrained, settings, windows
 
-
-@lru_cache(maxsize=4)
-def cohort_for(name: str, seed: int):
-    """The cohort at a split seed; series are split by time, so their split does not change with the seed (it is 0)."""
-    cohort = load_cohort(name, seed=0)
-    return cohort if cohort.series or seed == 0 else load_cohort(name, seed=seed)
-
-
-def windows(cohort) -> dict[str, np.ndarray]:
-    """Raw windows per split."""
-    return {name: cohort.part(name)[0] for name in SPLITS}
+WHOLE = ("size", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
+Candidate = tuple[float, float]  # learning rate, weight decay
 
 
-# --- pretraining ----------------------------------------------------------------------------------------------------------------
+@dataclass
+class Arm:
+    """What every arm has.
+
+    Attributes
+    ----------
+    params : of the run.
+    name, head, pooling : as in its rows; the name is a key of learning.ARMS, or "transfer".
+    stage : whose code decides its units.
+    source : the cohort that a transferred backbone comes from.
+    """
+
+    params: object
+    name: str
+    head: str
+    pooling: str
+    stage: str
+    source: str = ""
+
+    def candidates(self) -> list[Candidate]:
+        """What is compared on validation before all seeds are trained."""
+        raise NotImplementedError
+
+    def made_from(self, seed: int) -> tuple[object, dict]:
+        """The cohort at that seed, and the part of a unit's recipe that is this arm's own."""
+        raise NotImplementedError
+
+    def train(
+        self, seed: int, targets: dict[str, Labels], rows: np.ndarray, candidate: Candidate, file: Path
+    ) -> Outcome:
+        """Train on the labels of `rows` (positions in the training split); `file` takes training checkpoints."""
+        raise NotImplementedError
 
 
-def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
-    """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, its recipe's hash)."""
-    cohort = cohort_for(params.cohort, seed)
-    spec = {
-        "stage": "pretrain", "code": runs.code_hash("pretrain", params.backbone), "data": cohort.content_hash, "backbone": params.backbone,
-        "seed": seed, **{name: getattr(params, name) for name in _PRETRAINING},
-    }  # fmt: skip
-    folder = runs.artifact_dir("pretrain", cohort.name, params.backbone, spec)
-    path = folder / "backbone.safetensors"
-    if not path.exists():
-        runs.seed_everything(seed, params.threads)
-        backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
-        parts, clock = windows(cohort), time.perf_counter()
-        settings = {
-            name: getattr(params, name) for name in ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-        }
-        history = pretrain_backbone(
-            backbone, parts["train"], parts["val"], seed=seed, checkpoint=folder / "training.safetensors",
-            progress=f"{params.backbone} seed {seed}", **settings,
-        )  # fmt: skip
-        card = {
-            "cohort": cohort.name, "data_hash": cohort.content_hash, "split_seed": cohort.split_seed, "seed": seed,
-            "training": settings, "validation_mae": history.best, "best_epoch": history.best_epoch, "history": history.validation,
-            "seconds": round(time.perf_counter() - clock, 2), "hardware": runs.hardware(), "code_version": runs.code_version(),
-            "packages": runs.packages(),
-        }  # fmt: skip
-        backbone.save(path, **card)
-        (folder / "training.safetensors").unlink(missing_ok=True)
-    backbone = load_backbone(path)
-    if run is not None:
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        run.history[str(seed)] = backbone.card["history"]
-        run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
-    return backbone, cohort, runs.key(spec)
+@dataclass
+class HeadArm(Arm):
+    """A head on latents; all its candidates and label fractions are trained in one sweep.
+
+    latents : seed -> (latents per split, cohort, their recipe's hash).
+    """
+
+    latents: Callable = None
+    stage: str = "heads"
+    _read: dict = field(default_factory=dict)
+    _swept: dict = field(default_factory=dict)
+
+    def candidates(self):
+        return list(itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+
+    def made_from(self, seed):
+        self._read[seed] = parts, cohort, upstream = self.latents(seed)
+        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience"))}
+
+    def train(self, seed, targets, rows, candidate, file):
+        if seed not in self._swept:
+            self._swept[seed] = self._sweep(seed, targets)
+        model, history = self._swept[seed][rows.tobytes(), candidate]
+        parts, cohort, _ = self._read[seed]
+        return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
+
+    def _sweep(self, seed, targets):
+        parts, cohort, _ = self._read[seed]
+        fractions = [labelled_rows(cohort, fraction, seed) for fraction in self.params.label_fractions]
+        grid = list(itertools.product(fractions, self.candidates()))
+        trained = train_heads(
+            self.head,
+            parts,
+            targets,
+            [Setting(rows, *candidate, seed) for rows, candidate in grid],
+            epochs=self.params.head_epochs,
+            patience=self.params.head_patience,
+        )
+        return {(rows.tobytes(), candidate): pair for (rows, candidate), pair in zip(grid, trained, strict=True)}
 
 
-def hidden_test(params, cohort, scaler, seed: int):
-    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score."""
-    X, _ = cohort.part("test")
-    hidden = mask(X, params.pattern, params.rate, seed=epoch_seed(seed, -2))
-    return hidden, np.nan_to_num(scaler.transform(X)), np.isnan(hidden) & ~np.isnan(X)
+@dataclass
+class WholeArm(Arm):
+    """Backbone and head trained together, from pretrained or from random weights; or PyPOTS's classifier as shipped."""
 
+    stage: str = "end_to_end"
 
-def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
-    run, items, seeds = runs.Run("pretrain", params.model_dump()), [], []
-    for seed in params.seeds:
-        backbone, cohort, _ = pretrained(params, seed, run)
-        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
-        seeds.append((cohort.split_seed, seed))
-    score_rows(run, "imputation", items, seeds, backbone=params.backbone, arm="frozen", pattern=params.pattern)
-    run.finish()
-    return run
+    def candidates(self):
+        return [(lr, 0.0) for lr in self.params.e2e_lrs]
 
+    def made_from(self, seed):
+        cohort = cohort_for(self.params.cohort, seed)
+        upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
+        return cohort, {**settings(self.params, WHOLE), "data": cohort.content_hash, "upstream": upstream}
 
-# --- latents --------------------------------------------------------------------------------------------------------------------
+    @property
+    def _starts_pretrained(self) -> bool:
+        return ARMS[self.name].start == "pretrained"
 
-
-def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
-    """Latents per split of the pretrained or the untrained ("random") backbone, from disk or made now; with the cohort and the recipe's hash."""
-    cohort = cohort_for(params.cohort, seed)
-    upstream = (
-        {name: getattr(params, name) for name in _PRETRAINING} if start == "pretrained" else {"size": params.size}
-    )
-    spec = {
-        "stage": "extract", "code": runs.code_hash("extract", params.backbone), "data": cohort.content_hash,
-        "backbone": params.backbone, "seed": seed, "start": start, "pooling": pooling, **upstream,
-    }  # fmt: skip
-    path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
-    if not path.exists():
-        if start == "pretrained":
-            backbone, _, _ = pretrained(params, seed)
+    def train(self, seed, targets, rows, candidate, file):
+        params, cohort = self.params, cohort_for(self.params.cohort, seed)
+        if self._starts_pretrained:
+            backbone = pretrained(params, seed)[0]
         else:
             backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
-        runs.seed_everything(seed, params.threads)
-        parts = {name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()}
-        runs.write_arrays(path, **parts)
-    return runs.read_arrays(path), cohort, runs.key(spec)
-
-
-def extract(params: Extract) -> runs.Run:
-    """Extract the latents of every seed, pretrained and untrained, and record their sizes."""
-    run, sizes = runs.Run("extract", params.model_dump()), {}
-    for seed, start, pooling in itertools.product(params.seeds, ("pretrained", "random"), params.poolings):
-        clock = time.perf_counter()
-        parts, cohort, _ = latents_for(params, seed, start, pooling)
-        run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
-    run.extra["latents"] = sizes
-    run.finish()
-    return run
-
-
-# --- arms -----------------------------------------------------------------------------------------------------------------------
-
-
-def _unit(stage: str, params, seed: int, spec: dict, work):
-    """A trained arm from disk, or made now by work(checkpoint). Returns (test prediction, validation score, seconds)."""
-    spec = {
-        "stage": stage,
-        "code": runs.code_hash(stage, params.backbone),
-        "seed": seed,
-        "backbone": params.backbone,
-        **spec,
-    }
-    folder = runs.artifact_dir(stage, params.cohort.rsplit("/", 1)[-1].removesuffix(".npz"), params.backbone, spec)
-    path = folder / "outcome.npz"
-    if not path.exists():
-        runs.seed_everything(seed, params.threads)
-        clock = time.perf_counter()
-        outcome = work(folder / "training.safetensors")
-        runs.write_arrays(
-            path, prediction=outcome.prediction, validation=np.float64(outcome.validation),
-            seconds=np.float64(time.perf_counter() - clock), curve=np.array(outcome.history.validation),
-        )  # fmt: skip
-        (folder / "training.safetensors").unlink(missing_ok=True)
-    saved = runs.read_arrays(path)
-    return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
-
-
-def _tuned(candidates: list[tuple[float, float]], seeds: list[int], unit, better):
-    """Compare the candidates on the validation score of the first seed, then run every seed with the winner.
-
-    unit(seed, lr, weight_decay) -> (prediction, validation, seconds). Returns (outcomes per seed, the winner, all seconds of tuning).
-    """
-    first = {candidate: unit(seeds[0], *candidate) for candidate in candidates}
-    winner = better(first, key=lambda candidate: first[candidate][1])
-    return [unit(seed, *winner) for seed in seeds], winner, sum(outcome[2] for outcome in first.values())
-
-
-def run_arm(run, stage, params, candidates, arm, head, pooling, fraction, make, source=""):
-    """Tune, train and score one arm over all seeds. make(seed) -> (cohort, targets, spec, work(labelled, lr, wd, checkpoint))."""
-    prepared = {}
-
-    def unit(seed, lr, weight_decay):
-        if seed not in prepared:
-            cohort, spec, work = make(seed)
-            targets, _ = adaptation.labels(cohort)
-            prepared[seed] = cohort, targets, labelled_rows(cohort, fraction, seed), spec, work
-        _, targets, labelled, spec, work = prepared[seed]
-        spec = {
-            **spec,
-            "arm": arm,
-            "head": head,
-            "pooling": pooling,
-            "fraction": fraction,
-            "lr": lr,
-            "wd": weight_decay,
-        }
-        return _unit(
-            stage, params, seed, spec, lambda checkpoint: work(targets, labelled, lr, weight_decay, checkpoint)
+        training = Training(
+            lr=candidate[0],
+            weight_decay=candidate[1],
+            epochs=params.e2e_epochs,
+            patience=params.e2e_patience,
+            batch_size=params.batch_size,
+            auxiliary=params.auxiliary,
+            pattern=params.pattern,
+            rate=params.rate,
+            seed=seed,
+            checkpoint=file,
         )
-
-    classification = cohort_for(params.cohort, params.seeds[0]).task == "classification"
-    outcomes, winner, tuning = _tuned(candidates, params.seeds, unit, max if classification else min)
-    items, seeds = [], []
-    for seed, (prediction, _, seconds) in zip(params.seeds, outcomes, strict=True):
-        cohort, targets, labelled, _, _ = prepared[seed]
-        y = targets["test"]
-        items.append((np.nan_to_num(y.y), prediction, y.seen))
-        seeds.append((cohort.split_seed, seed))
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        name = f"{arm}|{head}|{pooling}|{fraction:g}"
-        run.predictions[f"{name}|{cohort.split_seed}|{seed}"] = prediction
-        run.timings[f"{name} seed {seed}"] = round(seconds, 3)
-    run.timings[f"{name} tuning"] = round(tuning, 3)
-    run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(labelled)}
-    score_rows(
-        run, cohort.task, items, seeds, backbone=params.backbone, arm=arm, head=head, pooling=pooling, label_fraction=fraction,
-        pattern=params.pattern, source=source,
-    )  # fmt: skip
+        return adapt(
+            self.name,
+            self.head,
+            targets,
+            rows,
+            backbone=backbone,
+            windows=windows(cohort),
+            pooling=self.pooling or "paper",
+            training=training,
+        )
 
 
 def labelled_rows(cohort, fraction: float, seed: int) -> np.ndarray:
@@ -224,108 +165,93 @@ def labelled_rows(cohort, fraction: float, seed: int) -> np.ndarray:
     return np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))
 
 
-def score_rows(run, task, items, seeds, **columns) -> None:
+class _Units:
+    """The units of one arm at one share of the labels."""
+
+    def __init__(self, arm: Arm, fraction: float):
+        self.arm, self.fraction, self._at = arm, fraction, {}
+
+    def at(self, seed: int):
+        """(cohort, targets, labelled rows, the arm's own recipe) at a seed."""
+        if seed not in self._at:
+            cohort, recipe = self.arm.made_from(seed)
+            targets, _ = labels(cohort)
+            self._at[seed] = cohort, targets, labelled_rows(cohort, self.fraction, seed), recipe
+        return self._at[seed]
+
+    def run(self, seed: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
+        """One unit, from disk or made now: its test prediction, validation score and seconds."""
+        arm, params = self.arm, self.arm.params
+        cohort, targets, rows, recipe = self.at(seed)
+        spec = {
+            "stage": arm.stage,
+            "code": runs.code_hash(arm.stage, params.backbone),
+            "seed": seed,
+            "backbone": params.backbone,
+            **recipe,
+            "arm": arm.name,
+            "head": arm.head,
+            "pooling": arm.pooling,
+            "fraction": self.fraction,
+            "lr": candidate[0],
+            "wd": candidate[1],
+        }
+        folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
+        path, training = folder / "outcome.npz", folder / "training.safetensors"
+        if not path.exists():
+            runs.seed_everything(seed, params.threads)
+            clock = time.perf_counter()
+            made = arm.train(seed, targets, rows, candidate, training)
+            runs.write_arrays(
+                path,
+                prediction=made.prediction,
+                validation=np.float64(made.validation),
+                seconds=np.float64(time.perf_counter() - clock),
+                curve=np.array(made.history.validation),
+            )
+            training.unlink(missing_ok=True)
+        saved = runs.read_arrays(path)
+        return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
+
+
+def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
+    """Compare the candidates on the first seed's validation, train every seed with the winner, and score the test windows."""
+    units, params = _Units(arm, fraction), arm.params
+    better = max if cohort_for(params.cohort, params.seeds[0]).task == "classification" else min
+    first = {candidate: units.run(params.seeds[0], candidate) for candidate in arm.candidates()}
+    winner = better(first, key=lambda candidate: first[candidate][1])
+    name, items, seeds = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
+    for seed in params.seeds:
+        prediction, _, seconds = units.run(seed, winner)
+        cohort, targets, rows, _ = units.at(seed)
+        y = targets["test"]
+        items.append((np.nan_to_num(y.y), prediction, y.seen))
+        seeds.append((cohort.split_seed, seed))
+        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        run.predictions[f"{name}|{cohort.split_seed}|{seed}"] = prediction
+        run.timings[f"{name} seed {seed}"] = round(seconds, 3)
+    run.timings[f"{name} tuning"] = round(sum(seconds for _, _, seconds in first.values()), 3)
+    run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(rows)}
+    score_rows(
+        run,
+        cohort.task,
+        items,
+        seeds,
+        backbone=params.backbone,
+        arm=arm.name,
+        head=arm.head,
+        pooling=arm.pooling,
+        label_fraction=fraction,
+        pattern=params.pattern,
+        source=arm.source,
+    )
+
+
+def score_rows(run: runs.Run, task: str, items, seeds, **columns) -> None:
     """One row a seed and metric, and one over all seeds (its seeds left empty)."""
     for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
-        for metric, (value, low, high) in scores.score(task, *item).items():
-            run.row(
-                task=task, metric=metric, value=value, low=low, high=high, n_test=len(item[0]), split_seed=split_seed,
-                init_seed=init_seed, **columns,
-            )  # fmt: skip
-    for metric, (value, low, high) in scores.score_seeds(task, items).items():
+        for metric, (value, low, high) in score(task, *item).items():
+            row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
+            run.row(task=task, split_seed=split_seed, init_seed=init_seed, **row, **columns)
+    for metric, (value, low, high) in score_seeds(task, items).items():
         run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)
-
-
-def heads(params: Heads) -> runs.Run:
-    """Heads on frozen latents, pretrained and untrained, at every label fraction."""
-    run = runs.Run("heads", params.model_dump())
-    for arm, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
-
-        def latents(seed, start=adaptation.ARMS[arm].start, pooling=pooling):
-            return latents_for(params, seed, start, pooling)
-
-        make = on_latents(params, head, latents)
-        for fraction in params.label_fractions:
-            run_arm(run, "heads", params, head_candidates(params), arm, head, pooling, fraction, make)
-    run.finish()
-    return run
-
-
-def head_candidates(params: Heads) -> list[tuple[float, float]]:
-    """The (learning rate, weight decay) among which a head's are chosen."""
-    return list(itertools.product(params.head_lrs, params.head_weight_decays))
-
-
-def on_latents(params: Heads, head: str, latents):
-    """make(seed) for an arm that trains a head on latents(seed) (see run_arm): all its candidates and label fractions in one sweep."""
-    swept = {}
-
-    def make(seed):
-        parts, cohort, upstream = latents(seed)
-
-        def work(targets, labelled, lr, weight_decay, checkpoint):
-            if seed not in swept:
-                grid = itertools.product(params.label_fractions, head_candidates(params))
-                keys = [(labelled_rows(cohort, fraction, seed), *candidate) for fraction, candidate in grid]
-                trained = sweep(
-                    head, parts, targets, [Setting(*key, seed) for key in keys], epochs=params.head_epochs, patience=params.head_patience
-                )  # fmt: skip
-                swept[seed] = {
-                    (rows.tobytes(), *candidate): pair for (rows, *candidate), pair in zip(keys, trained, strict=True)
-                }
-            model, history = swept[seed][labelled.tobytes(), lr, weight_decay]
-            return adaptation.outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
-
-        return cohort, {"upstream": upstream, "epochs": params.head_epochs, "patience": params.head_patience}, work
-
-    return make
-
-
-def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped."""
-    run = runs.Run("end_to_end", params.model_dump())
-    candidates = [(lr, 0.0) for lr in params.e2e_lrs]
-    for arm, pooling, fraction in itertools.product(params.arms, params.poolings, params.label_fractions):
-        if arm == "e2e_shipped":
-            if cohort_for(params.cohort, params.seeds[0]).task != "classification" or pooling != params.poolings[0]:
-                continue  # PyPOTS ships classifiers only, and they bring their own pooling
-            run_arm(run, "end_to_end", params, candidates, arm, "", "", fraction, whole(params, arm, "", "paper"))
-        else:
-            head = params.heads[0]
-            run_arm(
-                run, "end_to_end", params, candidates, arm, head, pooling, fraction, whole(params, arm, head, pooling)
-            )
-    run.finish()
-    return run
-
-
-def whole(params: EndToEnd, arm: str, head: str, pooling: str):
-    """make(seed) for an arm that trains backbone and head together (see run_arm)."""
-    fixed = {
-        name: getattr(params, name)
-        for name in ("size", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
-    }
-
-    def make(seed):
-        cohort = cohort_for(params.cohort, seed)
-        from_pretrained = adaptation.ARMS[arm].start == "pretrained"
-        spec = {
-            **fixed,
-            "data": cohort.content_hash,
-            "upstream": pretrained(params, seed)[2] if from_pretrained else "",
-        }
-
-        def work(targets, labelled, lr, weight_decay, checkpoint):
-            if from_pretrained:
-                backbone = pretrained(params, seed)[0]
-            else:
-                backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
-            return adaptation.adapt(
-                arm, head, targets, labelled, backbone=backbone, windows=windows(cohort), pooling=pooling, lr=lr,
-                weight_decay=weight_decay, epochs=params.e2e_epochs, patience=params.e2e_patience, batch_size=params.batch_size,
-                auxiliary=params.auxiliary, pattern=params.pattern, rate=params.rate, seed=seed, checkpoint=checkpoint,
-            )  # fmt: skip
-
-        return cohort, spec, work
-
-    return make

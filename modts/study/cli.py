@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from .errors import ModtsError
+from modts.errors import ModtsError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -124,7 +124,7 @@ def _stale(args) -> int:
 
 
 def _cohorts(args) -> None:
-    from .cohorts import cohort_names, load_cohort
+    from modts.cohorts import cohort_names, load_cohort
 
     if args.name is None:
         print("\n".join(cohort_names()))

@@ -11,11 +11,24 @@ import io
 import json
 from pathlib import Path
 
-from . import runs
-from .errors import ModtsError
+from modts import runs
+from modts.errors import ModtsError
+
 from .profiles import Profile, read_profile
 
-LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats", "hardware", "run")
+LATENCY_COLUMNS = (
+    "profile",
+    "cohort",
+    "backbone",
+    "arm",
+    "stage",
+    "batch",
+    "p50_ms",
+    "p99_ms",
+    "repeats",
+    "hardware",
+    "run",
+)
 _KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
 
 
@@ -79,7 +92,7 @@ def metric_rows(records: list[dict]) -> list[dict]:
 def latency_rows(records: list[dict]) -> list[dict]:
     """All measured times."""
     rows = [row for record in records for row in record.get("latency", [])]
-    return sorted(rows, key=lambda row: [row[name] if name == "batch" else str(row[name]) for name in LATENCY])
+    return sorted(rows, key=lambda row: [row[name] if name == "batch" else str(row[name]) for name in LATENCY_COLUMNS])
 
 
 def table(rows: list[dict], columns) -> str:
@@ -102,7 +115,7 @@ def read_table(path: Path) -> list[dict]:
 
 def _describe(records: list[dict]) -> tuple[dict, list[str]]:
     """The description of each cohort that the runs used, and a line on each that cannot be loaded here."""
-    from .cohorts import load_cohort
+    from modts.cohorts import load_cohort
 
     found, said = {}, []
     for record in records:
@@ -171,14 +184,14 @@ def publish(name: str) -> list[str]:
 
 
 def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
-    from .pairs import COLUMNS
+    from .pairs import PAIRED_COLUMNS
 
     tests = sorted(
         tests,
         key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")],
     )
-    runs.atomic_write(folder / "latency.csv", table(latency, LATENCY))
-    runs.atomic_write(folder / "paired.csv", table(tests, COLUMNS))
+    runs.atomic_write(folder / "latency.csv", table(latency, LATENCY_COLUMNS))
+    runs.atomic_write(folder / "paired.csv", table(tests, PAIRED_COLUMNS))
     runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))
     runs.atomic_write(folder / "metrics.csv", table(metrics, runs.COLUMNS))  # last: who sees it sees the others too
 
@@ -222,7 +235,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
         why = [*_params_why(profiles[name], record)]
-        if record["code_hash"] != runs.code_hash(record["stage"], record["params"].get("backbone", "")):
+        if record["code_hash"] != runs.code_hash(record["stage"], record["params"].get("backbone", ""), rows=True):
             why.append("the code that decides its numbers has changed")
         if data:
             why += _data_why(record, hashes, notes)
@@ -244,7 +257,7 @@ def _params_why(profile: Profile | None, record: dict):
 
 
 def _data_why(record: dict, hashes: dict, notes: list[str]):
-    from .cohorts import load_cohort
+    from modts.cohorts import load_cohort
 
     name = record["params"]["cohort"]
     for seed, stored in record.get("data_hash", {}).items():

@@ -1,4 +1,7 @@
-"""Comparisons around the arms: another cohort's backbone, the clock, and the simple baselines."""
+"""What one run of each notebook does: all seeds of one cohort and backbone, from a cohort's name to one whole result file.
+
+A run resumes where it stopped: every unit of work is stored (see `artefacts` and `arms`).
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,85 @@ from pathlib import Path
 
 import numpy as np
 
-from modts import adaptation, runs
-from modts import baselines as simple
-from modts import latency as timing
-from modts import transfer as transferring
-from modts.backbones import build
-from modts.heads import Head
-from modts.latents import extract as extract_latents
-from modts.latents import pool
-from modts.params import Baselines, Latency, Pretrain, Transfer
-from modts.scaling import Scaler
+from modts import runs
+from modts.backbones import Scaler, build, pool
+from modts.backbones import extract as extract_latents
+from modts.cohorts import align, to_source_space
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
+from modts.serving import measure
 
-from .arms import (
-    cohort_for,
-    head_candidates,
-    hidden_test,
-    latents_for,
-    on_latents,
-    pretrained,
-    run_arm,
-    score_rows,
-    whole,
-    windows,
-)
+from .arms import HeadArm, WholeArm, run_arm, score_rows
+from .artefacts import cohort_for, hidden_test, latents_for, pretrained, windows
+from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
+
+
+def pretrain(params: Pretrain) -> runs.Run:
+    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    run, items, seeds = runs.Run("pretrain", params.model_dump()), [], []
+    for seed in params.seeds:
+        backbone, cohort, _ = pretrained(params, seed, run)
+        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
+        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
+        seeds.append((cohort.split_seed, seed))
+    score_rows(run, "imputation", items, seeds, backbone=params.backbone, arm="frozen", pattern=params.pattern)
+    run.finish()
+    return run
+
+
+def extract(params: Extract) -> runs.Run:
+    """Extract the latents of every seed, pretrained and untrained, and record their sizes."""
+    run, sizes = runs.Run("extract", params.model_dump()), {}
+    for seed, start, pooling in itertools.product(params.seeds, ("pretrained", "random"), params.poolings):
+        clock = time.perf_counter()
+        parts, cohort, _ = latents_for(params, seed, start, pooling)
+        run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
+        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
+    run.extra["latents"] = sizes
+    run.finish()
+    return run
+
+
+def heads(params: Heads) -> runs.Run:
+    """Heads on frozen latents, pretrained and untrained, at every label fraction."""
+    run = runs.Run("heads", params.model_dump())
+    for name, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
+
+        def latents(seed, start=ARMS[name].start, pooling=pooling):
+            return latents_for(params, seed, start, pooling)
+
+        arm = HeadArm(params, name, head, pooling, latents=latents)
+        for fraction in params.label_fractions:
+            run_arm(run, arm, fraction)
+    run.finish()
+    return run
+
+
+def end_to_end(params: EndToEnd) -> runs.Run:
+    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped."""
+    run = runs.Run("end_to_end", params.model_dump())
+    for name, pooling, fraction in itertools.product(params.arms, params.poolings, params.label_fractions):
+        if name != "e2e_shipped":
+            run_arm(run, WholeArm(params, name, params.heads[0], pooling), fraction)
+        elif cohort_for(params.cohort, params.seeds[0]).task == "classification" and pooling == params.poolings[0]:
+            run_arm(
+                run, WholeArm(params, name, "", ""), fraction
+            )  # PyPOTS ships classifiers with a pooling of their own
+    run.finish()
+    return run
 
 
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
-    run = runs.Run("transfer", params.model_dump())
-    candidates = head_candidates(params)
-    source_params = Pretrain(
-        **{name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
-    )
-    pooling = params.poolings[0]
+    run, pooling = runs.Run("transfer", params.model_dump()), params.poolings[0]
+    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
+    source_params = Pretrain(**of_source)
 
     def moved(seed):
         """Latents of the target's windows under the source's backbone."""
         source, source_cohort, upstream = pretrained(source_params, seed)
         target = cohort_for(params.cohort, seed)
-        alignment = transferring.align(source_cohort.features, target.features)
+        alignment = align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
         spec = {
             "code": runs.code_hash("transfer", params.backbone),
@@ -58,7 +101,7 @@ def transfer(params: Transfer) -> runs.Run:
         path = runs.artifact_dir("transfer", target.name, params.backbone, spec) / "latents.npz"
         if not path.exists():
             shifted = {
-                name: transferring.to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
+                name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
             runs.write_arrays(path, **{name: extract_latents(source, X, pooling) for name, X in shifted.items()})
@@ -67,19 +110,14 @@ def transfer(params: Transfer) -> runs.Run:
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
+    source = Path(params.source).stem
     for head in params.heads:
-        own, other = on_latents(params, head, native), on_latents(params, head, moved)
-        for fraction in params.label_fractions:
-            run_arm(run, "heads", params, candidates, "frozen", head, pooling, fraction, own)
-            run_arm(
-                run, "transfer", params, candidates, "transfer", head, pooling, fraction, other, source=Path(params.source).stem
-            )  # fmt: skip
+        own = HeadArm(params, "frozen", head, pooling, latents=native)
+        other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
+        for arm, fraction in ((arm, fraction) for fraction in params.label_fractions for arm in (own, other)):
+            run_arm(run, arm, fraction)
     for fraction in params.label_fractions:
-        head = params.heads[0]
-        settings = [(lr, 0.0) for lr in params.e2e_lrs]
-        run_arm(
-            run, "end_to_end", params, settings, "e2e", head, pooling, fraction, whole(params, "e2e", head, pooling)
-        )
+        run_arm(run, WholeArm(params, "e2e", params.heads[0], pooling), fraction)
     run.finish()
     return run
 
@@ -92,7 +130,7 @@ def latency(params: Latency) -> runs.Run:
     backbone, cohort, _ = pretrained(params, seed, run)
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
-    targets, _ = adaptation.labels(cohort)
+    targets, _ = labels(cohort)
     width = backbone.latents(X[:2], pooling).shape[1]
     head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
 
@@ -109,7 +147,7 @@ def latency(params: Latency) -> runs.Run:
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if cohort.task == "classification":
-        shipped = adaptation.Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
+        shipped = Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,
@@ -117,7 +155,7 @@ def latency(params: Latency) -> runs.Run:
         }
     rows = []
     for arm, chain in stages.items():
-        for row in timing.measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
+        for row in measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
             rows.append({
                 "profile": params.profile, "cohort": cohort.name, "backbone": params.backbone, "arm": arm, "stage": row["stage"],
                 "batch": row["batch"], "p50_ms": round(row["p50_ms"], 4), "p99_ms": round(row["p99_ms"], 4), "repeats": row["repeats"],
@@ -131,22 +169,22 @@ def latency(params: Latency) -> runs.Run:
 def baselines(params: Baselines) -> runs.Run:
     """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
     run = runs.Run("baselines", params.model_dump())
-    for name in simple.IMPUTERS:
+    for name in IMPUTERS:
         items, seeds = [], []
         for seed in params.seeds:
             cohort = cohort_for(params.cohort, seed)
             scaler = Scaler.fit(cohort.part("train")[0])
             hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
-            items.append((truth, simple.impute(name, scaler.transform(hidden), 0.0), scored))
+            items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
             seeds.append((cohort.split_seed, seed))
         score_rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
-    for name, fraction in itertools.product(simple.PREDICTORS[cohort.task], params.label_fractions):
+    for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
         items, seeds = [], []
         for seed in params.seeds:
             runs.seed_everything(seed, params.threads)
             cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
-            targets, scaler = adaptation.labels(cohort)
-            prediction = simple.fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
+            targets, scaler = labels(cohort)
+            prediction = fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0]
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))

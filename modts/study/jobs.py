@@ -1,4 +1,4 @@
-"""One job of the grid: its notebook, by papermill, in a process of its own; a line when done, a sentence when it fails.
+"""One job of the grid: what it is, and how it runs: its notebook, by papermill, in a process of its own.
 
 papermill writes the executed notebook in place, so that a killed run leaves a plausible file: it goes to the logs.
 Success is the run file, which the notebook writes last and whole.
@@ -15,16 +15,90 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import runs
-from .errors import ModtsError
-from .profiles import Job
+from modts import runs
+from modts.errors import ModtsError
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
+UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
+# What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.
+ALWAYS = ("study.artefacts", "study.arms", "study.experiments")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: run id, stage, all its parameters, and the runs that must exist before it."""
+
+    run: str
+    stage: str
+    params: dict
+    needs: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The run file that its notebook writes last."""
+        return runs.run_path(self.run)
+
+    @property
+    def notebook(self) -> Path | None:
+        """The notebook, or None for the baselines, which need none."""
+        return None if self.stage == "baselines" else runs.root() / "notebooks" / f"{self.stage}.ipynb"
+
+    @property
+    def label(self) -> str:
+        """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
+        cohort = Path(self.params["cohort"]).stem
+        cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
+        return " ".join([self.stage, cohort, self.params.get("backbone", "")]).strip()
+
+    def decisive(self) -> dict:
+        """The parameters that decide this job's numbers."""
+        return decisive(self.stage, self.params)
+
+    def code_hash(self) -> str:
+        """Over the modules that decide this job's numbers or put them into its run file, and the notebook's code.
+
+        Content, not time of change: comments, layout, a notebook's text and its stored outputs do not count.
+        """
+        numbers = runs.code_hash(self.stage, self.params.get("backbone", ""), rows=True)
+        return "-".join([numbers, runs.hash_of(*ALWAYS), *([_cells(self.notebook)] if self.notebook else [])])
+
+    def same_as(self, record: dict) -> bool:
+        """True if a run record was made with this job's parameters."""
+        return record.get("stage") == self.stage and decisive(self.stage, record.get("params", {})) == self.decisive()
+
+
+def decisive(stage: str, params: dict) -> dict:
+    """Those of a run's parameters that decide its numbers."""
+    return {name: value for name, value in params.items() if name not in UNUSED.get(stage, ())}
+
+
+def _cells(notebook: Path) -> str:
+    """Twelve hex digits over a notebook's code, without its parameters cell, which every job overwrites."""
+    cells = [cell for cell in runs.read_json(notebook)["cells"] if cell["cell_type"] == "code"]
+    return runs.key(
+        {"code": ["".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]}
+    )
+
+
+def drop_foreign(job: Job) -> None:
+    """Remove a local run file that was made with other parameters (a notebook run by hand), or that cannot be read."""
+    if job.path.is_file():
+        try:
+            mine = job.same_as(runs.read_json(job.path))
+        except (ModtsError, AttributeError):
+            mine = False
+        if not mine:
+            job.path.unlink()
+
+
+# --- running it ---
 
 
 def command(job: Job, log: Path) -> list[str]:
@@ -35,7 +109,7 @@ def command(job: Job, log: Path) -> list[str]:
         yaml.safe_dump(job.params).encode()
     ).decode()  # base64: no shell or YAML reading in between changes a value
     if job.notebook is None:
-        return [sys.executable, "-m", "modts.cli", "baselines", "-b", values]
+        return [sys.executable, "-m", "modts.study.cli", "baselines", "-b", values]
     return [
         sys.executable, "-m", "papermill", str(job.notebook), str(log.with_suffix(".ipynb")),
         "-b", values, "-k", "python3", "--no-progress-bar",

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 
-from .errors import ModtsError
+from modts.errors import ModtsError
 
 
 class Html:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from . import runs
-from .errors import ModtsError
+from modts import runs
+from modts.errors import ModtsError
 
-COLUMNS = (
+PAIRED_COLUMNS = (
     "profile", "cohort", "task", "metric", "label_fraction", "split_seed", "a", "b", "difference", "low", "high", "p",
     "n_test", "p_holm",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def compare(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
     Returns
     -------
     rows : list of dict
-        `COLUMNS`; difference = a - b.
+        `PAIRED_COLUMNS`; difference = a - b.
     said : list of str
         A line on each cohort or run that could not be tested.
     """
@@ -104,7 +104,7 @@ class _Truth:
     """Test labels of a cohort by split seed, as the arms were scored: (y, observed or None)."""
 
     def __init__(self, name: str):
-        from .experiments import cohort_for
+        from .artefacts import cohort_for
 
         self.cohort_for, self.name, self.found = cohort_for, name, {}
         self.task = cohort_for(name, 0).task
@@ -112,7 +112,7 @@ class _Truth:
     def __getitem__(self, seeds: tuple[int, int]):
         import numpy as np
 
-        from .adaptation import labels
+        from modts.learning import labels
 
         if seeds[0] not in self.found:
             y = labels(self.cohort_for(self.name, seeds[0]))[0]["test"]
@@ -147,7 +147,7 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
 
 
 def _test(profile: str, cohort: str, task: str, fraction: float, a: Model, b: Model, items: list, n_boot: int) -> dict:
-    from .scores import paired_seeds
+    from modts.learning import paired_seeds
 
     result = paired_seeds(task, METRIC[task], items, n_boot=n_boot)
     return {

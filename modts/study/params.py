@@ -12,16 +12,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import ModtsError, choose
+from modts.backbones import BACKBONES, POOLINGS
+from modts.cohorts import PATTERNS, cohort_names
+from modts.errors import ModtsError, choose
 
 Name = Annotated[str, Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-BackboneName = Literal["BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer"]
+BackboneName = Literal[*BACKBONES]
 HeadName = Literal["simple", "complex"]
-Pooling = Literal["paper", "mean+max+last"]
+Pooling = Literal[*POOLINGS]
+Pattern = Literal[*PATTERNS]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -37,8 +40,6 @@ class Common(BaseModel):
 
     @model_validator(mode="after")
     def _known(self):
-        from .cohorts import cohort_names
-
         for name in (self.cohort, getattr(self, "source", "") or self.cohort):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
@@ -55,7 +56,7 @@ class Pretrain(Common):
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
     criterion: Literal["mse", "mae"] = "mse"
-    pattern: Literal["point", "rdo", "sequence", "block", "mar", "mnar_x", "mnar_t", "mnar_nonuniform"] = "point"
+    pattern: Pattern = "point"
     rate: Rate = 0.1
     epochs: Positive = 10
     patience: Positive = 5
@@ -131,7 +132,7 @@ class Baselines(Common):
     """The simple baselines of a cohort: no backbone."""
 
     label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
-    pattern: Literal["point", "rdo", "sequence", "block", "mar", "mnar_x", "mnar_t", "mnar_nonuniform"] = "point"
+    pattern: Pattern = "point"
     rate: Rate = 0.1
 
 

@@ -14,8 +14,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from . import runs
-from .errors import ModtsError
+from modts import runs
+from modts.errors import ModtsError
+
+from .jobs import Job
 from .params import STAGE_PARAMS, BackboneName, Common, parse
 
 # Whose settings a stage takes, weak to strong.
@@ -35,11 +37,6 @@ NEEDS = {
     "end_to_end": ("pretrain",),
     "latency": ("pretrain",),
 }
-# Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
-UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
-# What every stage runs through, beside runs.STAGE_CODE: a change there repeats the run, though not its stored units.
-ALWAYS = ("experiments",)
-
 Stage = Literal["pretrain", "extract", "heads", "end_to_end", "latency", "baselines"]
 Settings = dict[Literal["common", *STAGE_PARAMS], dict]
 
@@ -73,54 +70,6 @@ class _File(_Strict):
 
 
 @dataclass(frozen=True)
-class Job:
-    """One job: run id, stage, all its parameters, and the runs that must exist before it."""
-
-    run: str
-    stage: str
-    params: dict
-    needs: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> Path:
-        """The run file that its notebook writes last."""
-        return runs.run_path(self.run)
-
-    @property
-    def notebook(self) -> Path | None:
-        """The notebook, or None for the baselines, which need none."""
-        return None if self.stage == "baselines" else runs.root() / "notebooks" / f"{self.stage}.ipynb"
-
-    @property
-    def label(self) -> str:
-        """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
-        cohort = Path(self.params["cohort"]).stem
-        cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
-        return " ".join([self.stage, cohort, self.params.get("backbone", "")]).strip()
-
-    def decisive(self) -> dict:
-        """The parameters that decide this job's numbers."""
-        return decisive(self.stage, self.params)
-
-    def code_hash(self) -> str:
-        """Over the modules that decide this job's numbers or put them into its run file, and the notebook's code.
-
-        Content, not time of change: comments, layout, a notebook's text and its stored outputs do not count.
-        """
-        return "-".join(
-            [
-                runs.code_hash(self.stage, self.params.get("backbone", "")),
-                hash_of(*ALWAYS),
-                *([_cells(self.notebook)] if self.notebook else []),
-            ]
-        )
-
-    def same_as(self, record: dict) -> bool:
-        """True if a run record was made with this job's parameters."""
-        return record.get("stage") == self.stage and decisive(self.stage, record.get("params", {})) == self.decisive()
-
-
-@dataclass(frozen=True)
 class Profile:
     """A profile's name, its file, and its jobs in an order in which they could run."""
 
@@ -149,11 +98,6 @@ class Profile:
             if job.run in keep:
                 keep |= set(job.needs)
         return {run: job for run, job in self.jobs.items() if run in keep}
-
-
-def decisive(stage: str, params: dict) -> dict:
-    """Those of a run's parameters that decide its numbers."""
-    return {name: value for name, value in params.items() if name not in UNUSED.get(stage, ())}
 
 
 def profile_path(name: str) -> Path:
@@ -204,32 +148,6 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(given, dict):
         raise ModtsError(f"{path} is not a profile: it must have the keys profile, defaults and cohorts.")
     return given
-
-
-def hash_of(*modules: str) -> str:
-    """Twelve hex digits over modules and folders of this package; comments, docstrings and layout do not count."""
-    places = [Path(__file__).parent / name for name in modules]
-    files = [file for place in places for file in (sorted(place.glob("*.py")) if place.is_dir() else [place])]
-    return runs.key({file.name: runs._bare(file.read_text(encoding="utf-8")) for file in files})
-
-
-def _cells(notebook: Path) -> str:
-    """Twelve hex digits over a notebook's code, without its parameters cell, which every job overwrites."""
-    cells = [cell for cell in runs.read_json(notebook)["cells"] if cell["cell_type"] == "code"]
-    return runs.key(
-        {"code": ["".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", [])]}
-    )
-
-
-def drop_foreign(job: Job) -> None:
-    """Remove a local run file that was made with other parameters (a notebook run by hand), or that cannot be read."""
-    if job.path.is_file():
-        try:
-            mine = job.same_as(runs.read_json(job.path))
-        except (ModtsError, AttributeError):
-            mine = False
-        if not mine:
-            job.path.unlink()
 
 
 def _grid(path: Path, file: _File):

@@ -9,12 +9,9 @@ import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
 
-from modts.backbones import BACKBONES, Backbone, build, load_backbone, sizes
+from modts.backbones import BACKBONES, Backbone, Scaler, build, live, load_backbone, sizes
 from modts.errors import ModtsError
-from modts.heads import Head
-from modts.latents import live
-from modts.scaling import Scaler
-from modts.training import pretrain
+from modts.learning import Head, pretrain
 
 STEPS, FEATURES = 8, 5
 WIDTH = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": STEPS * 32, "Autoformer": 64}

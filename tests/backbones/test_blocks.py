@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from modts import adaptation, backbones
-from modts.adaptation import Shipped
-from modts.backbones import Backbone
-from modts.scaling import Scaler
+from modts.backbones import Backbone, Scaler
+from modts.backbones import backbone as backbones
+from modts.learning import Shipped, adaptation
 
 N, T, F = 6, 12, 5
 SIZES = {

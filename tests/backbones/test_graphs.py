@@ -6,11 +6,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from modts import graphs
-from modts.backbones import build
+from modts.backbones import build, graphs
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
-from modts.training import pretrain
+from modts.learning import pretrain
 
 
 def twin(calls):

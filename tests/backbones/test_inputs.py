@@ -5,8 +5,7 @@ import pytest
 import torch
 from core_fixture import places  # noqa: F401
 
-from modts import inputs
-from modts.backbones import pypots
+from modts.backbones import inputs, pypots
 
 TOLERANCE = dict(atol=1e-6, rtol=0)
 SHAPES = {"usual": (7, 13, 5), "one step": (4, 1, 3), "one stay": (1, 6, 2), "one variable": (3, 9, 1)}

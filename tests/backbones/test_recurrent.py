@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from modts import attention, recurrent
-from modts.adaptation import Shipped
-from modts.backbones import BACKBONES, Backbone
+from modts.backbones import BACKBONES, Backbone, Scaler, attention, recurrent
 from modts.errors import ModtsError
-from modts.scaling import Scaler
+from modts.learning import Shipped
 
 N, T, F = 6, 9, 5
 RECURRENT = [name for name, row in BACKBONES.items() if row.kind == "recurrent"]

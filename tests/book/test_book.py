@@ -19,7 +19,8 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts import figures, fragments, pages, results, speed_pages, tables, verdicts
+from modts.book import figures, fragments, pages, plots, results, tables, verdicts
+from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
 bs4 = pytest.importorskip("bs4", reason="needs the extra 'book'")
@@ -291,7 +292,7 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     assert "neither alone nor" in speed_pages.models_or_code(served.assign(theirs=served["ours"]))[0]
     never = sizes.assign(paid=float("inf"))
     assert "no number of tasks" in speed_pages.headline(found, never)[2]
-    figures.tasks(never, narrow=True)  # draws no mark where there is none
+    plots.tasks(never, narrow=True)  # draws no mark where there is none
 
 
 def test_a_missed_target_says_what_the_machine_could_do(measured):
@@ -306,7 +307,7 @@ def test_a_missed_target_says_what_the_machine_could_do(measured):
     assert len(table.rows) > 1
     for row in table.rows:  # scikit-learn: 3 at best, 4 wanted
         assert (row[3].small == "out of reach") == ("scikit-learn" in row[0].small)
-    figures.roofline(near, narrow=True)
+    plots.roofline(near, narrow=True)
     page = speed_pages.speed(found)
     assert "200 GFLOP/s in a large matrix product or convolution, 20 GB/s" in page and "out of reach" in page
     assert (
@@ -317,7 +318,7 @@ def test_a_missed_target_says_what_the_machine_could_do(measured):
 
 def test_benchmarks_write_what_the_page_reads():
     source = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
-    assert "from modts.results import BENCHMARKS, ROOFLINE" in source["conftest"]
+    assert "from modts.book.results import BENCHMARKS, ROOFLINE" in source["conftest"]
     parts = {re.sub("^(bench|check)_", "", name) for name in source if re.match("(bench|check)_", name)}
     assert set(speed_pages.PARTS) == parts - {"limits"}  # those are rows of the roofline
     for words in (speed_pages.ONCE, speed_pages.HEAD, speed_pages.PAID):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modts import transfer
-from modts.cohorts import load_cohort
+from modts.cohorts import SYNONYMS, load_cohort
+from modts.cohorts import alignment as transfer
 from modts.errors import ModtsError
 
 HOME = os.environ.get("MODTS_DATA", "")
@@ -36,13 +36,13 @@ YAIB = words(
 
 @pytest.mark.parametrize("names, data", [(P12, "physionet_2012"), (P19, "physionet_2019"), (YAIB, "ricu")])
 def test_every_variable_of_the_data_sets_is_in_the_table(names, data):
-    known = {alias for variable in transfer.SYNONYMS for alias, _ in variable.aliases[data]}
+    known = {alias for variable in SYNONYMS for alias, _ in variable.aliases[data]}
     assert set(names) <= known
 
 
 def test_a_name_means_one_quantity():
     meaning = {}
-    for variable in transfer.SYNONYMS:
+    for variable in SYNONYMS:
         for alias in {variable.name, *(alias for pairs in variable.aliases.values() for alias, _ in pairs)}:
             assert meaning.setdefault(alias, variable.name) == variable.name, alias
         for pairs in variable.aliases.values():

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from modts.cohorts import cohort_from_arrays, cohort_names, load_cohort
-from modts.cohorts.base import Cohort
+from modts.cohorts import Cohort, cohort_from_arrays, cohort_names, load_cohort
 from modts.cohorts.simulated_icu import FEATURES, observe, world
 from modts.errors import ModtsError
 

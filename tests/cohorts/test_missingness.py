@@ -5,9 +5,8 @@ import pytest
 import torch
 from core_fixture import places  # noqa: F401
 
-from modts.cohorts import load_cohort
+from modts.cohorts import PATTERNS, load_cohort, mask, seeded
 from modts.errors import ModtsError
-from modts.missingness import PATTERNS, mask, seeded
 
 RATE = 0.2
 TOLERANCE = dict.fromkeys(PATTERNS, 0.01) | {"rdo": 0.001, "mar": 0.06}  # mar: the deciding variables are drawn

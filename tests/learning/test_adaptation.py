@@ -7,13 +7,12 @@ import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
 
-from modts import adaptation, scores
-from modts.adaptation import ARMS, Labels, Shipped, adapt, labels, stretch
 from modts.backbones import BACKBONES, build
 from modts.cohorts import cohort_names, load_cohort
 from modts.errors import ModtsError
-from modts.heads import STEPS, Head, task_loss
-from modts.training import pretrain
+from modts.learning import ARMS, Labels, Shipped, Training, adapt, adaptation, labels, pretrain, scores
+from modts.learning.adaptation import stretch
+from modts.learning.heads import STEPS, Head, task_loss
 
 SPLITS = ("train", "val", "test")
 SHORT = dict(epochs=2, patience=2, batch_size=16)
@@ -40,13 +39,14 @@ def latents_of(backbone, cohort):
 def whole(arm, cohort, backbone, head="simple", targets=None, **settings):
     targets = targets or labels(cohort)[0]
     every = np.arange(len(targets["train"].y))
-    return adapt(arm, head, targets, every, backbone=backbone, windows=windows(cohort), **SHORT | settings)
+    given = {"backbone": backbone, "windows": windows(cohort), "pooling": settings.pop("pooling", "paper")}
+    return adapt(arm, head, targets, every, **given, training=Training(**SHORT | settings))
 
 
 def on_latents(arm, cohort, latents, head="simple", targets=None, **settings):
     targets = targets or labels(cohort)[0]
     every = np.arange(len(targets["train"].y))
-    return adapt(arm, head, targets, every, latents=latents, **SHORT | settings)
+    return adapt(arm, head, targets, every, latents=latents, training=Training(**SHORT | settings))
 
 
 # --- leaks ----------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_labels_outside_the_labelled_rows_are_not_read(icu, arm):
     both = [
         adapt(
             arm, "simple", targets | {"train": Labels("classification", y)}, labelled, windows=windows(icu),
-            backbone=build("GRU-D", icu, seed=0), **SHORT,
+            backbone=build("GRU-D", icu, seed=0), training=Training(**SHORT),
         ).prediction
         for y in (targets["train"].y, blind)
     ]  # fmt: skip
@@ -252,7 +252,12 @@ def test_a_head_learns_what_is_there_to_learn():
     for head in ("simple", "complex"):
         for problem, targets in (("straight", straight), ("bent", bent)):
             outcome = adapt(
-                head=head, arm="frozen", targets=targets, labelled=np.arange(300), latents=latents, lr=1e-2, epochs=30
+                head=head,
+                arm="frozen",
+                targets=targets,
+                labelled=np.arange(300),
+                latents=latents,
+                training=Training(lr=1e-2, epochs=30),
             )
             auroc[head, problem] = scores.auroc(targets["test"].y, outcome.prediction)
     assert auroc["simple", "straight"] > 0.97 and auroc["complex", "straight"] > 0.97
@@ -334,11 +339,19 @@ def test_stretch_lengthens_training_and_patience(icu, monkeypatch):
     for labelled, times in ((60, 1), (6, 3)):
         with pytest.raises(KeyboardInterrupt):
             adapt(
-                "e2e", "simple", targets, np.arange(labelled), backbone=backbone, windows=windows(icu), epochs=10, patience=4
+                "e2e", "simple", targets, np.arange(labelled), backbone=backbone, windows=windows(icu),
+                training=Training(epochs=10, patience=4),
             )  # fmt: skip
         assert (seen["epochs"], seen["patience"], seen["n"]) == (10 * times, 4 * times, labelled)
         with pytest.raises(KeyboardInterrupt):  # a head takes the same number of full-batch steps whatever the labels
-            adapt("frozen", "simple", targets, np.arange(labelled), latents=latents, epochs=10, patience=4)
+            adapt(
+                "frozen",
+                "simple",
+                targets,
+                np.arange(labelled),
+                latents=latents,
+                training=Training(epochs=10, patience=4),
+            )
         assert (seen["epochs"], seen["patience"], seen["n"], seen["batch_size"]) == (10, 4, STEPS, 1)
 
 

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from modts import baselines, scores
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
+from modts.learning import baselines, gaps, scores
 
 HOME = os.environ.get("MODTS_DATA", "")
 
 
 @pytest.fixture(scope="module")
-def gaps():
+def holes():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 9, 4)).astype(np.float32)
     X[rng.random(X.shape) < 0.6] = np.nan
@@ -36,10 +36,10 @@ def air():
     return load_cohort("simulated_air", seed=0)
 
 
-def test_statistics_by_hand(gaps):
-    got = baselines.statistics(gaps).reshape(len(gaps), len(baselines.STATISTICS), 4)
-    for i, f in np.ndindex(len(gaps), 4):
-        seen = gaps[i, :, f][~np.isnan(gaps[i, :, f])].astype(float)
+def test_statistics_by_hand(holes):
+    got = gaps.statistics(holes).reshape(len(holes), len(gaps.STATISTICS), 4)
+    for i, f in np.ndindex(len(holes), 4):
+        seen = holes[i, :, f][~np.isnan(holes[i, :, f])].astype(float)
         if len(seen):
             want = [seen.mean(), seen.min(), seen.max(), seen.std(), seen[0], seen[-1], len(seen) / 9]
         else:
@@ -47,23 +47,23 @@ def test_statistics_by_hand(gaps):
         np.testing.assert_allclose(got[i, :, f], want, atol=1e-12)
 
 
-def test_statistics_in_chunks(gaps):
-    many = np.tile(gaps, (60, 1, 1))  # 2400 stays: three chunks
-    np.testing.assert_array_equal(baselines.statistics(many), np.tile(baselines.statistics(gaps), (60, 1)))
+def test_statistics_in_chunks(holes):
+    many = np.tile(holes, (60, 1, 1))  # 2400 stays: three chunks
+    np.testing.assert_array_equal(gaps.statistics(many), np.tile(gaps.statistics(holes), (60, 1)))
 
 
-@pytest.mark.parametrize("name", baselines.IMPUTERS)
-def test_imputers_equal_pandas(gaps, name):
+@pytest.mark.parametrize("name", gaps.IMPUTERS)
+def test_imputers_equal_pandas(holes, name):
     fill = np.array([5.0, 6.0, 7.0, 8.0], dtype=np.float32)
-    got = baselines.impute(name, gaps, fill)
-    for i in range(len(gaps)):
-        frame = pd.DataFrame(gaps[i])
+    got = gaps.impute(name, holes, fill)
+    for i in range(len(holes)):
+        frame = pd.DataFrame(holes[i])
         if name == "Linear interpolation":
             frame = frame.interpolate(limit_direction="both")
         elif name == "LOCF":
             frame = frame.ffill().bfill()
         np.testing.assert_allclose(got[i], frame.fillna(pd.Series(fill)).to_numpy(), atol=1e-5)
-    assert got.dtype == gaps.dtype and np.array_equal(got[~np.isnan(gaps)], gaps[~np.isnan(gaps)])
+    assert got.dtype == holes.dtype and np.array_equal(got[~np.isnan(holes)], holes[~np.isnan(holes)])
     assert (got[0, :, 1] == 6).all()
 
 
@@ -131,16 +131,16 @@ def test_a_linear_target_is_found_exactly(air):
     assert scores.mae(line.part("test")[1], p) < 0.01
 
 
-def test_mistakes_are_said(icu, air, gaps):
+def test_mistakes_are_said(icu, air, holes):
     labelled = icu.labelled(1.0, 0)
     with pytest.raises(ModtsError, match="Ridge regression"):
         baselines.fit_predict("Ridge regression", icu, labelled)
     with pytest.raises(ModtsError, match="LOCF"):
-        baselines.impute("SAITS", gaps, 0.0)
+        gaps.impute("SAITS", holes, 0.0)
     with pytest.raises(ModtsError, match="4 features"):
-        baselines.impute("Mean", gaps, [1.0, 2.0])
+        gaps.impute("Mean", holes, [1.0, 2.0])
     with pytest.raises(ModtsError, match="N, T, F"):
-        baselines.statistics(gaps[0])
+        gaps.statistics(holes[0])
     with pytest.raises(ModtsError, match="one class"):
         baselines.fit_predict("LightGBM", icu, labelled[icu.y[labelled] == 0])
     empty = dataclasses.replace(air, y=np.where(np.arange(len(air.y))[:, None] < len(air.y), np.nan, air.y))

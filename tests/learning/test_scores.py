@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from modts import scores
 from modts.errors import ModtsError
+from modts.learning import intervals, scores
 
 
 def drawn(n=400, shift=1.0, seed=0, ties=False, rate=0.2):
@@ -31,7 +31,7 @@ def test_ranking_metrics_equal_scikit_learn(ties, shift):
 @pytest.mark.parametrize("ties", [False, True])
 def test_multiplicities_mean_repeated_stays(ties):
     y, p = drawn(n=80, ties=ties)
-    weights = scores._draw(np.random.default_rng(1), y, 20)
+    weights = intervals._draw(np.random.default_rng(1), y, 20)
     assert (weights.sum(1) == 80).all() and ((weights * y).sum(1) == y.sum()).all()  # stratified
     got = scores._Ranked(y, p).values(weights, ("auroc", "auprc"))
     for row, times in enumerate(weights.astype(int)):
@@ -50,7 +50,7 @@ def test_errors_score_observed_and_masked_cells_only():
     assert scores.mae(y, p) == pytest.approx(np.nanmean(np.abs(y - p)), abs=1e-12)
     assert scores.mae(y, p, mask) == pytest.approx(np.abs(y - p)[use].mean(), abs=1e-12)
     assert scores.mse(y, p, mask) == pytest.approx(np.square(y - p)[use].mean(), abs=1e-12)
-    value, low, high = scores.score("imputation", y, p, mask)["mae"]
+    value, low, high = intervals.score("imputation", y, p, mask)["mae"]
     assert low < value < high
 
 
@@ -58,7 +58,10 @@ def test_stays_without_targets_do_not_enter_the_resampling():
     rng = np.random.default_rng(0)
     y, p = rng.normal(size=(20, 3)), np.zeros((20, 3))
     padded = np.concatenate([y, np.full((500, 3), np.nan)])
-    few, many = (scores.score("regression", y, p)["mae"], scores.score("regression", padded, np.zeros((520, 3)))["mae"])
+    few, many = (
+        intervals.score("regression", y, p)["mae"],
+        intervals.score("regression", padded, np.zeros((520, 3)))["mae"],
+    )
     assert few[0] == pytest.approx(many[0]) and many[2] - many[1] == pytest.approx(few[2] - few[1], rel=0.15)
 
 
@@ -73,10 +76,10 @@ def test_stays_without_targets_do_not_enter_the_resampling():
         (lambda: scores.mae([1.0, 2.0], [1.0, 2.0], [True]), "mask"),
         (lambda: scores.mse([np.nan], [1.0]), "at least one"),
         (lambda: scores.mae([1.0], [np.inf]), "not finite"),
-        (lambda: scores.score("segmentation", [0, 1], [0, 1]), "Unknown task 'segmentation'"),
-        (lambda: scores.paired("classification", "mae", [0, 1], [0, 1], [0, 1]), "auroc, auprc"),
-        (lambda: scores.score_seeds("classification", []), "at least one"),
-        (lambda: scores.score("classification", [0, 1], [0, 1], n_boot=0), "at least 1"),
+        (lambda: intervals.score("segmentation", [0, 1], [0, 1]), "Unknown task 'segmentation'"),
+        (lambda: intervals.paired("classification", "mae", [0, 1], [0, 1], [0, 1]), "auroc, auprc"),
+        (lambda: intervals.score_seeds("classification", []), "at least one"),
+        (lambda: intervals.score("classification", [0, 1], [0, 1], n_boot=0), "at least 1"),
     ],
 )
 def test_what_is_undefined_is_said(call, words):
@@ -87,42 +90,42 @@ def test_what_is_undefined_is_said(call, words):
 def test_same_seed_same_bits_and_fast():
     y, p = drawn(n=800)
     start = time.perf_counter()
-    first = scores.score("classification", y, p, n_boot=1000, seed=3)
+    first = intervals.score("classification", y, p, n_boot=1000, seed=3)
     assert time.perf_counter() - start < 3  # about 0.1 s on one core
-    assert first == scores.score("classification", y, p, n_boot=1000, seed=3)
-    assert first != scores.score("classification", y, p, n_boot=1000, seed=4)
+    assert first == intervals.score("classification", y, p, n_boot=1000, seed=3)
+    assert first != intervals.score("classification", y, p, n_boot=1000, seed=4)
 
 
 def test_resamples_drawn_in_chunks_are_as_good(monkeypatch):
     y, p = drawn(n=300)
-    whole = scores.score("classification", y, p, n_boot=600)["auroc"]
-    monkeypatch.setattr(scores, "_CELLS", 300 * 50)
-    assert scores.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(whole, abs=0.02)
+    whole = intervals.score("classification", y, p, n_boot=600)["auroc"]
+    monkeypatch.setattr(intervals, "_CELLS", 300 * 50)
+    assert intervals.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(whole, abs=0.02)
 
 
 def test_intervals_cover_the_truth_95_times_in_100():
     truth = NormalDist().cdf(1 / np.sqrt(2))  # AUROC of two unit normals one apart
     inside = 0
     for seed in range(200):
-        _, low, high = scores.score("classification", *drawn(n=250, seed=seed), n_boot=300, seed=seed)["auroc"]
+        _, low, high = intervals.score("classification", *drawn(n=250, seed=seed), n_boot=300, seed=seed)["auroc"]
         inside += low <= truth <= high
     assert 180 <= inside <= 198  # binomial(200, .95): 190 +- 2 standard deviations of 3, less a little for n = 250
 
 
 def test_two_levels_of_resampling():
     y, p = drawn(n=400)
-    single = scores.score("classification", y, p)["auroc"]
+    single = intervals.score("classification", y, p)["auroc"]
     # the same stays and predictions thrice: three seeds add nothing, and take nothing away
-    thrice = scores.score_seeds("classification", [(y, p)] * 3)["auroc"]
+    thrice = intervals.score_seeds("classification", [(y, p)] * 3)["auroc"]
     assert thrice[0] == pytest.approx(single[0]) and thrice[2] - thrice[1] == pytest.approx(
         single[2] - single[1], rel=0.1
     )
     # other stays each time: the mean is known better
-    others = scores.score_seeds("classification", [drawn(n=400, seed=s) for s in range(8)])["auroc"]
+    others = intervals.score_seeds("classification", [drawn(n=400, seed=s) for s in range(8)])["auroc"]
     assert others[2] - others[1] < 0.7 * (single[2] - single[1])
     assert others[0] == pytest.approx(np.mean([scores.auroc(*drawn(n=400, seed=s)) for s in range(8)]))
     # seeds that disagree widen the interval
-    apart = scores.score_seeds("classification", [(y, p), (y, -p)])["auroc"]
+    apart = intervals.score_seeds("classification", [(y, p), (y, -p)])["auroc"]
     assert apart[2] - apart[1] > 0.5
 
 
@@ -143,7 +146,7 @@ def delong(y, a, b):
 def test_paired_agrees_with_delong(gain):
     y, a = drawn(n=600, seed=5)
     b = a + np.random.default_rng(6).normal(size=600) * 0.5 - gain * y  # correlated, and worse by the gain
-    got, (change, spread, p) = (scores.paired("classification", "auroc", y, a, b, n_boot=4000), delong(y, a, b))
+    got, (change, spread, p) = (intervals.paired("classification", "auroc", y, a, b, n_boot=4000), delong(y, a, b))
     assert got["difference"] == pytest.approx(change, abs=1e-12)
     assert (got["high"] - got["low"]) / (2 * 1.96) == pytest.approx(spread, rel=0.1)
     assert got["p"] == pytest.approx(p, abs=0.04)
@@ -151,13 +154,13 @@ def test_paired_agrees_with_delong(gain):
 
 def test_paired_signs_and_limits():
     y, p = drawn()
-    same = scores.paired("classification", "auprc", y, p, p)
+    same = intervals.paired("classification", "auprc", y, p, p)
     assert same == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     rng = np.random.default_rng(0)
     target = rng.normal(size=(60, 4))
     target[rng.random(target.shape) < 0.2] = np.nan
     close, far = target + 0.1, target + 0.5
-    got = scores.paired("regression", "mae", target, close, far, n_boot=999)
+    got = intervals.paired("regression", "mae", target, close, far, n_boot=999)
     assert got["difference"] == pytest.approx(-0.4) and got["high"] < 0 and got["p"] == pytest.approx(2 / 1000)
 
 
@@ -166,11 +169,11 @@ def test_paired_over_seeds():
     for seed in range(3):
         y, p = drawn(n=300, seed=seed)
         items.append((y, p, p + np.random.default_rng(seed).normal(size=300) * 3, None))
-    got = scores.paired_seeds("classification", "auroc", items)
+    got = intervals.paired_seeds("classification", "auroc", items)
     assert got["low"] > 0 and got["p"] < 0.01
     assert got["difference"] == pytest.approx(
         np.mean([scores.auroc(y, a) - scores.auroc(y, b) for y, a, b, _ in items])
     )
-    assert scores.paired("classification", "auroc", *items[0][:3]) == scores.paired_seeds(
+    assert intervals.paired("classification", "auroc", *items[0][:3]) == intervals.paired_seeds(
         "classification", "auroc", items[:1]
     )

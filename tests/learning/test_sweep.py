@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from modts import scores
-from modts import sweep as sweeping
-from modts.adaptation import Labels, adapt
 from modts.errors import ModtsError
-from modts.heads import HEADS, Head, task_loss
-from modts.sweep import Setting, _forward, _gradient, _groups, _joined, _layers, sweep
+from modts.learning import Labels, Training, adapt, scores
+from modts.learning import sweep as sweeping
+from modts.learning.heads import HEADS, Head, task_loss
+from modts.learning.sweep import Setting, _forward, _gradient, _groups, _joined, _layers, train_heads
 
 N, D, K = 120, 6, 4
 
@@ -41,11 +40,11 @@ SETTINGS = [
 @pytest.mark.parametrize("kind", HEADS)
 def test_a_sweep_is_the_same_heads_trained_alone(task, kind):
     latents, targets = data(task)
-    together = sweep(kind, latents, targets, SETTINGS, epochs=25, patience=6)
+    together = train_heads(kind, latents, targets, SETTINGS, epochs=25, patience=6)
     for setting, (head, history) in zip(SETTINGS, together, strict=True):
         alone = adapt(
-            "frozen", kind, targets, setting.rows, latents=latents, lr=setting.lr, weight_decay=setting.weight_decay,
-            epochs=25, patience=6, seed=setting.seed,
+            "frozen", kind, targets, setting.rows, latents=latents,
+            training=Training(lr=setting.lr, weight_decay=setting.weight_decay, epochs=25, patience=6, seed=setting.seed),
         )  # fmt: skip
         assert history.best == pytest.approx(alone.validation, abs=2e-3)
         assert len(history.validation) == len(alone.history.validation)
@@ -56,10 +55,10 @@ def test_a_sweep_is_the_same_heads_trained_alone(task, kind):
 
 def test_heads_that_stop_leave_the_others_alone():
     latents, targets = data("classification")
-    alone = sweep("simple", latents, targets, SETTINGS[:1], epochs=30, patience=30)[0]
-    first = sweep("simple", latents, targets, SETTINGS, epochs=30, patience=30)[0]
+    alone = train_heads("simple", latents, targets, SETTINGS[:1], epochs=30, patience=30)[0]
+    first = train_heads("simple", latents, targets, SETTINGS, epochs=30, patience=30)[0]
     impatient = [Setting(np.arange(10) + i, 0.3, 0.0, i) for i in range(8)]  # overfit at once and leave the batch
-    among = sweep("simple", latents, targets, [*impatient, SETTINGS[0]], epochs=30, patience=4)
+    among = train_heads("simple", latents, targets, [*impatient, SETTINGS[0]], epochs=30, patience=4)
     assert len({len(history.validation) for _, history in among}) > 1, "nobody left early: the test tests nothing"
     assert first[1].validation == pytest.approx(alone[1].validation, abs=1e-6)
     n = len(among[-1][1].validation)
@@ -68,7 +67,7 @@ def test_heads_that_stop_leave_the_others_alone():
 
 def test_a_sweep_in_parts_is_the_sweep(monkeypatch):
     latents, targets = data("regression")
-    whole = sweep("simple", latents, targets, SETTINGS, epochs=5, patience=5)
+    whole = train_heads("simple", latents, targets, SETTINGS, epochs=5, patience=5)
     sizes, train = [], sweeping._train
 
     def spy(first, latents, targets, part, *args):
@@ -77,7 +76,7 @@ def test_a_sweep_in_parts_is_the_sweep(monkeypatch):
 
     monkeypatch.setattr(sweeping, "_train", spy)
     monkeypatch.setattr(sweeping, "_CELLS", 4 * (N + 60) * K)  # four linear heads at a time
-    parts = sweep("simple", latents, targets, SETTINGS, epochs=5, patience=5)
+    parts = train_heads("simple", latents, targets, SETTINGS, epochs=5, patience=5)
     assert sizes == [4, 4, 1]
     for (ours, history), (theirs, expected) in zip(parts, whole, strict=True):
         assert history.validation == pytest.approx(expected.validation, abs=1e-5)
@@ -111,7 +110,7 @@ def test_the_gradient_is_autograds(task, kind):
 def test_heads_of_a_sweep_share_nothing(kind):
     latents, targets = data("classification")
     setting = Setting(np.arange(40), 1e-2)
-    (one, _), (other, _) = sweep(kind, latents, targets, [setting, setting], epochs=2, patience=2)
+    (one, _), (other, _) = train_heads(kind, latents, targets, [setting, setting], epochs=2, patience=2)
     before = {name: value.clone() for name, value in other.state_dict().items()}
     assert not one.training and not any(layer.training for layer in one.linears())
     for value in one.state_dict().values():
@@ -140,6 +139,6 @@ def test_a_sweep_refuses_what_it_cannot_train():
     latents, targets = data("classification")
     for settings in ([], [Setting(np.array([], int), 1e-2)]):
         with pytest.raises(ModtsError, match="at least one"):
-            sweep("simple", latents, targets, settings, epochs=2, patience=2)
+            train_heads("simple", latents, targets, settings, epochs=2, patience=2)
     with pytest.raises(ModtsError, match="diverged"):
-        sweep("simple", latents, targets, [Setting(np.arange(9), float("inf"))], epochs=2, patience=2)
+        train_heads("simple", latents, targets, [Setting(np.arange(9), float("inf"))], epochs=2, patience=2)

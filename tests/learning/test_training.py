@@ -12,8 +12,9 @@ import torch
 from core_fixture import places  # noqa: F401
 from torch import nn
 
+from modts import runs
 from modts.errors import ModtsError
-from modts.training import epoch_seed, fit, pretrain
+from modts.learning.training import fit, pretrain
 
 
 class Toy(nn.Module):
@@ -166,7 +167,7 @@ def test_same_seed_same_bits_and_another_seed_others(straight):
 
 
 def test_epochs_hide_other_values_and_do_not_repeat_their_order():
-    seeds = [epoch_seed(s, e) for s in range(5) for e in range(-2, 200)]
+    seeds = [runs.epoch_seed(s, e) for s in range(5) for e in range(-2, 200)]
     assert len(set(seeds)) == len(seeds)
     drawn = []
     toy = Toy()
@@ -210,7 +211,7 @@ def test_a_finished_checkpoint_trains_nothing_more(straight, tmp_path):
 
 KILLED_RUN = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 import torch
 torch.set_num_threads(1)
 from test_training import Toy, train
@@ -222,7 +223,7 @@ train(toy, checkpoint=sys.argv[1])
 
 def test_a_process_killed_by_sigkill_resumes_to_the_same_bits(straight, tmp_path):
     file = tmp_path / "training.safetensors"
-    command = [sys.executable, "-c", KILLED_RUN, str(file), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", KILLED_RUN, str(file), *map(str, Path(__file__).parents[:2])]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120
     )

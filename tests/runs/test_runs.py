@@ -11,6 +11,7 @@ from core_fixture import places  # noqa: F401
 import modts
 from modts import runs
 from modts.errors import ModtsError
+from modts.runs import code
 
 PARAMS = {"profile": "quick", "cohort": "italy_air", "backbone": "SAITS", "seeds": [0]}
 
@@ -139,13 +140,23 @@ def test_a_recipes_key_depends_on_its_content_alone():
     assert runs.key({"a": np.int64(1)}) == runs.key({"a": 1})
 
 
-def test_the_code_hash_covers_existing_files_for_every_stage():
-    folder = Path(modts.__file__).parent
-    assert set(runs.STAGE_CODE) == set(runs.STAGES)
-    for stage, names in runs.STAGE_CODE.items():
-        for name in names:
-            assert (folder / name).exists(), f"{stage}: {name}"
+def test_every_stage_has_a_beginning_and_what_lies_below_it_counts():
+    assert set(code.ENTRIES) == set(runs.STAGES)
+    for stage in runs.STAGES:
+        found = runs.modules_of(stage)
+        assert {"cohorts.base", "cohorts.splits", "cohorts.physionet", "cohorts.missingness"} <= set(found)
+        assert not [
+            name for name in found if name.startswith(("study", "book"))
+        ]  # those are hashed apart, or decide nothing
         assert len(runs.code_hash(stage)) == 12
+        assert set(runs.modules_of(stage, rows=True)) - set(found) == {"learning.intervals"} | (
+            {"learning.scores"} - set(found)
+        )
+
+
+def test_named_modules_exist():
+    for name in {*code.ONLY, *code.NEUTRAL, *code.ROWS, *sum(code.ASIDE, ())}:
+        assert code._file(name), name
 
 
 @pytest.fixture
@@ -155,19 +166,32 @@ def copied(tmp_path, monkeypatch):
 
     folder = tmp_path / "modts"
     shutil.copytree(Path(modts.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(runs, "__file__", str(folder / "runs.py"))
-    return folder, lambda stage: runs.code_hash.__wrapped__(stage)
+    monkeypatch.setattr(code, "_package", lambda: folder)
+
+    def code_hash(stage):
+        for found in (code.modules_of, code._offers):
+            found.cache_clear()
+        return runs.code_hash(stage)
+
+    yield folder, code_hash
+    for found in (code.modules_of, code._offers):
+        found.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("name", "stale"),
     [
-        ("training.py", set(runs.STAGES) - {"baselines"}),
+        ("learning/training.py", set(runs.STAGES) - {"baselines"}),
         ("cohorts/splits.py", set(runs.STAGES)),
-        ("heads.py", {"heads", "end_to_end", "transfer", "latency"}),
-        ("transfer.py", {"transfer"}),
-        ("baselines.py", {"baselines"}),
-        ("prose.py", set()),
+        ("learning/heads.py", {"heads", "end_to_end", "transfer", "latency"}),
+        ("learning/sweep.py", {"heads", "transfer"}),
+        ("backbones/latents.py", set(runs.STAGES) - {"baselines", "pretrain"}),
+        ("cohorts/alignment.py", {"transfer"}),
+        ("cohorts/synonyms.py", {"transfer"}),
+        ("learning/baselines.py", {"baselines"}),
+        ("serving/latency.py", {"latency"}),
+        ("runs/seeding.py", set(runs.STAGES)),
+        ("book/prose.py", set()),
     ],
 )
 def test_changed_code_makes_stale_what_depends_on_it(copied, name, stale):
@@ -181,7 +205,7 @@ def test_changed_code_makes_stale_what_depends_on_it(copied, name, stale):
 def test_a_comment_makes_nothing_stale(copied):
     folder, code_hash = copied
     before = {stage: runs.code_hash(stage) for stage in runs.STAGES}
-    with open(folder / "training.py", "a") as file:
+    with open(folder / "learning/training.py", "a") as file:
         file.write("\n# a remark\n")
     assert {stage: code_hash(stage) for stage in runs.STAGES} == before
 
@@ -235,6 +259,43 @@ def test_hardware_and_version_are_said_in_words():
 def test_a_module_of_some_backbones_counts_for_those_alone():
     from modts.backbones import BACKBONES
 
-    own = {name for name in BACKBONES if runs.code_hash("pretrain", name) != runs.code_hash("pretrain")}
-    assert own == set(runs.BACKBONE_CODE) == set(BACKBONES)
     assert len({runs.code_hash("pretrain", name) for name in ("CSAI", "BRITS", "SAITS")}) == 3
+    for module, names in code.ONLY.items():
+        counted = {name for name in BACKBONES if module in runs.modules_of("pretrain", name)}
+        assert counted == set(names), module
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from .extra import more",
+        "from . import extra",
+        "from modts.learning import extra",
+        "from modts.learning.extra import more",
+        "import modts.learning.extra",
+        "def later():\n    from .extra import more",
+    ],
+)
+def test_a_new_module_counts_however_it_is_imported(copied, line):
+    folder, code_hash = copied
+    (folder / "learning" / "extra.py").write_text("more = 1\n")
+    with open(folder / "learning" / "heads.py", "a") as file:
+        file.write(f"\n{line}\n")
+    before = code_hash("heads"), code_hash("pretrain")
+    (folder / "learning" / "extra.py").write_text("more = 2\n")
+    assert code_hash("heads") != before[0] and code_hash("pretrain") == before[1]
+
+
+def test_a_new_cohort_module_and_an_offered_name_count(copied):
+    folder, code_hash = copied
+    before = code_hash("pretrain")
+    (folder / "cohorts" / "fresh.py").write_text("more = 1\n")
+    assert code_hash("pretrain") != before
+    (folder / "backbones" / "extra.py").write_text("more = 1\n")
+    room = folder / "backbones" / "__init__.py"
+    room.write_text(room.read_text().replace('"scaling": "Scaler"', '"scaling": "Scaler", "extra": "more"'))
+    with open(folder / "learning" / "training.py", "a") as file:
+        file.write("\nfrom modts.backbones import more\n")
+    before = code_hash("pretrain")
+    (folder / "backbones" / "extra.py").write_text("more = 2\n")
+    assert code_hash("pretrain") != before

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from modts import latency
 from modts.errors import ModtsError
+from modts.serving import latency
 
 
 def test_warm_up_is_not_counted_and_calls_are_timed_one_by_one():

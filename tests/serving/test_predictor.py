@@ -7,14 +7,11 @@ import pytest
 import torch
 
 import modts
-from modts import blocks, streaming
-from modts.backbones import BACKBONES, build
+from modts.backbones import BACKBONES, Scaler, blocks, build
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
-from modts.heads import Head
-from modts.scaling import Scaler
-from modts.serving import Predictor
-from modts.streaming import stream
+from modts.learning import Head
+from modts.serving import Predictor, stream, streaming
 
 
 @pytest.fixture(scope="module")

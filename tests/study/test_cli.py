@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from modts import cli, collect, pairs, profiles, runs
+from modts import runs
 from modts.cohorts import load_cohort
+from modts.errors import ModtsError
+from modts.study import cli, collect, pairs, profiles
 
 PROFILE = """
 profile: tiny
@@ -25,7 +27,8 @@ def _record(job, rows=(), **extra):
     return {
         "run": job.run, "stage": job.stage, "profile": "tiny", "params": job.params,
         "started": "2026-01-02T03:04:05Z", "seconds": 1.5, "code_version": "abc",
-        "code_hash": runs.code_hash(job.stage, job.params.get("backbone", "")), "data_hash": hashes, "hardware": "CPU test", "packages": {},
+        "code_hash": runs.code_hash(job.stage, job.params.get("backbone", ""), rows=True), "data_hash": hashes,
+        "hardware": "CPU test", "packages": {},
         "peak_memory_mb": 1, "timings": {}, "history": {}, **extra, "rows": list(rows),
     }  # fmt: skip
 
@@ -57,7 +60,7 @@ def made(tmp_path, monkeypatch):
         frozen[f"untrained|simple|paper|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
         frozen[f"frozen|simple|mean+max+last|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
         trees[f"LightGBM||statistics|1|{seed}|{seed}"] = rng.random(len(y), np.float32)
-    timed = dict.fromkeys(collect.LATENCY, "x") | {"batch": 8, "p50_ms": 1.23456789}
+    timed = dict.fromkeys(collect.LATENCY_COLUMNS, "x") | {"batch": 8, "p50_ms": 1.23456789}
     contents = {
         "heads": (
             _record(jobs["heads"], _rows(jobs["heads"], "SAITS", "frozen", "simple", "paper", 0.9123456789)),
@@ -115,8 +118,8 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     other = _record(made["heads"]) | {"run": "other-heads-x-SAITS", "profile": "other"}
     other["params"] = {**other["params"], "cohort": "x"}
     runs.write_json(results / "runs" / "other-heads-x-SAITS.json", other)
-    old = dict.fromkeys(pairs.COLUMNS, "1") | {"profile": "other", "cohort": "x"}
-    runs.atomic_write(results / "paired.csv", collect.table([old], pairs.COLUMNS))
+    old = dict.fromkeys(pairs.PAIRED_COLUMNS, "1") | {"profile": "other", "cohort": "x"}
+    runs.atomic_write(results / "paired.csv", collect.table([old], pairs.PAIRED_COLUMNS))
     assert cli.main(["publish", "tiny"]) == 0
     names = ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")
     first = {name: (results / name).read_bytes() for name in names}
@@ -134,9 +137,9 @@ def test_paired_tests_of_absent_data_stay_as_published(made, monkeypatch, capsys
     before = read(runs.results_dir() / "paired.csv")
 
     def absent(*args, **options):
-        raise runs.ModtsError("The data are not here.")
+        raise ModtsError("The data are not here.")
 
-    monkeypatch.setattr("modts.experiments.cohort_for", absent)
+    monkeypatch.setattr("modts.study.artefacts.cohort_for", absent)
     monkeypatch.setattr("modts.cohorts.load_cohort", absent)
     assert cli.main(["publish", "tiny"]) == 0
     assert read(runs.results_dir() / "paired.csv") == before
@@ -193,7 +196,7 @@ def test_cohorts_lists_and_describes(capsys):
 
 
 def test_listing_runs_loads_nothing_heavy(made):
-    code = "import sys; from modts.cli import main; main(['runs'])\n"
+    code = "import sys; from modts.study.cli import main; main(['runs'])\n"
     code += "print([name for name in ('torch', 'pypots', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -1,19 +1,25 @@
 """Whole runs: rows, intervals, provenance; a killed run goes on where it stopped and ends with the same rows."""
 
 import os
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
 
-from modts import adaptation, experiments, params, runs
-from modts.backbones import Backbone
+import modts
+from modts import runs
+from modts.backbones import BACKBONES, Backbone
 from modts.errors import ModtsError
-from modts.experiments import arms
+from modts.learning import adaptation
+from modts.runs import code
+from modts.study import arms, experiments, params
+from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
 HEADS = SHORT | {
@@ -172,14 +178,14 @@ def test_an_extraction_run_records_counts_and_widths(files):
 
 def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
     units, trained = Counter(), []
-    unit, adapt, sweep = arms._unit, adaptation.adapt, arms.sweep
+    adapt, train_heads = arms.adapt, arms.train_heads
+    for kind in (arms.HeadArm, arms.WholeArm):
 
-    def spy_unit(stage, params, seed, spec, work):
-        def counted(checkpoint):  # only what is not there yet
-            units[spec["arm"], seed] += 1
-            return work(checkpoint)
+        def counted(arm, seed, *args, train=kind.train):  # only what is not there yet
+            units[arm.name, seed] += 1
+            return train(arm, seed, *args)
 
-        return unit(stage, params, seed, spec, counted)
+        monkeypatch.setattr(kind, "train", counted)
 
     def spy_adapt(*args, **kwargs):
         trained.append(1)
@@ -187,11 +193,10 @@ def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
 
     def spy_sweep(head, parts, targets, settings, **kwargs):
         trained.append(len(settings))
-        return sweep(head, parts, targets, settings, **kwargs)
+        return train_heads(head, parts, targets, settings, **kwargs)
 
-    monkeypatch.setattr(arms, "_unit", spy_unit)
-    monkeypatch.setattr(adaptation, "adapt", spy_adapt)
-    monkeypatch.setattr(arms, "sweep", spy_sweep)
+    monkeypatch.setattr(arms, "adapt", spy_adapt)
+    monkeypatch.setattr(arms, "train_heads", spy_sweep)
     go("heads", files["icu"], **HEADS | {"label_fractions": [1.0]})
     assert trained == [2] * 4  # a sweep of both candidates for each of two arms and two seeds,
     go("end_to_end", files["icu"], **WHOLE)
@@ -207,8 +212,8 @@ def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "name", "when", "done"),
     [
-        (arms, "sweep", 2, 2),  # between seeds: both candidates of seed 0 are done
-        (adaptation, "outcome", 5, 4),  # amid the candidates of the second label fraction
+        (arms, "train_heads", 2, 2),  # between seeds: both candidates of seed 0 are done
+        (arms, "outcome", 5, 4),  # amid the candidates of the second label fraction
     ],
 )
 def test_a_killed_run_keeps_what_was_done(files, tmp_path, monkeypatch, place, name, when, done):
@@ -315,3 +320,46 @@ def test_heads_leave_the_checkpoint_as_it_was(files):
     assert len(before) == 4  # two seeds, each with its card beside it
     go("heads", files["icu"], **HEADS)
     assert {path: path.read_bytes() for path in runs.work_dir().rglob("backbone.*")} == before
+
+
+# --- the hash of the code covers what runs --------------------------------------------------------------------------
+
+
+def executed(work) -> set[str]:
+    """The package's modules of which a function ran."""
+    package, found = Path(modts.__file__).parent, set()
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_code.co_name != "<module>":
+            found.add(frame.f_code.co_filename)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    inside = [Path(name).relative_to(package) for name in found if Path(name).is_relative_to(package)]
+    return {".".join(path.with_suffix("").parts) for path in inside}
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("stage", runs.STAGES)
+def test_what_a_stage_executes_is_counted(files, stage, backbone):
+    if backbone not in ("GRU-D", "SAITS") and stage not in ("pretrain", "extract"):
+        pytest.skip("the later stages differ by backbone in its own modules alone")
+    few = WHOLE | {"backbone": backbone, "seeds": [0], "epochs": 1, "head_epochs": 1, "e2e_epochs": 1}
+    values = {
+        "transfer": few | {"source": files["other"]},
+        "latency": {"batch_sizes": [1], "repeats": 1},
+        "baselines": {"label_fractions": [1.0]},
+    }.get(stage, few)
+    known = set(params.STAGE_PARAMS[stage].model_fields)
+    values = {"seeds": [0]} | {name: value for name, value in {**few, **values}.items() if name in known}
+    ran = executed(lambda: go(stage, files["icu"], **values))
+    beside = {name for name in ran if name.split(".")[0] in ("study", "__init__")} | set(code.NEUTRAL)
+    beside |= {name for name in ran if name.endswith("__init__")}
+    missed = ran - beside - set(runs.modules_of(stage, "" if stage == "baselines" else backbone, rows=True))
+    assert not missed
+    assert len(ran - beside) > 5
+    assert {name for name in ran if name.startswith("study.")} - set(ALWAYS) <= {"study.params"}

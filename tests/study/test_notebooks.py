@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from core_fixture import places  # noqa: F401
 
-from modts import params
+from modts.study import params
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 CHAPTERS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 EACH = pytest.mark.parametrize("chapter", CHAPTERS)
 

@@ -5,8 +5,8 @@ import types
 import pytest
 from core_fixture import places, tiny  # noqa: F401
 
-from modts import params
 from modts.errors import ModtsError
+from modts.study import params
 
 TRANSFER = {"cohort": "simulated_ward", "head_weight_decays": [1e-4, 1e-2], "e2e_lrs": [1e-3, 3e-4]}
 MISTAKES = {
@@ -87,11 +87,9 @@ def test_the_defaults_of_every_stage_are_valid(stage):
 def test_literal_names_are_those_of_the_tables():
     from typing import get_args
 
-    from modts.adaptation import ARMS
-    from modts.backbones import BACKBONES
-    from modts.heads import HEADS
-    from modts.latents import POOLINGS
-    from modts.missingness import PATTERNS
+    from modts.backbones import BACKBONES, POOLINGS
+    from modts.cohorts import PATTERNS
+    from modts.learning import ARMS, HEADS
     from modts.runs import STAGES
 
     assert get_args(params.BackboneName) == tuple(BACKBONES)

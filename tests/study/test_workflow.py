@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
-from modts import profiles, runs
+from modts import runs
 from modts.errors import ModtsError
-from modts.jobs import reason
+from modts.study import drop_foreign, profiles
+from modts.study.jobs import reason
 
-HOME = Path(__file__).resolve().parent.parent
+HOME = Path(__file__).resolve().parent.parent.parent
 SMALL = """
 profile: small
 defaults:
@@ -34,7 +35,7 @@ transfer:
 # A notebook that is over at once, or waits as long as TEST_WAIT says: only the engine around it is tested here.
 CELLS = {
     "parameters": 'profile = "small"\n',
-    "": "import os, time\nfrom modts import params, runs\n"
+    "": "import os, time\nfrom modts import runs\nfrom modts.study import params\n"
     "checked = params.validate('pretrain', {n: globals()[n] for n in NAMES})\n"
     "time.sleep(float(os.environ.get('TEST_WAIT', 0)))\nruns.Run('pretrain', checked.model_dump()).finish()",
 }
@@ -143,7 +144,7 @@ def test_cluster_dry_run(project):
 
 def test_a_second_run_has_nothing_to_do_and_a_changed_head_reruns_heads_only(project):
     assert "Select jobs" not in run_all(project)  # the engine's own lines stay away
-    os.utime(HOME / "modts" / "heads.py")  # touched, not changed
+    os.utime(HOME / "modts" / "learning" / "heads.py")  # touched, not changed
     os.utime(project / "notebooks" / "heads.ipynb")
     assert "Nothing to be done" in run_all(project)
 
@@ -159,10 +160,10 @@ def test_a_second_run_has_nothing_to_do_and_a_changed_head_reruns_heads_only(pro
 def test_a_run_made_by_hand_with_other_parameters_is_not_the_grids(project):
     job = profiles.read_profile("small").jobs["small-pretrain-simulated_icu-SAITS"]
     runs.write_json(job.path, {"stage": "pretrain", "params": job.params})
-    profiles.drop_foreign(job)
+    drop_foreign(job)
     assert job.path.exists()
     runs.write_json(job.path, {"stage": "pretrain", "params": {**job.params, "epochs": 99}})
-    profiles.drop_foreign(job)
+    drop_foreign(job)
     assert not job.path.exists()
 
 

@@ -1,0 +1,19 @@
+"""Backbones: what is pretrained and frozen. One table of rows, what each reads, PyPOTS's modules made fast, and their latents.
+
+In: raw windows with gaps. Out: filled windows, states, latents, a checkpoint that rebuilds itself.
+"""
+
+from modts.rooms import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "table": "BACKBONES POOLINGS classifier_settings sizes",
+        "shipped": "core pypots",
+        "backbone": "Backbone accelerate build",
+        "checkpoint": "load_backbone",
+        "latents": "extract live pool read",
+        "scaling": "Scaler",
+        "graphs": "replay",
+    },
+)

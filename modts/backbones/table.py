@@ -1,0 +1,119 @@
+"""The backbones in one table: which PyPOTS module each is, what it reads, where its latents come out, its sizes. A seventh is a row.
+
+Sizes: "small" is ours, for a CPU; "paper" are the winners that TSI-Bench (arXiv 2406.12747) published per data set, because the paper
+itself (arXiv 2411.03941) states none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modts.errors import choose
+
+POOLINGS = ("paper", "mean+max+last")  # how the states of a backbone become one vector: see modts.backbones.latents
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backbone.
+
+    Attributes
+    ----------
+    kind : "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
+    reads : which inputs it takes (see inputs.model_inputs).
+    core : PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
+    tap : the submodule whose output is read for latents; ">name" reads the input of `name`. Empty if recurrent: see recurrent.FAST.
+    small : constructor arguments on a CPU.
+    fixed : constructor arguments that are not sizes.
+    classifier : arguments only PyPOTS's end-to-end classifier takes.
+    """
+
+    kind: str
+    reads: str
+    core: str
+    tap: str
+    small: dict
+    fixed: dict
+    classifier: dict
+
+
+BACKBONES = {
+    "BRITS": Row(
+        "recurrent", "both_ways", "brits.core._BRITS", "",
+        {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
+    ),
+    "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}),
+    "SAITS": Row(
+        "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
+        {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
+        {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+    ),
+    "CSAI": Row(
+        "recurrent", "csai", "csai.core._BCSAI", "",
+        {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
+        {"classification_weight": 1.0, "dropout": 0.1},
+    ),
+    "TimesNet": Row(
+        "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
+        {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
+        {"apply_nonstationary_norm": False}, {},
+    ),
+    "Autoformer": Row(
+        # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
+        "attention", "plain", "autoformer.core._Autoformer", "encoder.encoder.norm.layer_norm",
+        {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
+        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+    ),
+}  # fmt: skip
+
+_FIELDS = {
+    "SAITS": ("n_layers", "d_model", "d_ffn", "n_heads", "d_k", "d_v", "dropout", "attn_dropout"),
+    "TimesNet": ("n_layers", "top_k", "d_model", "d_ffn", "n_kernels", "dropout"),
+    "Autoformer": ("n_layers", "d_model", "d_ffn", "n_heads", "moving_avg_window_size", "dropout"),
+    "BRITS": ("rnn_hidden_size",),
+    "GRU-D": ("rnn_hidden_size",),
+}
+# TSI-Bench's winners, in the order of _FIELDS; what it leaves open (dropout of some) takes PyPOTS's default 0.
+_PAPER = {
+    "physionet_2012": {
+        "SAITS": (3, 64, 512, 8, 128, 256, 0.2, 0.1), "BRITS": (1024,), "GRU-D": (128,),
+        "TimesNet": (3, 3, 128, 512, 5, 0.0), "Autoformer": (3, 1024, 256, 1, 13, 0.0),
+    },
+    "physionet_2019": {
+        "SAITS": (3, 64, 512, 8, 32, 256, 0.0, 0.0), "BRITS": (512,), "GRU-D": (32,),
+        "TimesNet": (3, 1, 512, 1024, 5, 0.3), "Autoformer": (1, 128, 1024, 4, 13, 0.0),
+    },
+    "beijing_air": {
+        "SAITS": (1, 64, 256, 4, 256, 64, 0.0, 0.0), "BRITS": (512,), "GRU-D": (1024,),
+        "TimesNet": (2, 1, 1024, 128, 5, 0.0), "Autoformer": (1, 1024, 1024, 8, 5, 0.3),
+    },
+    "italy_air": {
+        "SAITS": (3, 64, 64, 8, 128, 32, 0.0, 0.0), "BRITS": (256,), "GRU-D": (128,),
+        "TimesNet": (1, 1, 512, 256, 4, 0.2), "Autoformer": (3, 256, 128, 8, 25, 0.0),
+    },
+    "ett_h1": {
+        "SAITS": (3, 64, 512, 8, 256, 128, 0.0, 0.0), "BRITS": (512,), "GRU-D": (256,),
+        "TimesNet": (1, 1, 128, 256, 4, 0.1), "Autoformer": (2, 128, 64, 1, 25, 0.0),
+    },
+    "traffic": {
+        "SAITS": (3, 64, 128, 8, 256, 64, 0.0, 0.0), "BRITS": (1024,), "GRU-D": (1024,),
+        "TimesNet": (1, 3, 1024, 512, 4, 0.0), "Autoformer": (3, 64, 1024, 8, 3, 0.0),
+    },
+}  # fmt: skip
+
+
+def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
+    """Constructor arguments of a backbone: size "small", or "paper" (TSI-Bench's winner for that cohort, PhysioNet 2012's elsewhere)."""
+    row = BACKBONES[choose(name, BACKBONES, "backbone")]
+    if choose(size, ("small", "paper"), "size") == "small":
+        return dict(row.small)
+    if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
+        return {"rnn_hidden_size": 108, "step_channels": 512}
+    winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
+    return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
+
+
+def classifier_settings(name: str) -> dict:
+    """Constructor arguments of PyPOTS's end-to-end classifier that are not sizes."""
+    row, imputing = BACKBONES[name], ("ORT_weight", "MIT_weight", "apply_nonstationary_norm")
+    return {k: v for k, v in row.fixed.items() if k not in imputing} | row.classifier

@@ -1,0 +1,136 @@
+"""The front page: the answer in three sentences and one picture."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from . import fragments, plots, verdicts
+from .figures import save
+from .prose import alt, count, plural, said, seeds, spread
+from .results import SINGLE, Results, at, for_figure, fractions, scarce
+from .tables import number, percent
+
+
+def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
+    """The classification rows the front page speaks of, and whether they are the real data's.
+
+    PhysioNet 2012 from the largest published profile, else the simulated stays of the quick profile.
+    """
+    rows = verdicts.pick(results, cohort="physionet_2012", task="classification", metric="auroc")
+    if len(rows[rows["arm"] != "baseline"]):
+        return rows, True
+    rows = results.summary
+    rows = rows[
+        (rows["cohort"] == "simulated_icu")
+        & (rows["metric"] == "auroc")
+        & (rows["source"] == "")
+        & rows["pooling"].isin(SINGLE)
+    ]
+    return rows, False
+
+
+def front(found: Results) -> str:
+    """Three sentences and one picture."""
+    out = [fragments.bullets(sentences(found))]
+    rows, _ = front_rows(found)
+    rows = for_figure(rows[rows["source"] == ""])
+    if len(rows[rows["arm"] != "baseline"]):
+        title = found.title(rows["cohort"].iloc[0])
+        panels = [(f"{percent(value)} of the labels", at(rows, value)) for value in fractions(rows)]
+        out.append(
+            fragments.picture(
+                save(
+                    lambda narrow: plots.dots(panels, "auroc", narrow),
+                    "front",
+                    alt(title, rows, "auroc"),
+                    f"AUROC on {title}: each backbone trained in several ways, with 95 % intervals; lines "
+                    "are simple models on summary statistics.",
+                    fragments.out_dir(),
+                )
+            )
+        )
+    return "\n".join(out)
+
+
+def sentences(results: Results) -> list[str]:
+    """The answer in three sentences: light heads, end to end, and what simple methods do."""
+    rows, real = front_rows(results)
+    rows = rows[rows["source"] == ""]
+    if rows.empty:
+        return [
+            "No results are here yet: `make book` makes the quick ones on this machine.",
+            "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
+            "Until then this book shows the method, the notebooks and what each page will hold.",
+        ]
+    where = results.title(rows["cohort"].iloc[0])
+    lead = f"On {where}," if real else f"The results on real data are not here yet; on {where}, which is generated,"
+    frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
+    return [_light_heads(rows, frozen, lead), _end_to_end(rows, real), _simple_methods(results)]
+
+
+def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
+    if at(frozen, 1.0).empty:
+        return f"{lead} no head on a frozen backbone has been scored yet."
+    full, few = at(frozen, 1.0), scarce(frozen)
+    words = (
+        f"{lead} one linear layer on {plural(full['backbone'].nunique(), 'frozen backbone')} reaches an AUROC of "
+        f"**{spread(full)}** ({full['n_test'].max():.0f} test stays, {seeds(frozen)})"
+    )
+    if few:
+        words += f", and of **{spread(at(frozen, few))}** with {percent(few)} of the labels"
+    base = rows[rows["backbone"] == "LightGBM"]
+    if len(at(base, 1.0)):
+        words += f"; LightGBM on summary statistics of the same windows reaches {said(at(base, 1.0).iloc[0])}"
+        if few and len(at(base, few)):
+            words += f" and {said(at(base, few).iloc[0])}"
+    return words + "."
+
+
+def _end_to_end(rows: pd.DataFrame, real: bool) -> str:
+    few = scarce(rows)
+    part = at(rows, few if few else 1.0)
+    shipped, own = part[part["arm"] == "e2e_shipped"], part[(part["arm"] == "e2e") & (part["head"] != "complex")]
+    tuned = part[(part["arm"] == "finetune") & (part["head"] != "complex")]
+    bits = [
+        f"{words} {spread(some)}"
+        for words, some in (
+            ("fine-tuning the pretrained backbone reaches", tuned),
+            ("training end to end with the reconstruction loss kept", own),
+            ("and as PyPOTS ships it", shipped),
+        )
+        if len(some)
+    ]
+    if not bits:
+        return "End-to-end training has not been scored there yet."
+    words = f"With {percent(few) if few else 'all'} of the labels, {', '.join(bits)}"
+    named = shipped[shipped["backbone"].isin(["SAITS", "CSAI"])]
+    if real and few and len(named):
+        figures = next(row["figures"] for row in verdicts.claims() if row["id"] == "P3")
+        found = any(row["low"] <= figures[row["backbone"].lower()] for _, row in named.iterrows())
+        theirs = " and ".join(f"{figures[name.lower()]:g} for {name}" for name in named["backbone"])
+        ours = " and ".join(number(value) for value in named["value"])
+        seen = "seen" if found else "not found"
+        words += f"; the fall to chance that the paper reports there ({theirs}) is {seen}: {ours} here"
+    return words + "."
+
+
+def _simple_methods(results: Results) -> str:
+    rows = verdicts.pick(results, task="imputation", metric="mae")
+    rows = (
+        rows
+        if len(rows)
+        else results.summary[(results.summary["task"] == "imputation") & (results.summary["metric"] == "mae")]
+    )
+    rows = rows[rows["pattern"].isin(["", "point"])]
+    bits = []
+    for cohort, part in rows.groupby("cohort", sort=False):
+        line, models = part[part["backbone"] == "Linear interpolation"], part[part["arm"] != "baseline"]
+        if len(line) and len(models):
+            ahead = int((models["value"] > line["value"].iloc[0]).sum())
+            bits.append(
+                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {results.title(cohort)}"
+            )
+    if not bits:
+        return "How well the backbones impute, beside interpolation, has not been scored yet."
+    named = f"{', '.join(bits[:-1])} and {bits[-1]}" if len(bits) > 1 else bits[0]
+    return f"At the imputing itself, plain linear interpolation has a lower mean error than {named}."

@@ -1,0 +1,95 @@
+"""The page on latency: from raw window to prediction, stage by stage, modular and end to end."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from modts.study import STAGE_NAMES, TIMED_NAMES
+
+from . import fragments, plots, tables, verdicts
+from .figures import save
+from .results import Results, blocks, device
+from .tables import Cell, Table, amount
+
+
+def latency(found: Results) -> str:
+    """From raw window to prediction, stage by stage, modular and end to end."""
+    rows, ratios = found.latency, verdicts.latency_ratios(found)
+    if rows.empty:
+        return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
+    rows = rows.assign(device=[device(text) for text in rows["hardware"]])
+    out = []
+    for key, part in blocks(rows):
+        title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
+        near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
+        total = part[part["stage"] == "total"]
+        ends = sorted({total["batch"].min(), total["batch"].max()})
+        where = (
+            f"[profile {key[1]}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
+            f"{'; '.join(sorted(set(part['hardware'])))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
+        )
+        out += [f"## {title}\n", where]
+        sentences = [
+            f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
+            f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
+            for batch in ends
+            if len(near[near["batch"] == batch])
+        ]
+        out.append(fragments.bullets(sentences))
+        out.append(
+            fragments.picture(
+                save(
+                    lambda narrow, total=total: plots.latency(total, narrow),
+                    stem,
+                    f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
+                    f"{' '.join(sentences)}",
+                    f"Median time a window on {title}, bars up to the 99th percentile; both axes are logarithmic.",
+                    fragments.out_dir(),
+                )
+            )
+        )
+        made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
+        out += [fragments.raw(table.html()) for table in made]
+        out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
+    return "\n".join(out)
+
+
+def _milliseconds(rows: pd.DataFrame) -> Cell:
+    if rows.empty:
+        return Cell(tables.NOT_RUN, absent=True)
+    row = rows.iloc[0]
+    return Cell(amount(row["p50_ms"]), f"p99 {amount(row['p99_ms'])}", title=f"run {row['run']}")
+
+
+def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table:
+    arms = [arm for arm in ("frozen", "e2e", "e2e_shipped") if (total["arm"] == arm).any()]
+    body = [
+        [
+            name,
+            *(
+                _milliseconds(total[(total["backbone"] == name) & (total["arm"] == arm) & (total["batch"] == batch)])
+                for batch in batches
+                for arm in arms
+            ),
+        ]
+        for name in tables.BACKBONES
+    ]
+    return Table(
+        f"Raw window to prediction, milliseconds a batch, median and 99th percentile, {title}",
+        ["Backbone", *(f"{TIMED_NAMES[arm]}, batch {batch:g}" for batch in batches for arm in arms)],
+        body,
+    )
+
+
+def _stage_table(part: pd.DataFrame, batch: float, title: str) -> Table:
+    stages = sorted(set(part["stage"]), key=list(STAGE_NAMES).index)  # as a window goes through
+    part = part[(part["arm"] == "frozen") & (part["batch"] == batch)]
+    body = [
+        [name, *(_milliseconds(part[(part["backbone"] == name) & (part["stage"] == stage)]) for stage in stages)]
+        for name in tables.BACKBONES
+    ]
+    return Table(
+        f"Modular, stage by stage, milliseconds at batch {batch:g}, {title}",
+        ["Model", *(STAGE_NAMES[stage] for stage in stages)],
+        body,
+    )

@@ -1,0 +1,19 @@
+"""Cohorts: what data. Embedded, public, clinical and own; their splits; artificial missingness; aligning the variables of two cohorts.
+
+In: a name, files or arrays. Out: a `Cohort` of raw windows with gaps, split before anything else happens.
+"""
+
+from modts.rooms import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "base": "Cohort",
+        "loading": "cohort_names load_cohort",
+        "files": "cohort_from_arrays cohort_from_table",
+        "missingness": "PATTERNS mask seeded",
+        "alignment": "Alignment align compare_medians to_source_space",
+        "synonyms": "SYNONYMS",
+        "tsdb_home": "import_tsdb",
+    },
+)

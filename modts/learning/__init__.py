@@ -1,0 +1,21 @@
+"""Learning: what is trained and judged. The one loop, heads, many heads at once, adaptation from frozen to everything, baselines, scores.
+
+In: cohorts and backbones. Out: trained models with their history, predictions, scores with intervals.
+"""
+
+from modts.rooms import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "training": "pretrain",
+        "heads": "HEADS Head",
+        "sweep": "Setting train_heads",
+        "targets": "Labels labels",
+        "adaptation": "ARMS Outcome Shipped Training adapt outcome",
+        "gaps": "IMPUTERS impute statistics",
+        "baselines": "PREDICTORS fit_predict",
+        "scores": "HIGHER_IS_BETTER METRICS auroc auprc mae mse",
+        "intervals": "paired paired_seeds score score_seeds",
+    },
+)

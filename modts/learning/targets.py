@@ -1,0 +1,46 @@
+"""What is predicted: the targets of each split, ready for the loss and the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from modts.backbones import Scaler
+
+from . import scores
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Targets of one split, ready for the loss and the scores. y : (N,) 0/1, or (N, T) z-scores with NaN where not observed."""
+
+    task: str
+    y: np.ndarray
+
+    @property
+    def seen(self) -> np.ndarray | None:
+        return None if self.task == "classification" else ~np.isnan(self.y)
+
+    @property
+    def n_outputs(self) -> int:
+        return 1 if self.task == "classification" else self.y.shape[1]
+
+    def take(self, indices) -> Labels:
+        return Labels(self.task, self.y[indices])
+
+    def validate(self, output: torch.Tensor) -> float:
+        """Early stopping's score: AUROC (higher is better), or mean squared error."""
+        if self.task == "classification":
+            return scores.auroc(self.y, output[:, 0].numpy())
+        return scores.mse(np.nan_to_num(self.y), output.numpy(), self.seen)
+
+
+def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
+    """Targets per split; regression targets are standardised with training statistics only."""
+    parts = {name: cohort.part(name)[1] for name in ("train", "val", "test")}
+    if cohort.task == "classification":
+        return {name: Labels(cohort.task, y.astype(np.int64)) for name, y in parts.items()}, None
+    scaler = Scaler.fit(parts["train"][..., None])
+    return {name: Labels(cohort.task, scaler.transform(y[..., None])[..., 0]) for name, y in parts.items()}, scaler

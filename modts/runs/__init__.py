@@ -1,0 +1,17 @@
+"""Where everything lies, how it is written, and where a number comes from: what every other room stands on.
+
+In: parameters and numbers. Out: whole files, and a run's record with its parameters, seeds, data, code, hardware and time.
+"""
+
+from modts.rooms import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "places": "STAGES root work_dir results_dir cache_dir artifact_dir run_id run_path",
+        "files": "whole_file atomic_write write_json read_json write_arrays read_arrays plain key",
+        "code": "code_hash code_version hash_of modules_of",
+        "seeding": "epoch_seed seed_everything",
+        "provenance": "COLUMNS Run hardware packages",
+    },
+)

@@ -1,0 +1,122 @@
+"""What later stages start from: pretrained backbones and latents, from disk or made now.
+
+Every artefact is stored under the hash of its recipe: data, parameters, seed and the code that decides it. What exists is not computed again,
+and a change reruns what depends on it and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import numpy as np
+
+from modts import runs
+from modts.backbones import build, load_backbone
+from modts.backbones import extract as extract_latents
+from modts.cohorts import load_cohort, mask
+from modts.learning import pretrain as pretrain_backbone
+
+from .params import Extract, Pretrain
+
+SPLITS = ("train", "val", "test")
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
+PRETRAINING = ("size", "criterion", *TRAINING)
+
+
+@lru_cache(maxsize=4)
+def cohort_for(name: str, seed: int):
+    """The cohort at a split seed; series are split by time, so their split does not change with the seed (it is 0)."""
+    cohort = load_cohort(name, seed=0)
+    return cohort if cohort.series or seed == 0 else load_cohort(name, seed=seed)
+
+
+def windows(cohort) -> dict[str, np.ndarray]:
+    """Raw windows per split."""
+    return {name: cohort.part(name)[0] for name in SPLITS}
+
+
+def settings(params, names: tuple[str, ...]) -> dict:
+    """Those of the parameters, as a part of a recipe or as keyword arguments."""
+    return {name: getattr(params, name) for name in names}
+
+
+def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
+    """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, cohort, its recipe's hash)."""
+    cohort = cohort_for(params.cohort, seed)
+    spec = {
+        "stage": "pretrain",
+        "code": runs.code_hash("pretrain", params.backbone),
+        "data": cohort.content_hash,
+        "backbone": params.backbone,
+        "seed": seed,
+        **settings(params, PRETRAINING),
+    }
+    folder = runs.artifact_dir("pretrain", cohort.name, params.backbone, spec)
+    path = folder / "backbone.safetensors"
+    if not path.exists():
+        runs.seed_everything(seed, params.threads)
+        backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+        parts, clock, training = windows(cohort), time.perf_counter(), settings(params, TRAINING)
+        history = pretrain_backbone(
+            backbone,
+            parts["train"],
+            parts["val"],
+            seed=seed,
+            checkpoint=folder / "training.safetensors",
+            progress=f"{params.backbone} seed {seed}",
+            **training,
+        )
+        backbone.save(
+            path,
+            cohort=cohort.name,
+            data_hash=cohort.content_hash,
+            split_seed=cohort.split_seed,
+            seed=seed,
+            training=training,
+            validation_mae=history.best,
+            best_epoch=history.best_epoch,
+            history=history.validation,
+            seconds=round(time.perf_counter() - clock, 2),
+            hardware=runs.hardware(),
+            code_version=runs.code_version(),
+            packages=runs.packages(),
+        )
+        (folder / "training.safetensors").unlink(missing_ok=True)
+    backbone = load_backbone(path)
+    if run is not None:
+        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        run.history[str(seed)] = backbone.card["history"]
+        run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+    return backbone, cohort, runs.key(spec)
+
+
+def hidden_test(params, cohort, scaler, seed: int):
+    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score."""
+    X, _ = cohort.part("test")
+    hidden = mask(X, params.pattern, params.rate, seed=runs.epoch_seed(seed, -2))
+    return hidden, np.nan_to_num(scaler.transform(X)), np.isnan(hidden) & ~np.isnan(X)
+
+
+def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
+    """Latents per split of the pretrained or the untrained ("random") backbone, with the cohort and the recipe's hash."""
+    cohort = cohort_for(params.cohort, seed)
+    spec = {
+        "stage": "extract",
+        "code": runs.code_hash("extract", params.backbone),
+        "data": cohort.content_hash,
+        "backbone": params.backbone,
+        "seed": seed,
+        "start": start,
+        "pooling": pooling,
+        **settings(params, PRETRAINING if start == "pretrained" else ("size",)),
+    }
+    path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
+    if not path.exists():
+        if start == "pretrained":
+            backbone, _, _ = pretrained(params, seed)
+        else:
+            backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+        runs.seed_everything(seed, params.threads)
+        runs.write_arrays(path, **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()})
+    return runs.read_arrays(path), cohort, runs.key(spec)
