@@ -77,10 +77,15 @@ def bench_one_after_another(task, kind, record):
         single = one_after_another(kind, latents, targets, [settings[i] for i in sampled])
         theirs.append((time.perf_counter() - clock) * len(settings) / len(sampled))
     record(
-        f"{len(settings)} {kind} heads, {task}", "one after another, full batch", ours[1:], theirs[1:],
-        "s", "15", note=f"100 steps each; one after another timed on {len(sampled)} of them and scaled"
+        f"{len(settings)} {kind} heads, {task}",
+        "one after another, full batch",
+        ours[1:],
+        theirs[1:],
+        "s",
+        "15",
+        note=f"100 steps each; one after another timed on {len(sampled)} of them and scaled"
         + ("" if simple else "; alone, too, a head of this size spends its time in products"),
-    )  # fmt: skip
+    )
     for i, alone in zip(sampled, single, strict=True):
         head, history = together[i]
         near = (
@@ -123,9 +128,15 @@ def bench_data_loader(record):
         theirs.append((time.perf_counter() - clock) / len(s.rows))
     total = float(np.median(theirs)) * sum(len(s.rows) for s in settings)  # a loop's time grows with its labels
     record(
-        "400 simple heads, classification", "DataLoader loop, batches of 32", ours, total, "s", target="150", rounds=3,
+        "400 simple heads, classification",
+        "DataLoader loop, batches of 32",
+        ours,
+        total,
+        "s",
+        target="150",
+        rounds=3,
         note=f"20 passes over the labels; the loop timed on {len(sampled)} of the 400 and scaled by labels",
-    )  # fmt: skip
+    )
 
 
 # heads on each label set, four learning rates or five: how many there are decides how wide a product of ours is
@@ -153,12 +164,15 @@ def bench_scikit_learn(wide, compare):
     steps = int(np.median([model.n_iter_[0] for model in regressions(latents, targets, settings)]))
     name = f"{len(settings)} simple heads, classification"
     compare(
-        name if wide == 10 else f"{name}, {wide} on each label set", "scikit-learn LogisticRegression",
+        name if wide == 10 else f"{name}, {wide} on each label set",
+        "scikit-learn LogisticRegression",
         lambda: train_heads("simple", latents, targets, settings, epochs=EPOCHS, patience=EPOCHS),
-        lambda: regressions(latents, targets, settings), rounds=5, target="4",
+        lambda: regressions(latents, targets, settings),
+        rounds=5,
+        target="4",
         note=f"same label sets and penalties; learning rates have no counterpart there; {steps} steps of L-BFGS (median), 100 of Adam; "
         f"{wide} heads share a label set",
-    )  # fmt: skip
+    )
 
 
 def bench_scikit_learn_at_the_limit(record):
@@ -178,7 +192,10 @@ def bench_scikit_learn_at_the_limit(record):
         theirs.append(time.perf_counter() - clock)
     for what, spent in ours.items():
         record(
-            f"{len(settings)} simple heads, classification, {what}", "scikit-learn LogisticRegression",
-            spent[1:], theirs[1:], "s",
+            f"{len(settings)} simple heads, classification, {what}",
+            "scikit-learn LogisticRegression",
+            spent[1:],
+            theirs[1:],
+            "s",
             note="what these take in a sweep where they stand, by a profiler, without all else",
-        )  # fmt: skip
+        )

@@ -42,9 +42,13 @@ def bench_pypots_predict(name, compare):
     backbone, X = peers.backbone(name), peers.windows(N)
     model, given = peers.imputer(backbone), peers.given(backbone, X)
     compare(
-        f"latents of {N} windows, {name}", "PyPOTS predict", lambda: backbone.latents(X), lambda: model.predict(given), rounds=5,
+        f"latents of {N} windows, {name}",
+        "PyPOTS predict",
+        lambda: backbone.latents(X),
+        lambda: model.predict(given),
+        rounds=5,
         target="2" if BACKBONES[name].kind == "recurrent" else "",
-    )  # fmt: skip
+    )
 
 
 def bench_a_million_windows(record):
@@ -59,9 +63,19 @@ def bench_a_million_windows(record):
             source = Path(folder) / f"{n}.npy"
             peers.write_windows(source, n)
             done = subprocess.run(
-                [sys.executable, "-c", code, str(source), str(Path(folder) / "latents.npy"), str(torch.get_num_threads())],
-                capture_output=True, text=True, cwd=Path(__file__).parent, check=True,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-c",
+                    code,
+                    str(source),
+                    str(Path(folder) / "latents.npy"),
+                    str(torch.get_num_threads()),
+                ],
+                capture_output=True,
+                text=True,
+                cwd=Path(__file__).parent,
+                check=True,
+            )
             assert np.load(Path(folder) / "latents.npy", mmap_mode="r").shape == (n, 64)
             peak[n] = float(done.stdout.split()[-1])
             source.unlink()

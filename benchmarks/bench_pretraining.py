@@ -55,6 +55,12 @@ def bench_time_loop(name, step, compare):
 
     what, target = ("forward and backward pass", "1.3") if step else ("forward pass", "1.8")
     compare(
-        f"{what}, batch {BATCH}, {name}", "PyPOTS's module", lambda: run(backbone.module, inputs), lambda: run(model, theirs),
-        rounds=15 if step else 60, unit="ms", scale=1e3, target=target,
-    )  # fmt: skip
+        f"{what}, batch {BATCH}, {name}",
+        "PyPOTS's module",
+        lambda: run(backbone.module, inputs),
+        lambda: run(model, theirs),
+        rounds=15 if step else 60,
+        unit="ms",
+        scale=1e3,
+        target=target,
+    )

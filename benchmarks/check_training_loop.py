@@ -49,8 +49,17 @@ def ours(backbone, X, validate, seed):
         return backbone.run(backbone.inputs(now["Z"][i], Z[i]))[0]["loss"]
 
     training.fit(
-        backbone, step, validate, n=len(Z), epochs=EPOCHS, patience=EPOCHS, batch_size=BATCH, lr=LR, seed=seed, on_epoch=on_epoch
-    )  # fmt: skip
+        backbone,
+        step,
+        validate,
+        n=len(Z),
+        epochs=EPOCHS,
+        patience=EPOCHS,
+        batch_size=BATCH,
+        lr=LR,
+        seed=seed,
+        on_epoch=on_epoch,
+    )
 
 
 @pytest.mark.parametrize("name", backbones.BACKBONES)
@@ -76,6 +85,12 @@ def bench_validation_error_of_the_loop(name, record):
         errors.append((mine, error()))
     mine, other = np.mean(errors, axis=0)
     record(
-        f"validation MAE after {EPOCHS} epochs, {name}", "PyPOTS fit", mine, other, "s.d.", "0.98", len(SEEDS),
+        f"validation MAE after {EPOCHS} epochs, {name}",
+        "PyPOTS fit",
+        mine,
+        other,
+        "s.d.",
+        "0.98",
+        len(SEEDS),
         f"simulated_icu, mean of seeds {', '.join(map(str, SEEDS))}",
-    )  # fmt: skip
+    )

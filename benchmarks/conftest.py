@@ -48,12 +48,18 @@ def written(request):
     runs.write_json(
         folder / f"{run}.json",
         {
-            "run": run, "started": started, "seconds": round(time.perf_counter() - clock), "hardware": runs.hardware(),
-            "threads": THREADS, "load_before": load, "memory": {name: os.environ.get(name, "") for name in MEMORY},
-            "code_version": runs.code_version(), "packages": runs.packages(),
+            "run": run,
+            "started": started,
+            "seconds": round(time.perf_counter() - clock),
+            "hardware": runs.hardware(),
+            "threads": THREADS,
+            "load_before": load,
+            "memory": {name: os.environ.get(name, "") for name in MEMORY},
+            "code_version": runs.code_version(),
+            "packages": runs.packages(),
             "command": " ".join([".venv/bin/python -m pytest", *request.config.invocation_params.args]),
         },
-    )  # fmt: skip
+    )
 
 
 def _replace(path, columns, new) -> list[dict]:
@@ -90,8 +96,14 @@ def roofline(written):
         best = best(theirs)
         numbers = {**counted, "seconds": ours, "best": best, **machine()}
         limits.append(
-            {"name": name, "peer": peer, **{key: f"{value:.6g}" for key, value in numbers.items()}, "hardware": runs.hardware(), "run": run}
-        )  # fmt: skip
+            {
+                "name": name,
+                "peer": peer,
+                **{key: f"{value:.6g}" for key, value in numbers.items()},
+                "hardware": runs.hardware(),
+                "run": run,
+            }
+        )
         print(f"\n{name}: {counted}, best ratio to {peer} {best:.3g}", flush=True)
 
     return add
@@ -115,8 +127,21 @@ def record(written, request):
             low, ratio, high = (f"{value:.4g}" for value in np.quantile(theirs / ours, (0.25, 0.5, 0.75)))
         part = re.sub("^(bench|check)_", "", request.module.__name__)
         values = (
-            part, name, peer, f"{mine:.6g}", f"{other:.6g}", ratio, low, high, unit, target, rounds, note, runs.hardware(), run,
-        )  # fmt: skip
+            part,
+            name,
+            peer,
+            f"{mine:.6g}",
+            f"{other:.6g}",
+            ratio,
+            low,
+            high,
+            unit,
+            target,
+            rounds,
+            note,
+            runs.hardware(),
+            run,
+        )
         rows.append(dict(zip(BENCHMARKS, values, strict=True)))
         print(f"\n{name}: ours {mine:.4g} {unit}, {peer} {other:.4g} {unit}, ratio {ratio}", flush=True)
 

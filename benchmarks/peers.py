@@ -74,9 +74,13 @@ def _model(task: str, ours: Backbone, settings: dict):
     if ours.name == "CSAI":
         settings = {"removal_percent": 0.1, "increase_factor": 0.1} | settings
     model = getattr(pypots(f"{task}.{package}"), cls)(
-        n_steps=ours.n_steps, n_features=len(ours.features), device="cpu", verbose=False, model_saving_strategy=None,
+        n_steps=ours.n_steps,
+        n_features=len(ours.features),
+        device="cpu",
+        verbose=False,
+        model_saving_strategy=None,
         **{"batch_size": 256, "epochs": 1} | ours.config | settings,
-    )  # fmt: skip
+    )
     return model
 
 

@@ -148,10 +148,14 @@ def alone(path):
             clocks = [clock for clock, _ in log["epochs"]]
             each = np.diff(clocks) if len(clocks) > 1 else clocks
             row = {
-                "backbone": name, "replayed": replayed, "parameters": sum(p.numel() for p in backbone.parameters()),
-                "seconds_an_epoch": round(float(np.median(each)), 3), "epochs": len(clocks), "first": clocks[0],
+                "backbone": name,
+                "replayed": replayed,
+                "parameters": sum(p.numel() for p in backbone.parameters()),
+                "seconds_an_epoch": round(float(np.median(each)), 3),
+                "epochs": len(clocks),
+                "first": clocks[0],
                 "memory_gb": round(torch.cuda.max_memory_allocated() / 2**30, 2),
-            }  # fmt: skip
+            }
             torch.cuda.reset_peak_memory_stats()
             print(row, flush=True)
             rows.append(row)
@@ -171,9 +175,13 @@ def main():
         name, kind, deadline = given.job
         return job(name, kind, given.cohort, given.out, float(deadline), given.replay)
     about = {
-        "hardware": runs.hardware(), "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "packages": runs.packages(),
-        "code_version": runs.code_version(), "data": load_cohort(given.cohort).content_hash, "command": " ".join(sys.argv[1:]),
-    }  # fmt: skip
+        "hardware": runs.hardware(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "packages": runs.packages(),
+        "code_version": runs.code_version(),
+        "data": load_cohort(given.cohort).content_hash,
+        "command": " ".join(sys.argv[1:]),
+    }
     if given.alone:
         runs.write_json(given.out / "published_sizes_alone.json", {**about, "rows": alone(given.cohort)})
         return None
@@ -181,12 +189,21 @@ def main():
     parts.mkdir(parents=True, exist_ok=True)
     jobs = [(name, kind) for name in RATES for kind in ("modular", "scratch")]
     started = [
-        subprocess.Popen([
-            sys.executable, __file__, given.cohort, str(parts / f"{name}-{kind}.json"), *(["--replay"] if given.replay else []),
-            "--job", name, kind, str(deadline),
-        ])
+        subprocess.Popen(
+            [
+                sys.executable,
+                __file__,
+                given.cohort,
+                str(parts / f"{name}-{kind}.json"),
+                *(["--replay"] if given.replay else []),
+                "--job",
+                name,
+                kind,
+                str(deadline),
+            ]
+        )
         for name, kind in jobs
-    ]  # fmt: skip
+    ]
     for process in started:
         try:
             process.wait(max(1, deadline + 15 - time.time()))

@@ -23,10 +23,20 @@ def tiny(n=80, steps=8, features=5, task="classification", seed=0, name="tiny"):
     if task == "classification":
         y = np.arange(n) % 2  # both classes in every split, whatever the draw
     return Cohort(
-        name=name, title="Tiny", X=whole.X[order, :steps, :features], y=y, ids=whole.ids[order],
-        features=whole.features[:features], units=whole.units[:features], task=task, target=whole.target,
+        name=name,
+        title="Tiny",
+        X=whole.X[order, :steps, :features],
+        y=y,
+        ids=whole.ids[order],
+        features=whole.features[:features],
+        units=whole.units[:features],
+        task=task,
+        target=whole.target,
         target_unit=whole.target_unit,
         splits={split: np.sort(part) for split, part in zip(("train", "val", "test"), parts, strict=True)},
-        split_seed=seed, licence=whole.licence, citation=whole.citation, source=whole.source,
+        split_seed=seed,
+        licence=whole.licence,
+        citation=whole.citation,
+        source=whole.source,
         split_by="stratified" if task == "classification" else "time",
-    )  # fmt: skip
+    )

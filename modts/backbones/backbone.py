@@ -29,15 +29,29 @@ class Backbone(nn.Module):
 
     Parameters
     ----------
-    name : a key of BACKBONES.
-    n_steps : length T of the windows it reads.
-    features : names of the F variables, in order.
-    scaler : fitted on training values.
-    config : constructor arguments (see `sizes`).
-    criterion : "mse" (the paper's) or "mae" (PyPOTS's default) inside the model's own reconstruction loss.
-    interval : (F,) CSAI's median gaps, from training data.
-    options : "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
-    seed : initialises the weights.
+    name : str
+        A key of BACKBONES.
+    n_steps : int
+        Length T of the windows it reads.
+    features : sequence of str
+        Names of the F variables, in order.
+    scaler : Scaler
+        Fitted on training values.
+    config : dict, optional
+        Constructor arguments (see `sizes`).
+    criterion : {"mse", "mae"}
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default.
+    interval : (F,) array, optional
+        CSAI's median gaps, from training data.
+    options : dict, optional
+        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
+    seed : int
+        Initialises the weights.
+
+    Raises
+    ------
+    ModtsError
+        Unknown name or criterion.
     """
 
     def __init__(
@@ -52,9 +66,13 @@ class Backbone(nn.Module):
         module = core(name, "imputation")
         with seeded(seed):
             self.module = module(
-                n_steps=self.n_steps, n_features=len(self.features), training_loss=reconstruction, validation_metric=reconstruction,
-                **self.config, **self.row.fixed,
-            )  # fmt: skip
+                n_steps=self.n_steps,
+                n_features=len(self.features),
+                training_loss=reconstruction,
+                validation_metric=reconstruction,
+                **self.config,
+                **self.row.fixed,
+            )
         if (
             self.options.get("attention_over") == "time"
         ):  # PyPOTS's CSAI attends over the stays of a batch, not over time
@@ -191,7 +209,28 @@ class Backbone(nn.Module):
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:
-    """A fresh backbone for a cohort: scaler and intervals from its training split only."""
+    """A fresh backbone for a cohort: scaler and intervals from its training split only.
+
+    Parameters
+    ----------
+    name : str
+        A key of BACKBONES.
+    cohort : Cohort
+        Gives length, features and training values.
+    size : {"small", "paper"}
+        See modts.backbones.sizes.
+    criterion, options, seed
+        See Backbone.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ModtsError
+        Unknown name, size or criterion, or training data without any value.
+    """
     X, _ = cohort.part("train")
     scaler = Scaler.fit(X)
     gaps = intervals(X) if BACKBONES[choose(name, BACKBONES, "backbone")].reads == "csai" else None

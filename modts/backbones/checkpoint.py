@@ -45,9 +45,21 @@ def save(backbone: Backbone, path: str | Path, **card) -> Path:
 def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
     """Rebuild a pretrained backbone from its checkpoint alone.
 
+    Parameters
+    ----------
+    path : str or Path
+        A file that Backbone.save wrote.
+    device : str
+        Where its weights go.
+
+    Returns
+    -------
+    Backbone
+
     Raises
     ------
-    ModtsError : the file is missing, cut short, not one of ours, or its weights differ from its card.
+    ModtsError
+        The file is missing, cut short, not one of ours, or its weights differ from its card.
     """
     from safetensors import safe_open
 

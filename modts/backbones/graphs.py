@@ -73,12 +73,15 @@ def replay(backbone, capture=_capture):
 
     Parameters
     ----------
-    backbone : BRITS, GRU-D or CSAI, on its GPU. Batches of a new shape are captured when they first come (the last batch of an epoch too).
-    capture : (module, example tensors) -> callable; the default captures a graph, `lambda module, tensors: module` is its eager twin.
+    backbone
+        BRITS, GRU-D or CSAI, on its GPU. Batches of a new shape are captured when they first come (the last batch of an epoch too).
+    capture
+        (module, example tensors) -> callable; the default captures a graph, `lambda module, tensors: module` is its eager twin.
 
     Raises
     ------
-    ModtsError : the backbone is not recurrent, or not on a GPU and no twin is given.
+    ModtsError
+        The backbone is not recurrent, or not on a GPU and no twin is given.
     """
     if backbone.fast is None:
         raise ModtsError(f"{backbone.name} has no time loop to replay; CUDA graphs are for BRITS, GRU-D and CSAI.")

@@ -67,12 +67,18 @@ def model_inputs(
 
     Parameters
     ----------
-    reads : "plain" (SAITS, TimesNet, Autoformer), "grud", "both_ways" (BRITS) or "csai".
-    X : (B, T, F) z-scores with NaN where missing or artificially hidden.
-    X_ori : the same before hiding; defaults to X, so that nothing counts as hidden.
-    empirical_mean : (F,) training mean in z-scores, for GRU-D; zeros by default (that is what standardisation makes it).
-    interval : (F,) for CSAI.
-    last_observation : for GRU-D, "locf" or "zero" (see above).
+    reads
+        "plain" (SAITS, TimesNet, Autoformer), "grud", "both_ways" (BRITS) or "csai".
+    X
+        (B, T, F) z-scores with NaN where missing or artificially hidden.
+    X_ori
+        The same before hiding; defaults to X, so that nothing counts as hidden.
+    empirical_mean
+        (F,) training mean in z-scores, for GRU-D; zeros by default (that is what standardisation makes it).
+    interval
+        (F,) for CSAI.
+    last_observation
+        For GRU-D, "locf" or "zero" (see above).
     """
     if reads != "plain":  # step after step in memory, as the time loops go through it
         X = X.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)

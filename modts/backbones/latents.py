@@ -21,10 +21,14 @@ def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = 
 
     Parameters
     ----------
-    kind : the row's kind.
-    states : [(B, T, D)], one per direction, each in its own order of time.
-    Z : (B, T, F) what the model read, NaN where missing.
-    pooling : one of POOLINGS.
+    kind
+        The row's kind.
+    states
+        [(B, T, D)], one per direction, each in its own order of time.
+    Z
+        (B, T, F) what the model read, NaN where missing.
+    pooling
+        One of POOLINGS.
 
     Returns
     -------

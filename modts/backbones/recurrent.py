@@ -139,10 +139,12 @@ def csai(model, inputs, reading=False):
     medians = inputs["intervals"]  # a dictionary of PyPOTS's, none, or a tensor (F,)
     if not torch.is_tensor(medians):
         medians = X.new_tensor(list(medians.values())) if medians else X.new_zeros(X.shape[-1])
-    start = torch.stack([
-        _csai_start(side, inputs[way]["last_obs"], inputs[way]["deltas"], medians)
-        for side, way in zip(sides, ("forward", "backward"), strict=True)
-    ])  # fmt: skip
+    start = torch.stack(
+        [
+            _csai_start(side, inputs[way]["last_obs"], inputs[way]["deltas"], medians)
+            for side, way in zip(sides, ("forward", "backward"), strict=True)
+        ]
+    )
     decay, decay_x = _decays(sides, deltas)
     beta = _linear(sides, "weight_combine", torch.cat([decay_x, mask], -1))
     rest = _estimating(sides, seen, gap, beta, "hist", "feat_reg_v")

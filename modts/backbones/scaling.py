@@ -16,7 +16,8 @@ class Scaler:
 
     Attributes
     ----------
-    mean, std : (F,) float32. A feature never observed in training, or constant there, has std 1 (and mean 0 if unseen).
+    mean, std
+        (F,) float32. A feature never observed in training, or constant there, has std 1 (and mean 0 if unseen).
     """
 
     mean: np.ndarray

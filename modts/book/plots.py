@@ -222,16 +222,26 @@ def serving(times: pd.DataFrame, narrow: bool) -> Figure:
             whole = 100 * part[total] / part["theirs"]
             axis.barh(y, share, 0.34, color=colour, edgecolor=colour, label=f"{side}: forward pass")
             axis.barh(
-                y, whole - share, 0.34, left=share, color="white", edgecolor=colour, hatch="//////", linewidth=0.9,
+                y,
+                whole - share,
+                0.34,
+                left=share,
+                color="white",
+                edgecolor=colour,
+                hatch="//////",
+                linewidth=0.9,
                 label=f"{side}: code around it",
-            )  # fmt: skip
+            )
             for place, end, middle, late in zip(y, whole, part[total], part[f"{total}_late"], strict=True):
                 words = f"{amount(middle)} ms" + ("" if pd.isna(late) else f", p99 {amount(late)}")
                 axis.text(end + 2, place, words, va="center", fontsize=7.5)
         axis.set(
-            title=f"Batch {batch:g}", yticks=range(len(names)), yticklabels=names, xlim=(0, 100 * longest + 66),
+            title=f"Batch {batch:g}",
+            yticks=range(len(names)),
+            yticklabels=names,
+            xlim=(0, 100 * longest + 66),
             xlabel="% of PyPOTS's median",
-        )  # fmt: skip
+        )
         axis.set_xticks(range(0, int(100 * longest) + 1, 25))
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="y", visible=False)

@@ -162,10 +162,14 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
     )
     out = [f"Claim {claim['id']} of the paper: {claim['claim']} Here it is {found_here}. **{word}.**"]
     for batch, at in found.groupby("batch").groups.items():
-        held = "" if share[at].isna().all() else (
-            f" Of the extra time, {share[at].median():.0f} % is in the models and {100 - share[at].median():.0f} % in the "
-            "code around them (median over the backbones that take more)."
-        )  # fmt: skip
+        held = (
+            ""
+            if share[at].isna().all()
+            else (
+                f" Of the extra time, {share[at].median():.0f} % is in the models and {100 - share[at].median():.0f} % in the "
+                "code around them (median over the backbones that take more)."
+            )
+        )
         out.append(
             f"Batch {batch}: PyPOTS's predict takes {span(whole[at])} times as long as the predictor here, the end-to-end "
             f"model's forward pass alone, on the same loops and blocks, {span(models[at])} times as long as the one here.{held}"
@@ -185,9 +189,12 @@ def limits(rows: pd.DataFrame, roofline: pd.DataFrame) -> pd.DataFrame:
     )
     kinds = [next((kind for start, kind in KINDS.items() if name.startswith(start)), "other") for name in found["name"]]
     return found.assign(
-        floor=least.max(axis=1), bound=least.idxmax(axis=1) if len(least) else [], kind=kinds,
-        intensity=found["gflop"] / found["gigabytes"], rate=found["gflop"] / found["seconds"],
-    )  # fmt: skip
+        floor=least.max(axis=1),
+        bound=least.idxmax(axis=1) if len(least) else [],
+        kind=kinds,
+        intensity=found["gflop"] / found["gigabytes"],
+        rate=found["gflop"] / found["seconds"],
+    )
 
 
 def _limits_table(missed: pd.DataFrame) -> Table:
@@ -198,10 +205,14 @@ def _limits_table(missed: pd.DataFrame) -> Table:
         out = row["best"] < row["target"]
         body.append(
             [
-                Cell(row["name"], f"beside {row['peer']}", wide=True), amount(row["ratio"]), f"{row['target']:g}",
-                Cell(amount(row["best"]), "out of reach" if out else "", bold=out), takes, Cell(needs, row["bound"], title=counts),
+                Cell(row["name"], f"beside {row['peer']}", wide=True),
+                amount(row["ratio"]),
+                f"{row['target']:g}",
+                Cell(amount(row["best"]), "out of reach" if out else "", bold=out),
+                takes,
+                Cell(needs, row["bound"], title=counts),
             ]
-        )  # fmt: skip
+        )
     header = ["What", "Ratio", "Target", "At the limit", "Here", "Least time"]
     return Table(
         "Targets that are missed, and the ratio if this code took no longer than the machine needs", header, body
@@ -268,12 +279,17 @@ def speed(found: results.Results) -> str:
         out.append(_missing("What one more task costs"))
     else:
         drawn = _picture(
-            plots.tasks, top, "speed-tasks", "Lines of seconds in all against number of tasks, a panel a backbone.",
-            lambda row: f"{row['backbone']}: modular {amount(row['once'])} s once and {amount(row['head'])} s a task, "
-            f"end to end {amount(row['whole'])} s a task, equal after {_paid(row)}",
+            plots.tasks,
+            top,
+            "speed-tasks",
+            "Lines of seconds in all against number of tasks, a panel a backbone.",
+            lambda row: (
+                f"{row['backbone']}: modular {amount(row['once'])} s once and {amount(row['head'])} s a task, "
+                f"end to end {amount(row['whole'])} s a task, equal after {_paid(row)}"
+            ),
             f"Computing time, {_size(top)}. Modular pays once for pretraining and latents, then a head a task; end to end "
             "pays a run a task.",
-        )  # fmt: skip
+        )
         made.append(_costs_table(rows, sizes))
         out += [drawn, fragments.bullets(growth(sizes)), fragments.raw(made[0].html())]
     out.append("## Where serving spends its time\n")
@@ -281,13 +297,17 @@ def speed(found: results.Results) -> str:
         out.append(_missing("Serving"))
     else:
         drawn = _picture(
-            plots.serving, served, "speed-serving",
+            plots.serving,
+            served,
+            "speed-serving",
             "Bars of the time from a raw window to a probability, forward pass and code around it.",
-            lambda row: f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
-            f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass",
+            lambda row: (
+                f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
+                f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass"
+            ),
             "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
             "pass is what the network itself takes on the same loops and blocks, the rest is the code around it.",
-        )  # fmt: skip
+        )
         out += [drawn, fragments.bullets(models_or_code(served))]
     out.append("## How near the machine's limits\n")
     near = limits(rows, found.roofline)
@@ -296,13 +316,15 @@ def speed(found: results.Results) -> str:
     else:
         rates = near.agg(RATES)
         drawn = _picture(
-            plots.roofline, near.drop_duplicates("name"), "speed-roofline",
+            plots.roofline,
+            near.drop_duplicates("name"),
+            "speed-roofline",
             "Points of work done, in GFLOP a second against FLOP a byte, under a roof that rises and then is flat.",
             lambda row: f"{row['name']}: {amount(row['rate'])} GFLOP/s at {amount(row['intensity'])} FLOP a byte",
             f"A roofline (Williams, Waterman and Patterson 2009). The roof: {amount(rates.iloc[0])} GFLOP/s in a large matrix "
             f"product or convolution, {amount(rates.iloc[1])} GB/s in arrays that fit the cache. What runs on one window lies "
             f"far below: there, starting an operation ({amount(rates.iloc[2])} µs) takes longer than its arithmetic.",
-        )  # fmt: skip
+        )
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
         table = [_limits_table(missed)] if len(missed) else []

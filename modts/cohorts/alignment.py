@@ -201,10 +201,15 @@ def compare_medians(X_source, X_target, alignment):
             continue
         low, median, high = (float(q) for q in np.nanquantile(ours, (0.05, 0.5, 0.95)))
         other, slack = float(np.nanmedian(theirs)), 1e-4 * (high - low)  # float32 rounds at the edge
-        rows.append({
-            "variable": alignment.source_features[i], "source": median, "target": other,
-            "ratio": other / median if median else float("nan"), "plausible": low - slack <= other <= high + slack,
-        })  # fmt: skip
+        rows.append(
+            {
+                "variable": alignment.source_features[i],
+                "source": median,
+                "target": other,
+                "ratio": other / median if median else float("nan"),
+                "plausible": low - slack <= other <= high + slack,
+            }
+        )
     return rows
 
 

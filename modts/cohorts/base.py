@@ -201,13 +201,27 @@ class Cohort:
     def describe(self) -> dict:
         """Return one JSON-able row for the data-sets page: sizes, missing rate, prevalence or target, licence, hash."""
         row = {
-            "name": self.name, "title": self.title, "task": self.task, "target": self.target,
-            "target_unit": self.target_unit, "n": self.n_samples, **{s: len(self.splits[s]) for s in SPLITS},
-            "n_steps": self.n_steps, "n_features": self.n_features, "missing_rate": self.missing_rate,
-            "split_by": self.split_by, "split_seed": self.split_seed, "features": list(self.features),
-            "units": list(self.units), "licence": self.licence, "citation": self.citation, "source": self.source,
-            "truth_known": self.truth is not None, "content_hash": self.content_hash, "notes": self.notes,
-        }  # fmt: skip
+            "name": self.name,
+            "title": self.title,
+            "task": self.task,
+            "target": self.target,
+            "target_unit": self.target_unit,
+            "n": self.n_samples,
+            **{s: len(self.splits[s]) for s in SPLITS},
+            "n_steps": self.n_steps,
+            "n_features": self.n_features,
+            "missing_rate": self.missing_rate,
+            "split_by": self.split_by,
+            "split_seed": self.split_seed,
+            "features": list(self.features),
+            "units": list(self.units),
+            "licence": self.licence,
+            "citation": self.citation,
+            "source": self.source,
+            "truth_known": self.truth is not None,
+            "content_hash": self.content_hash,
+            "notes": self.notes,
+        }
         if self.task == "classification":
             row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
         else:
@@ -227,9 +241,13 @@ class Cohort:
         if path.suffix != ".npz":
             raise ModtsError(f"A cohort is saved as an .npz file; {str(path)!r} does not end in .npz.")
         meta = {k: getattr(self, k) for k in _TEXT} | {
-            "format": _FORMAT, "split_seed": self.split_seed, "features": self.features, "units": self.units,
-            "notes": self.notes, "content_hash": self.content_hash,
-        }  # fmt: skip
+            "format": _FORMAT,
+            "split_seed": self.split_seed,
+            "features": self.features,
+            "units": self.units,
+            "notes": self.notes,
+            "content_hash": self.content_hash,
+        }
         arrays = {"X": self.X, "y": self.y, "ids": self.ids, **{f"split_{s}": self.splits[s] for s in SPLITS}}
         if self.truth is not None:
             arrays["truth"] = np.asarray(self.truth, dtype=np.float32)

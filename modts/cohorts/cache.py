@@ -62,10 +62,14 @@ def parsed(
     np.savez_compressed(buffer, **arrays)
     content = buffer.getvalue()
     manifest = {
-        "key": key, "loader_version": version, "raw_files": len(files), "raw_listing_sha256": raw,
-        "raw_content_sha256": _content(files), "npz_sha256": hashlib.sha256(content).hexdigest(),
+        "key": key,
+        "loader_version": version,
+        "raw_files": len(files),
+        "raw_listing_sha256": raw,
+        "raw_content_sha256": _content(files),
+        "npz_sha256": hashlib.sha256(content).hexdigest(),
         "arrays": {k: {"shape": list(v.shape), "dtype": v.dtype.str, "sha256": _digest(v)} for k, v in arrays.items()},
-    }  # fmt: skip
+    }
     data_path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(data_path, content)
     atomic_write(manifest_path, json.dumps(manifest, indent=1).encode())

@@ -119,10 +119,23 @@ def cohort_from_arrays(
     else:
         made, how = _splits.seeded(n, None, seed), "random"
     return Cohort(
-        name=name, title=title, X=X, y=y, ids=ids, features=tuple(features),
-        units=("",) * width if units is None else tuple(units), task=task, target=target, target_unit=target_unit,
-        splits=made, split_seed=seed, split_by=how, licence=licence, citation=citation, source=source,
-    )  # fmt: skip
+        name=name,
+        title=title,
+        X=X,
+        y=y,
+        ids=ids,
+        features=tuple(features),
+        units=("",) * width if units is None else tuple(units),
+        task=task,
+        target=target,
+        target_unit=target_unit,
+        splits=made,
+        split_seed=seed,
+        split_by=how,
+        licence=licence,
+        citation=citation,
+        source=source,
+    )
 
 
 def cohort_from_table(

@@ -39,21 +39,31 @@ def load_eicu(seed: int, folder: str | None = None, task: str = "mortality24", s
     ``static=True`` adds age, sex, height and weight as variables observed at the first hour.
     """
     return _load(
-        "eicu", "eICU", seed, folder, task, static,
+        "eicu",
+        "eICU",
+        seed,
+        folder,
+        task,
+        static,
         citation="Pollard TJ, Johnson AEW, Raffa JD, et al. The eICU Collaborative Research Database. Sci Data "
         "2018;5:180178. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
         source="https://physionet.org/content/eicu-crd-demo/2.0.1/",
-    )  # fmt: skip
+    )
 
 
 def load_mimic(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
     """MIMIC-III; options as for eicu, default folder $MODTS_DATA/yaib_demo/<task>/mimic_demo."""
     return _load(
-        "mimic", "MIMIC-III", seed, folder, task, static,
+        "mimic",
+        "MIMIC-III",
+        seed,
+        folder,
+        task,
+        static,
         citation="Johnson AEW, Pollard TJ, Shen L, et al. MIMIC-III, a freely accessible critical care database. Sci "
         "Data 2016;3:160035. Cohort layout: van de Water R, et al. Yet Another ICU Benchmark. ICLR 2024.",
         source="https://physionet.org/content/mimiciii-demo/1.4/",
-    )  # fmt: skip
+    )
 
 
 def _load(
@@ -69,12 +79,23 @@ def _load(
             )
     X, y, ids, features = reading(title, path, lambda: _tables(path, static))
     return Cohort(
-        name=name, title=f"{title}{' demo' if demo else ''} ({task})", X=X, y=y, ids=ids, features=features,
-        units=tuple((UNITS | _STATIC).get(f, "") for f in features), task="classification",
-        target=_TASKS.get(task, f"label of the task {task!r}"), target_unit="", splits=splits.seeded(len(y), y, seed),
-        split_seed=seed, licence="Open Database License v1.0 (ODbL)" if demo else "PhysioNet credentialed access",
-        citation=citation, source=source, notes={"task": task, "static": static, "demo": demo},
-    )  # fmt: skip
+        name=name,
+        title=f"{title}{' demo' if demo else ''} ({task})",
+        X=X,
+        y=y,
+        ids=ids,
+        features=features,
+        units=tuple((UNITS | _STATIC).get(f, "") for f in features),
+        task="classification",
+        target=_TASKS.get(task, f"label of the task {task!r}"),
+        target_unit="",
+        splits=splits.seeded(len(y), y, seed),
+        split_seed=seed,
+        licence="Open Database License v1.0 (ODbL)" if demo else "PhysioNet credentialed access",
+        citation=citation,
+        source=source,
+        notes={"task": task, "static": static, "demo": demo},
+    )
 
 
 def _demo_folder(name: str, task: str) -> Path:

@@ -112,14 +112,23 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
 
     Parameters
     ----------
-    X : (N, T, F) float array, NaN where missing.
-    pattern : one of PATTERNS.
-    rate : share of the observed values to hide, 0 <= rate < 1; patterns with structure meet it approximately.
-    seed : the same seed hides the same cells.
+    X : (N, T, F) array
+        NaN where missing.
+    pattern : str
+        One of PATTERNS.
+    rate : float
+        Share of the observed values to hide, 0 <= rate < 1; patterns with structure meet it approximately.
+    seed : int
+        The same seed hides the same cells.
+
+    Returns
+    -------
+    (N, T, F) float32 array
 
     Raises
     ------
-    ModtsError : unknown pattern, wrong shape, rate out of range.
+    ModtsError
+        Unknown pattern, wrong shape, rate out of range.
     """
     choose(pattern, PATTERNS, "missingness pattern")
     if np.ndim(X) != 3:

@@ -59,14 +59,24 @@ def load_2012(seed: int, subset: str = "set-a") -> Cohort:
     X, y, ids = (np.concatenate([s[k] for s in sets]) for k in ("X", "y", "ids"))
     order = np.argsort(ids, kind="stable")
     return Cohort(
-        name="physionet_2012", title=f"PhysioNet 2012 ({subset})", X=X[order], y=y[order], ids=ids[order],
-        features=tuple(FEATURES_2012), units=tuple(FEATURES_2012.values()), task="classification",
-        target="in-hospital death", target_unit="", splits=splits.seeded(len(y), y[order], seed), split_seed=seed,
+        name="physionet_2012",
+        title=f"PhysioNet 2012 ({subset})",
+        X=X[order],
+        y=y[order],
+        ids=ids[order],
+        features=tuple(FEATURES_2012),
+        units=tuple(FEATURES_2012.values()),
+        task="classification",
+        target="in-hospital death",
+        target_unit="",
+        splits=splits.seeded(len(y), y[order], seed),
+        split_seed=seed,
         licence="Open Data Commons Attribution License v1.0 (ODC-BY)",
         citation="Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the "
         "PhysioNet/Computing in Cardiology Challenge 2012. Comput Cardiol 2012;39:245-248.",
-        source="https://physionet.org/content/challenge-2012/1.0.0/", notes={"subset": subset},
-    )  # fmt: skip
+        source="https://physionet.org/content/challenge-2012/1.0.0/",
+        notes={"subset": subset},
+    )
 
 
 def _cached_2012(folder: Path, subset: str) -> dict[str, np.ndarray]:
@@ -94,8 +104,9 @@ def _parse_2012(stays: list[Path], outcomes: Path) -> dict[str, np.ndarray]:
     means = (  # pandas' own mean, so that the values equal TSDB's pivot_table to the last bit
         pd.DataFrame({"stay": np.searchsorted(kept, stay[use]), "hour": hour[use], "feature": feature[use]})
         .assign(value=long["Value"].to_numpy(dtype=float)[use])
-        .groupby(["stay", "hour", "feature"], sort=True)["value"].mean()
-    )  # fmt: skip
+        .groupby(["stay", "hour", "feature"], sort=True)["value"]
+        .mean()
+    )
     X = np.full((len(kept), STEPS, len(names)), np.nan, dtype=np.float32)  # (N, T, F)
     X[tuple(np.stack(means.index.to_numpy().tolist(), axis=1))] = means.to_numpy()
     ids = np.array([stays[i].stem for i in kept])
@@ -129,14 +140,24 @@ def load_2019(seed: int, subset: str | None = None) -> Cohort:
     seen = ~np.isnan(X).all(axis=(0, 1))  # a variable that is never measured is dropped, as BenchPOTS does
     features = [f for f, there in zip(FEATURES_2019, seen, strict=True) if there]
     return Cohort(
-        name="physionet_2019", title=f"PhysioNet 2019 ({subset})", X=X[:, :, seen], y=y, ids=ids,
-        features=tuple(features), units=tuple(FEATURES_2019[f] for f in features), task="classification",
-        target="sepsis during the stay", target_unit="", splits=splits.seeded(len(y), y, seed), split_seed=seed,
+        name="physionet_2019",
+        title=f"PhysioNet 2019 ({subset})",
+        X=X[:, :, seen],
+        y=y,
+        ids=ids,
+        features=tuple(features),
+        units=tuple(FEATURES_2019[f] for f in features),
+        task="classification",
+        target="sepsis during the stay",
+        target_unit="",
+        splits=splits.seeded(len(y), y, seed),
+        split_seed=seed,
         licence="Creative Commons Attribution 4.0 (CC BY 4.0)",
         citation="Reyna MA, Josef CS, Jeter R, et al. Early prediction of sepsis from clinical data: the "
         "PhysioNet/Computing in Cardiology Challenge 2019. Crit Care Med 2020;48(2):210-217.",
-        source="https://physionet.org/content/challenge-2019/1.0.0/", notes={"subset": subset},
-    )  # fmt: skip
+        source="https://physionet.org/content/challenge-2019/1.0.0/",
+        notes={"subset": subset},
+    )
 
 
 def _cached_2019(folder: Path, subset: str) -> dict[str, np.ndarray]:

@@ -44,15 +44,21 @@ def load_italy_air(seed: int, n_steps: int = 12) -> Cohort:
     lengths = (len(table[0]) - 2 * held, held, held)
     features = table[2]
     return _windows(
-        "italy_air", "Italy air quality", table, lengths, n_steps, seed,
+        "italy_air",
+        "Italy air quality",
+        table,
+        lengths,
+        n_steps,
+        seed,
         [_ITALY_UNITS.get(f, "") for f in features],
-        "AH (absolute humidity) at every step", "",
+        "AH (absolute humidity) at every step",
+        "",
         licence="Creative Commons Attribution 4.0 (CC BY 4.0)",
         citation="De Vito S, Massera E, Piga M, Martinotto L, Di Francia G. On field calibration of an electronic nose "
         "for benzene estimation in an urban pollution monitoring scenario. Sens Actuators B 2008;129(2):750-757.",
         source="https://archive.ics.uci.edu/dataset/360/air+quality",
         notes={"missing_code": -200, "remark": "T and RH, from which AH follows by physics, are among the features"},
-    )  # fmt: skip
+    )
 
 
 def load_beijing_air(seed: int, n_steps: int = 24) -> Cohort:
@@ -62,14 +68,20 @@ def load_beijing_air(seed: int, n_steps: int = 24) -> Cohort:
     table = _table("beijing_multisite_air_quality", folder, files, _parse_beijing)
     features = table[2]
     return _windows(
-        "beijing_air", "Beijing multi-site air quality", table, _months(table[1], 28, 10), n_steps, seed,
+        "beijing_air",
+        "Beijing multi-site air quality",
+        table,
+        _months(table[1], 28, 10),
+        n_steps,
+        seed,
         [_BEIJING_UNITS.get(f.split("_", 1)[1], "") for f in features],
-        f"{features[-1]} at every step", _BEIJING_UNITS.get(features[-1].split("_", 1)[1], ""),
+        f"{features[-1]} at every step",
+        _BEIJING_UNITS.get(features[-1].split("_", 1)[1], ""),
         licence="Creative Commons Attribution 4.0 (CC BY 4.0)",
         citation="Zhang S, Guo B, Dong A, He J, Xu Z, Chen SX. Cautionary tales on air-quality improvement in Beijing. "
         "Proc R Soc A 2017;473:20170457.",
         source="https://archive.ics.uci.edu/dataset/501/beijing+multi+site+air+quality+data",
-    )  # fmt: skip
+    )
 
 
 def _ett(subset: str, default_steps: int) -> Callable[..., Cohort]:
@@ -78,13 +90,20 @@ def _ett(subset: str, default_steps: int) -> Callable[..., Cohort]:
         files = raw_files(folder, f"{subset}.csv", f"electricity transformer data {subset}")
         table = _table(f"electricity_transformer_temperature_{subset}", folder, files, _parse_ett)
         return _windows(
-            f"ett_{subset[3:]}", f"Electricity transformer temperature ({subset})", table, _months(table[1], 14, 5),
-            n_steps, seed, [""] * len(table[2]), "OT (oil temperature) at every step", "degC",
+            f"ett_{subset[3:]}",
+            f"Electricity transformer temperature ({subset})",
+            table,
+            _months(table[1], 14, 5),
+            n_steps,
+            seed,
+            [""] * len(table[2]),
+            "OT (oil temperature) at every step",
+            "degC",
             licence="Creative Commons Attribution-NoDerivatives 4.0 (CC BY-ND 4.0)",
             citation="Zhou H, Zhang S, Peng J, et al. Informer: beyond efficient transformer for long sequence "
             "time-series forecasting. AAAI 2021;35(12):11106-11115.",
             source="https://github.com/zhouhaoyi/ETDataset",
-        )  # fmt: skip
+        )
 
     load.__doc__ = (
         f"Electricity transformer {subset}: six loads; target OT at every step, windows of {default_steps} steps."
@@ -102,13 +121,20 @@ def load_traffic(seed: int, n_steps: int = 24) -> Cohort:
     table = _table("pems_traffic", folder, raw_files(folder, "traffic.txt", "PeMS traffic"), _parse_traffic)
     features = table[2]
     return _windows(
-        "traffic", "PeMS traffic", table, _months(table[1], 15, 4), n_steps, seed, ["fraction"] * len(features),
-        f"occupancy at sensor {features[-1]} at every step", "fraction",
+        "traffic",
+        "PeMS traffic",
+        table,
+        _months(table[1], 15, 4),
+        n_steps,
+        seed,
+        ["fraction"] * len(features),
+        f"occupancy at sensor {features[-1]} at every step",
+        "fraction",
         licence="public data of the California Department of Transportation (PeMS)",
         citation="Lai G, Chang W-C, Yang Y, Liu H. Modeling long- and short-term temporal patterns with deep neural "
         "networks. SIGIR 2018:95-104.",
         source="https://github.com/laiguokun/multivariate-time-series-data",
-    )  # fmt: skip
+    )
 
 
 # ---- one long table -> windows -----------------------------------------------------------------------------------
@@ -127,10 +153,21 @@ def _windows(name, title, table, lengths, n_steps, seed, units, target, target_u
     start = np.concatenate(starts)
     windows = values[start[:, None] + np.arange(n_steps)]  # (N, T, F + 1)
     return Cohort(
-        name=name, title=title, X=windows[:, :, :-1], y=windows[:, :, -1], ids=times[start],
-        features=tuple(columns[:-1]), units=tuple(units[:-1]), task="regression", target=target,
-        target_unit=target_unit, splits=splits.in_order(*sizes), split_seed=seed, split_by="time", **about,
-    )  # fmt: skip
+        name=name,
+        title=title,
+        X=windows[:, :, :-1],
+        y=windows[:, :, -1],
+        ids=times[start],
+        features=tuple(columns[:-1]),
+        units=tuple(units[:-1]),
+        task="regression",
+        target=target,
+        target_unit=target_unit,
+        splits=splits.in_order(*sizes),
+        split_seed=seed,
+        split_by="time",
+        **about,
+    )
 
 
 def _months(times: np.ndarray, n_train: int, n_val: int) -> tuple[int, int, int]:

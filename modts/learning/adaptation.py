@@ -77,9 +77,14 @@ class Shipped(nn.Module):
         with seeded(seed):
             loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
-                n_classes=2, n_steps=backbone.n_steps, n_features=len(backbone.features), training_loss=loss, validation_metric=loss,
-                **backbone.config, **classifier_settings(backbone.name),
-            )  # fmt: skip
+                n_classes=2,
+                n_steps=backbone.n_steps,
+                n_features=len(backbone.features),
+                training_loss=loss,
+                validation_metric=loss,
+                **backbone.config,
+                **classifier_settings(backbone.name),
+            )
         accelerate(self.module, backbone.row.kind)
         self.inputs = partial(backbone.inputs, shipped=True)
 
@@ -119,13 +124,20 @@ class Training:
 
     Attributes
     ----------
-    lr, weight_decay : of Adam.
-    epochs, patience : at most so many epochs; stop after `patience` of them without a better validation score.
-    batch_size : of arms that train everything; a head takes all labelled rows at once.
-    auxiliary : weight of the reconstruction loss beside the task's.
-    pattern, rate : artificial missingness while everything trains.
-    seed : initialises the head and orders the batches.
-    checkpoint : resume from, and write to, this file after every epoch.
+    lr, weight_decay
+        Of Adam.
+    epochs, patience
+        At most so many epochs; stop after `patience` of them without a better validation score.
+    batch_size
+        Of arms that train everything; a head takes all labelled rows at once.
+    auxiliary
+        Weight of the reconstruction loss beside the task's.
+    pattern, rate
+        Artificial missingness while everything trains.
+    seed
+        Initialises the head and orders the batches.
+    checkpoint
+        Resume from, and write to, this file after every epoch.
     """
 
     lr: float = 1e-3

@@ -24,10 +24,13 @@ class Head(nn.Module):
 
     Parameters
     ----------
-    kind : "simple" or "complex".
-    n_inputs, n_outputs : D and K.
-    width : of the hidden layers of "complex".
-    seed : initialises the weights.
+    kind : {"simple", "complex"}
+    n_inputs, n_outputs : int
+        D and K.
+    width : int
+        Of the hidden layers of "complex".
+    seed : int
+        Initialises the weights.
     """
 
     def __init__(self, kind: str, n_inputs: int, n_outputs: int, width: int = 128, seed: int = 0):

@@ -49,10 +49,14 @@ def train_heads(
 
     Parameters
     ----------
-    kind : "simple" or "complex".
-    latents : (N, D) arrays of "train" and "val"; all heads standardise them with the statistics of "train".
-    targets : Labels of "train" and "val".
-    epochs, patience : at most so many epochs; a head stops after `patience` of them without a better validation score.
+    kind
+        "simple" or "complex".
+    latents
+        (N, D) arrays of "train" and "val"; all heads standardise them with the statistics of "train".
+    targets
+        Labels of "train" and "val".
+    epochs, patience
+        At most so many epochs; a head stops after `patience` of them without a better validation score.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def train_heads(
 
     Raises
     ------
-    ModtsError : no settings, a setting without labelled rows, or a head diverged.
+    ModtsError
+        No settings, a setting without labelled rows, or a head diverged.
     """
     if not settings or any(len(setting.rows) == 0 for setting in settings):
         raise ModtsError("A sweep needs at least one setting, and each setting at least one labelled row.")

@@ -38,7 +38,19 @@ class Labels:
 
 
 def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
-    """Targets per split; regression targets are standardised with training statistics only."""
+    """Targets per split; regression targets are standardised with training statistics only.
+
+    Parameters
+    ----------
+    cohort : Cohort
+
+    Returns
+    -------
+    targets : dict of str to Labels
+        Of "train", "val" and "test".
+    scaler : Scaler or None
+        Takes a regression's predictions back to raw units; None in classification.
+    """
     parts = {name: cohort.part(name)[1] for name in ("train", "val", "test")}
     if cohort.task == "classification":
         return {name: Labels(cohort.task, y.astype(np.int64)) for name, y in parts.items()}, None

@@ -54,18 +54,27 @@ def fit(
 
     Parameters
     ----------
-    model : its parameters with requires_grad are trained (Adam).
-    step : sample indices (B,) -> scalar loss, with gradients.
-    validate : -> score on validation data.
-    n : number of training samples.
-    epochs, patience : at most so many epochs; stop after `patience` epochs without a better score.
-    on_epoch : called with the epoch's seed before each epoch (draws artificial masks).
-    checkpoint : resume from, and write to, this file after every epoch; removed by the caller when its result is safe.
-    progress : a label; if not empty, one line at the end, and one an epoch on a terminal.
+    model
+        Its parameters with requires_grad are trained (Adam).
+    step
+        Sample indices (B,) -> scalar loss, with gradients.
+    validate
+        Returns the score on validation data.
+    n
+        Number of training samples.
+    epochs, patience
+        At most so many epochs; stop after `patience` epochs without a better score.
+    on_epoch
+        Called with the epoch's seed before each epoch (draws artificial masks).
+    checkpoint
+        Resume from, and write to, this file after every epoch; removed by the caller when its result is safe.
+    progress
+        A label; if not empty, one line at the end, and one an epoch on a terminal.
 
     Raises
     ------
-    ModtsError : the loss or the score is not finite, or the checkpoint is corrupt.
+    ModtsError
+        The loss or the score is not finite, or the checkpoint is corrupt.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
@@ -189,6 +198,32 @@ def pretrain(
 
     In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
     absolute error, in z-scores, on validation values hidden once.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Trained in place; it ends with the weights of its best validation epoch.
+    X_train, X_val : (N, T, F) arrays
+        Raw units, NaN where missing.
+    pattern, rate
+        How values are hidden, and which share of the observed ones: see modts.mask.
+    epochs, patience : int
+        At most so many epochs; stop after `patience` of them without a better error.
+    batch_size, lr, weight_decay, seed
+        Of Adam's mini-batches; the seed orders them and draws the masks.
+    checkpoint : Path, optional
+        Resume from, and write to, this file after every epoch.
+    progress : str
+        A label; if not empty, one line at the end, and one an epoch on a terminal.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ModtsError
+        Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
     Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
     hidden_val = backbone.tensor(mask(X_val, pattern, rate, seed=runs.epoch_seed(seed, -1)))
@@ -212,6 +247,17 @@ def pretrain(
         return (torch.cat(filled) - torch.nan_to_num(Z_val))[scored].abs().mean().item()
 
     return fit(
-        backbone, step, validate, n=len(Z_train), epochs=epochs, patience=patience, batch_size=batch_size, lr=lr,
-        weight_decay=weight_decay, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, progress=progress,
-    )  # fmt: skip
+        backbone,
+        step,
+        validate,
+        n=len(Z_train),
+        epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        seed=seed,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        progress=progress,
+    )

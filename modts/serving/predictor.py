@@ -38,18 +38,24 @@ class Predictor:
 
     Parameters
     ----------
-    backbone : pretrained (see load_backbone).
-    heads : one Head, or a dictionary of name -> Head: all of them read the same latents.
-    pooling : the one the heads were trained on.
-    target_scaler : of a regression target (see labels): all heads answer in its raw units then. None: a probability.
-    trace : batches of at most so many windows go through a trace of the pass (torch.jit.trace), which leaves the Python
-        between its operations out: the same answers, at batch 1 in about half the time. Each batch size is traced when
-        it first comes, and again after the weights have changed, which takes a moment.
+    backbone : Backbone
+        Pretrained (see load_backbone).
+    heads : Head or dict of str to Head
+        One Head, or a dictionary of name -> Head: all of them read the same latents.
+    pooling : str
+        The one the heads were trained on.
+    target_scaler : Scaler, optional
+        Of a regression target (see labels): all heads answer in its raw units then. None: a probability.
+    trace : int
+        Batches of at most so many windows go through a trace of the pass (torch.jit.trace), which leaves the Python between its operations
+        out: the same answers, at batch 1 in about half the time. Each batch size is traced when it first comes, and again after the weights
+        have changed, which takes a moment.
 
     Raises
     ------
-    ModtsError : no head, a head that reads latents of another length or needs a target scaler, another kind of scaler, a
-        trace that does not answer as the backbone does.
+    ModtsError
+        No head, a head that reads latents of another length or needs a target scaler, another kind of scaler, a trace that does not answer
+        as the backbone does.
     """
 
     def __init__(
@@ -99,7 +105,8 @@ class Predictor:
 
         Raises
         ------
-        ModtsError : wrong shape, feature list or scale (see Backbone.check), or a batch size below 1.
+        ModtsError
+            Wrong shape, feature list or scale (see Backbone.check), or a batch size below 1.
         """
         if batch_size < 1:
             raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")

@@ -21,17 +21,25 @@ def stream(
 
     Parameters
     ----------
-    source : .npy of raw windows (N, T, F), float32 or float64, C order, NaN where missing.
-    target : .npy of latents (N, D) float32, written whole: a killed run leaves none, or the one that was there before.
+    backbone : Backbone
+    source : str or Path
+        .npy of raw windows (N, T, F), float32 or float64, C order, NaN where missing.
+    target : str or Path
+        .npy of latents (N, D) float32, written whole: a killed run leaves none, or the one that was there before.
+
+    pooling : str
+    batch_size : int
 
     Returns
     -------
-    (N, D)
+    tuple of int
+        (N, D), the shape of the latents.
 
     Raises
     ------
-    ModtsError : the source is missing, cut short, not such an array, or holds what Backbone.check refuses; the target
-        is the source, a folder, or cannot be written.
+    ModtsError
+        The source is missing, cut short, not such an array, or holds what Backbone.check refuses; the target is the source, a folder, or
+        cannot be written.
     """
     choose(pooling, POOLINGS, "pooling")
     source, target = Path(source), Path(target)

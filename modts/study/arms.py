@@ -43,10 +43,14 @@ class Arm:
 
     Attributes
     ----------
-    params : of the run.
-    name, head, pooling : as in its rows; the name is a key of learning.ARMS, or "transfer".
-    stage : whose code decides its units.
-    source : the cohort that a transferred backbone comes from.
+    params
+        Of the run.
+    name, head, pooling
+        As in its rows; the name is a key of learning.ARMS, or "transfer".
+    stage
+        Whose code decides its units.
+    source
+        The cohort that a transferred backbone comes from.
     """
 
     params: object

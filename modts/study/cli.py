@@ -13,6 +13,8 @@ import sys
 
 from modts.errors import ModtsError
 
+from .names import arm_name
+
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point. Returns the exit status: 0, 1 when something is stale, 2 after a mistake."""
@@ -103,11 +105,11 @@ def _show(args) -> None:
                 print(f"    {key:20} {value}")
         for row in record.get("rows", []):
             if row["split_seed"] == "" and row["init_seed"] == "":
-                what = " ".join(
-                    str(row[name]) for name in ("arm", "head", "pooling", "label_fraction", "metric") if row[name] != ""
-                )
+                share = "" if row["label_fraction"] == "" else f" {row['label_fraction']:.0%} of the labels"
+                what = f"{arm_name(row['arm'], row['head'], row['pooling'], row['backbone'])}{share} {row['metric']}"
                 interval = f"{row['low']:.4f} to {row['high']:.4f}"
-                print(f"  {row['backbone']} {what}: {row['value']:.4f} ({interval}), n = {row['n_test']}")
+                who = "" if row["arm"] == "baseline" else f"{row['backbone']} "
+                print(f"  {who}{what}: {row['value']:.4f} ({interval}), n = {row['n_test']}")
 
 
 def _stale(args) -> int:

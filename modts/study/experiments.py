@@ -156,11 +156,21 @@ def latency(params: Latency) -> runs.Run:
     rows = []
     for arm, chain in stages.items():
         for row in measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
-            rows.append({
-                "profile": params.profile, "cohort": cohort.name, "backbone": params.backbone, "arm": arm, "stage": row["stage"],
-                "batch": row["batch"], "p50_ms": round(row["p50_ms"], 4), "p99_ms": round(row["p99_ms"], 4), "repeats": row["repeats"],
-                "hardware": runs.hardware(), "run": run.id,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "profile": params.profile,
+                    "cohort": cohort.name,
+                    "backbone": params.backbone,
+                    "arm": arm,
+                    "stage": row["stage"],
+                    "batch": row["batch"],
+                    "p50_ms": round(row["p50_ms"], 4),
+                    "p99_ms": round(row["p99_ms"], 4),
+                    "repeats": row["repeats"],
+                    "hardware": runs.hardware(),
+                    "run": run.id,
+                }
+            )
     run.extra["latency"] = rows
     run.finish()
     return run

@@ -111,9 +111,17 @@ def command(job: Job, log: Path) -> list[str]:
     if job.notebook is None:
         return [sys.executable, "-m", "modts.study.cli", "baselines", "-b", values]
     return [
-        sys.executable, "-m", "papermill", str(job.notebook), str(log.with_suffix(".ipynb")),
-        "-b", values, "-k", "python3", "--no-progress-bar",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "papermill",
+        str(job.notebook),
+        str(log.with_suffix(".ipynb")),
+        "-b",
+        values,
+        "-k",
+        "python3",
+        "--no-progress-bar",
+    ]
 
 
 def run_job(job: Job) -> None:

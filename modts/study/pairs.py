@@ -151,7 +151,14 @@ def _test(profile: str, cohort: str, task: str, fraction: float, a: Model, b: Mo
 
     result = paired_seeds(task, METRIC[task], items, n_boot=n_boot)
     return {
-        "profile": profile, "cohort": Path(cohort).stem, "task": task, "metric": METRIC[task],
-        "label_fraction": fraction, "split_seed": "",
-        "a": "/".join(a), "b": "/".join(b), **result, "n_test": len(items[0][0]),
-    }  # fmt: skip
+        "profile": profile,
+        "cohort": Path(cohort).stem,
+        "task": task,
+        "metric": METRIC[task],
+        "label_fraction": fraction,
+        "split_seed": "",
+        "a": "/".join(a),
+        "b": "/".join(b),
+        **result,
+        "n_test": len(items[0][0]),
+    }

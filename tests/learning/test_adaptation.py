@@ -112,11 +112,16 @@ def test_labels_outside_the_labelled_rows_are_not_read(icu, arm):
     blind[40:] = 1 - blind[40:]
     both = [
         adapt(
-            arm, "simple", targets | {"train": Labels("classification", y)}, labelled, windows=windows(icu),
-            backbone=build("GRU-D", icu, seed=0), training=Training(**SHORT),
+            arm,
+            "simple",
+            targets | {"train": Labels("classification", y)},
+            labelled,
+            windows=windows(icu),
+            backbone=build("GRU-D", icu, seed=0),
+            training=Training(**SHORT),
         ).prediction
         for y in (targets["train"].y, blind)
-    ]  # fmt: skip
+    ]
     assert np.array_equal(*both)
 
 
@@ -194,9 +199,12 @@ def test_finetuning_starts_from_the_weights_it_is_given(icu):
 
 def test_the_table_of_arms():
     assert {arm: (a.start, a.train) for arm, a in ARMS.items()} == {
-        "untrained": ("random", "head"), "frozen": ("pretrained", "head"), "finetune": ("pretrained", "all"),
-        "e2e": ("random", "all"), "e2e_shipped": ("random", "shipped"),
-    }  # fmt: skip
+        "untrained": ("random", "head"),
+        "frozen": ("pretrained", "head"),
+        "finetune": ("pretrained", "all"),
+        "e2e": ("random", "all"),
+        "e2e_shipped": ("random", "shipped"),
+    }
 
 
 def test_the_reconstruction_loss_counts_in_end_to_end_training(icu):
@@ -339,9 +347,14 @@ def test_stretch_lengthens_training_and_patience(icu, monkeypatch):
     for labelled, times in ((60, 1), (6, 3)):
         with pytest.raises(KeyboardInterrupt):
             adapt(
-                "e2e", "simple", targets, np.arange(labelled), backbone=backbone, windows=windows(icu),
+                "e2e",
+                "simple",
+                targets,
+                np.arange(labelled),
+                backbone=backbone,
+                windows=windows(icu),
                 training=Training(epochs=10, patience=4),
-            )  # fmt: skip
+            )
         assert (seen["epochs"], seen["patience"], seen["n"]) == (10 * times, 4 * times, labelled)
         with pytest.raises(KeyboardInterrupt):  # a head takes the same number of full-batch steps whatever the labels
             adapt(

@@ -43,9 +43,15 @@ def test_a_sweep_is_the_same_heads_trained_alone(task, kind):
     together = train_heads(kind, latents, targets, SETTINGS, epochs=25, patience=6)
     for setting, (head, history) in zip(SETTINGS, together, strict=True):
         alone = adapt(
-            "frozen", kind, targets, setting.rows, latents=latents,
-            training=Training(lr=setting.lr, weight_decay=setting.weight_decay, epochs=25, patience=6, seed=setting.seed),
-        )  # fmt: skip
+            "frozen",
+            kind,
+            targets,
+            setting.rows,
+            latents=latents,
+            training=Training(
+                lr=setting.lr, weight_decay=setting.weight_decay, epochs=25, patience=6, seed=setting.seed
+            ),
+        )
         assert history.best == pytest.approx(alone.validation, abs=2e-3)
         assert len(history.validation) == len(alone.history.validation)
         with torch.no_grad():

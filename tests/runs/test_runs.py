@@ -218,9 +218,22 @@ def test_a_run_is_one_whole_file_with_its_provenance():
     assert run.finish() == run.path
     saved = runs.read_json(run.path)
     assert set(saved) >= {
-        "run", "stage", "profile", "params", "rows", "started", "seconds", "code_version", "code_hash", "data_hash",
-        "hardware", "packages", "peak_memory_mb", "timings", "history",
-    }  # fmt: skip
+        "run",
+        "stage",
+        "profile",
+        "params",
+        "rows",
+        "started",
+        "seconds",
+        "code_version",
+        "code_hash",
+        "data_hash",
+        "hardware",
+        "packages",
+        "peak_memory_mb",
+        "timings",
+        "history",
+    }
     assert saved["packages"]["torch"] and saved["params"] == PARAMS
     (row,) = saved["rows"]
     assert tuple(row) == runs.COLUMNS

@@ -25,22 +25,46 @@ cohorts:
 def _record(job, rows=(), **extra):
     hashes = {str(seed): load_cohort("simulated_icu", seed=seed).content_hash for seed in (0, 1)}
     return {
-        "run": job.run, "stage": job.stage, "profile": "tiny", "params": job.params,
-        "started": "2026-01-02T03:04:05Z", "seconds": 1.5, "code_version": "abc",
-        "code_hash": runs.code_hash(job.stage, job.params.get("backbone", ""), rows=True), "data_hash": hashes,
-        "hardware": "CPU test", "packages": {},
-        "peak_memory_mb": 1, "timings": {}, "history": {}, **extra, "rows": list(rows),
-    }  # fmt: skip
+        "run": job.run,
+        "stage": job.stage,
+        "profile": "tiny",
+        "params": job.params,
+        "started": "2026-01-02T03:04:05Z",
+        "seconds": 1.5,
+        "code_version": "abc",
+        "code_hash": runs.code_hash(job.stage, job.params.get("backbone", ""), rows=True),
+        "data_hash": hashes,
+        "hardware": "CPU test",
+        "packages": {},
+        "peak_memory_mb": 1,
+        "timings": {},
+        "history": {},
+        **extra,
+        "rows": list(rows),
+    }
 
 
 def _rows(job, backbone, arm, head, pooling, value):
     for seed in (0, 1, ""):
         row = dict.fromkeys(runs.COLUMNS, "") | {
-            "profile": "tiny", "cohort": "simulated_icu", "task": "classification", "backbone": backbone, "arm": arm,
-            "head": head, "pooling": pooling, "label_fraction": 1.0, "split_seed": seed, "init_seed": seed,
-            "metric": "auroc", "value": value,
-            "low": value - 0.1, "high": value + 0.1, "n_test": 120, "hardware": "CPU test", "run": job.run,
-        }  # fmt: skip
+            "profile": "tiny",
+            "cohort": "simulated_icu",
+            "task": "classification",
+            "backbone": backbone,
+            "arm": arm,
+            "head": head,
+            "pooling": pooling,
+            "label_fraction": 1.0,
+            "split_seed": seed,
+            "init_seed": seed,
+            "metric": "auroc",
+            "value": value,
+            "low": value - 0.1,
+            "high": value + 0.1,
+            "n_test": 120,
+            "hardware": "CPU test",
+            "run": job.run,
+        }
         yield row
 
 

@@ -171,9 +171,11 @@ def test_latency_rows_name_every_stage(files):
 def test_an_extraction_run_records_counts_and_widths(files):
     run = go("extract", files["icu"], **SHORT | {"poolings": ["paper", "mean+max+last"]})
     assert run.extra["latents"] == {
-        "pretrained paper": [80, 64], "random paper": [80, 64],
-        "pretrained mean+max+last": [80, 3 * 64 + 4], "random mean+max+last": [80, 3 * 64 + 4],
-    }  # fmt: skip
+        "pretrained paper": [80, 64],
+        "random paper": [80, 64],
+        "pretrained mean+max+last": [80, 3 * 64 + 4],
+        "random mean+max+last": [80, 3 * 64 + 4],
+    }
 
 
 def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):

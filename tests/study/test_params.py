@@ -116,9 +116,21 @@ def test_a_notebook_shows_the_sentence_and_no_traceback():
 
 def test_a_namespace_is_read_without_modules_functions_and_private_names():
     namespace = {
-        "cohort": "simulated_air", "epochs": 3, "_hidden": 1, "__name__": "x", "params": params, "types": types,
-        "f": lambda: 1, "Cohort": dict, "In": [], "Out": {}, "get_ipython": None, "exit": 1, "quit": 1, "open": 1,
-    }  # fmt: skip
+        "cohort": "simulated_air",
+        "epochs": 3,
+        "_hidden": 1,
+        "__name__": "x",
+        "params": params,
+        "types": types,
+        "f": lambda: 1,
+        "Cohort": dict,
+        "In": [],
+        "Out": {},
+        "get_ipython": None,
+        "exit": 1,
+        "quit": 1,
+        "open": 1,
+    }
     checked = params.validate("pretrain", namespace)
     assert (checked.cohort, checked.epochs) == ("simulated_air", 3)
     with pytest.raises(ModtsError, match="Unknown parameter 'epoch'; did you mean 'epochs'"):

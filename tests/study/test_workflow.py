@@ -227,12 +227,14 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
     job = next(iter(profiles.read_profile("small").jobs.values()))
     cells = [
         {
-            "cell_type": "code", "metadata": {"tags": [tag] if tag else []},
+            "cell_type": "code",
+            "metadata": {"tags": [tag] if tag else []},
             "source": source.replace("NAMES", repr(list(job.params))),
-            "outputs": [], "execution_count": None,
+            "outputs": [],
+            "execution_count": None,
         }
         for tag, source in CELLS.items()
-    ]  # fmt: skip
+    ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
     (project / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
@@ -248,9 +250,13 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
         "1",
     ]
     process = subprocess.Popen(
-        [*command, "--rerun-incomplete"], cwd=project, env={**os.environ, "TEST_WAIT": "60"}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [*command, "--rerun-incomplete"],
+        cwd=project,
+        env={**os.environ, "TEST_WAIT": "60"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     executed = project / "work" / "small" / "logs" / f"{job.run}.ipynb"
     for _ in range(300):
         if executed.exists():
