@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 def _runs(args) -> None:
     from . import collect
 
-    found = [(place, record) for place, record in collect.all_runs() if args.profile in (None, record["profile"])]
+    only = collect.known_profile(args.profile)
+    found = [(place, record) for place, record in collect.all_runs() if only in (None, record["profile"])]
     if not found:
         print("No runs yet: `make book` makes the quick ones.")
         return

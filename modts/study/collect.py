@@ -52,6 +52,13 @@ def all_runs() -> list[tuple[str, dict]]:
     return sorted(found, key=lambda item: (item[1]["run"], item[0]))
 
 
+def known_profile(name: str | None) -> str | None:
+    """The name of a profile that has a file, or runs; None asks for all."""
+    if name is None or name in {record["profile"] for _, record in all_runs()}:
+        return name
+    return read_profile(name).name
+
+
 def _profile(name: str) -> tuple[str, Profile | None]:
     """A profile by file, by name, or (a name without a file) whatever was run under that name."""
     try:
@@ -223,7 +230,7 @@ def _compact(record: dict) -> str:
 
 def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Runs that a fresh start would not reproduce: (where, run, why), and lines on what could not be checked."""
-    found, notes, profiles, hashes = [], [], {}, {}
+    found, notes, profiles, hashes, only = [], [], {}, {}, known_profile(only)
     for place, record in all_runs():
         name, run = record["profile"], record["run"]
         if only not in (None, name):
