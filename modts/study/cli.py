@@ -114,8 +114,9 @@ def _show(args) -> None:
 
 
 def _stale(args) -> int:
-    from . import collect
+    from . import collect, published
 
+    published.check_published()
     found, notes = collect.stale(args.profile, data=not args.no_data)
     for note in notes:
         print(note, file=sys.stderr)
