@@ -9,6 +9,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name
 
+from .fragments import plain
 from .results import LOCAL, Results
 from .tables import interval, number, percent
 
@@ -54,8 +55,8 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
     sizes = sorted({size for run in ids if (size := found.runs.get(run, {}).get("params", {}).get("size"))})
     hardware += f"; backbones of size {' and '.join(sizes)}" if sizes else ""
     return (
-        f"[profile {profile}]{{.modts-badge}} [{device}]{{.modts-badge}} {place}; {seeds(rows)}; "
-        f"{rows['n_test'].max():.0f} test windows; {hardware}. Intervals are 95 %.\n"
+        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}; "
+        f"{rows['n_test'].max():.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
 
 
