@@ -47,6 +47,10 @@ DRY = any(re.fullmatch(r"-[a-z]*n[a-z]*|--dry-?run", argument) for argument in s
 if workflow.is_main_process and not DRY:
     if not workflow.output_settings.verbose:
         logger.addFilter(worth_saying)
+    try:
+        start_count(PROFILE.name, 0)  # where nothing can be written, that is said before anything runs
+    except ModtsError as error:
+        raise WorkflowError(str(error)) from None
     # A run file made by hand under this profile's name with other parameters is not the grid's: its job runs again.
     for job in JOBS.values():
         drop_foreign(job)

@@ -21,6 +21,8 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
+from . import warden
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
@@ -130,20 +132,19 @@ def run_job(job: Job) -> None:
     Raises
     ------
     ModtsError
-        The job failed: the sentence from its log, and where the log lies.
+        The job failed: the sentence from its log, and where the log lies. Or there is no room for a log.
     """
     log = runs.work_dir() / job.params["profile"] / "logs" / f"{job.run}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     threads = {name: str(job.params["threads"]) for name in _THREADS}
-    job.path.unlink(missing_ok=True)
     clock = time.perf_counter()
-    with open(log, "wb") as file:
+    with _opened(log, job.path) as file:
         process = subprocess.Popen(
-            command(job, log),
+            warden.command(command(job, log)),
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=runs.root(),
             env={**MEMORY, **os.environ, **threads},
+            start_new_session=True,  # what kills this process's group leaves the warden to clear up
         )
         with _passing_on(process):
             code = process.wait()
@@ -175,6 +176,17 @@ def reason(text: str, code: int = 1) -> str:
     return (errors or lines or [f"exit status {code}"])[-1]
 
 
+def _opened(log: Path, result: Path):
+    """A job's log, open; its run file of before is gone. A log takes a page at once, so that a full disk is noticed here."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        result.unlink(missing_ok=True)
+        runs.atomic_write(log, b" " * 4096)
+        return open(log, "wb")
+    except OSError as error:
+        raise ModtsError(f"{log} cannot be written ({error.strerror or error}).") from None
+
+
 @contextlib.contextmanager
 def _passing_on(process: subprocess.Popen):
     """Whoever stops this process stops the job's too."""
@@ -182,7 +194,7 @@ def _passing_on(process: subprocess.Popen):
     def stop(number, frame):
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(warden.PATIENCE + 15)
         process.kill()
         raise SystemExit(128 + number)
 

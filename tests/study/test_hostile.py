@@ -144,6 +144,14 @@ def test_a_profile_and_a_folder_may_have_spaces(project):
     assert not list(project.rglob("PWN2"))
 
 
+def test_a_grid_without_room_to_begin_is_one_sentence(project, monkeypatch):
+    monkeypatch.setenv("MODTS_WORK", "/dev/null/work")
+    (project / "p.yaml").write_text(GRID.replace("COHORT", "simulated_ward"))
+    done = snakemake(project, "p.yaml")
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "count.json cannot be written" in done.stdout + done.stderr
+
+
 # --- parameters -----------------------------------------------------------------------------------------------------
 
 HUGE = 10**30
