@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
+    grid = add(
+        "grid", _grid, "Run what fits of a profile's grid into so many minutes; publish it when nothing is left."
+    )
+    grid.add_argument("profile", help="a profile's name or file")
+    grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
+    grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
@@ -152,6 +158,16 @@ def _publish(args) -> None:
 
     for line in collect.publish(args.profile):
         print(line)
+
+
+def _grid(args) -> int:
+    from . import collect, timebox
+    from .profiles import read_profile
+
+    lines, failed = timebox.run(read_profile(args.profile), args.minutes, args.cores)
+    for line in lines or collect.publish(args.profile):
+        print(line)
+    return int(failed)
 
 
 def _job(args) -> None:
