@@ -8,7 +8,7 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS classifier_settings sizes",
+        "table": "BACKBONES POOLINGS READINGS classifier_settings options_of sizes",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",
         "checkpoint": "load_backbone",

@@ -16,12 +16,15 @@ from . import blocks, recurrent
 from .inputs import intervals, model_inputs, observed
 from .scaling import Scaler
 from .shipped import core, loss
-from .table import BACKBONES, sizes
+from .table import BACKBONES, options_of, sizes
 
 
-def accelerate(module: nn.Module, kind: str) -> recurrent.Fast | None:
-    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states."""
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module)
+def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
+
+    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    """
+    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
 
 
 class Backbone(nn.Module):
@@ -44,14 +47,15 @@ class Backbone(nn.Module):
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
-        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
+        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods"
+        ("window", or "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of CSAI and TimesNet depends on those beside it.
     seed : int
         Initialises the weights.
 
     Raises
     ------
     ModtsError
-        Unknown name or criterion.
+        Unknown name, criterion or option.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.row = BACKBONES[choose(name, BACKBONES, "backbone")]
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
-        self.config, self.criterion, self.options = dict(config or self.row.small), criterion, dict(options or {})
+        self.config, self.criterion, self.options = dict(config or self.row.small), criterion, options_of(name, options)
         self.card: dict = {}
         reconstruction = loss(criterion)
         module = core(name, "imputation")
@@ -73,13 +77,11 @@ class Backbone(nn.Module):
                 **self.config,
                 **self.row.fixed,
             )
-        if (
-            self.options.get("attention_over") == "time"
-        ):  # PyPOTS's CSAI attends over the stays of a batch, not over time
+        if self.options.get("attention_over") == "time":  # PyPOTS's CSAI attends over the stays of a batch
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        self.fast = accelerate(self.module, self.row.kind)
+        self.fast = accelerate(self.module, self.row.kind, self.options.get("periods", "batch"))
         gap = (
             torch.zeros(len(self.features))
             if interval is None

@@ -14,6 +14,9 @@ from modts.errors import ModtsError
 from .backbone import Backbone
 from .scaling import Scaler
 
+# What checkpoints meant that were written before these options existed.
+_BEFORE = {"CSAI": {"attention_over": "batch"}, "TimesNet": {"periods": "batch"}}
+
 
 def save(backbone: Backbone, path: str | Path, **card) -> Path:
     """Write weights and card in one whole file (see Backbone.save)."""
@@ -88,7 +91,7 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         scaler,
         card["config"],
         card["criterion"],
-        options=card["options"],
+        options=_BEFORE.get(card["name"], {}) | card["options"],
     )
     try:
         backbone.load_state_dict(tensors)

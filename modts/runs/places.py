@@ -43,11 +43,12 @@ def artifact_dir(stage: str, cohort: str, backbone: str, spec: dict) -> Path:
 
 
 def run_id(stage: str, params: dict) -> str:
-    """Such as cpu-heads-physionet_2012-SAITS."""
+    """Such as cpu-heads-physionet_2012-SAITS, or cpu-heads-physionet_2012-CSAI-shipped where the backbone reads as PyPOTS ships it."""
     source = f"-{Path(params['source']).stem}" if params.get("source") else ""
     backbone = f"-{params['backbone']}" if params.get("backbone") else ""
     cohort = Path(params["cohort"]).stem
-    return f"{params['profile']}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}"
+    reading = "-shipped" if params.get("reading") == "shipped" else ""
+    return f"{params['profile']}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}{reading}"
 
 
 def run_path(run: str) -> Path:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone
+from modts.backbones import build, load_backbone, options_of
 from modts.backbones import extract as extract_latents
 from modts.cohorts import load_cohort, mask
 from modts.learning import pretrain as pretrain_backbone
@@ -21,7 +21,7 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-PRETRAINING = ("size", "criterion", *TRAINING)
+PRETRAINING = ("size", "reading", "criterion", *TRAINING)
 
 
 @lru_cache(maxsize=4)
@@ -41,6 +41,12 @@ def settings(params, names: tuple[str, ...]) -> dict:
     return {name: getattr(params, name) for name in names}
 
 
+def fresh(params: Pretrain, cohort, seed: int):
+    """The backbone of a seed at its random weights."""
+    options = options_of(params.backbone, reading=params.reading)
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed)
+
+
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, cohort, its recipe's hash)."""
     cohort = cohort_for(params.cohort, seed)
@@ -56,7 +62,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     path = folder / "backbone.safetensors"
     if not path.exists():
         runs.seed_everything(seed, params.threads)
-        backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+        backbone = fresh(params, cohort, seed)
         parts, clock, training = windows(cohort), time.perf_counter(), settings(params, TRAINING)
         history = pretrain_backbone(
             backbone,
@@ -109,14 +115,14 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else ("size",)),
+        **settings(params, PRETRAINING if start == "pretrained" else ("size", "reading")),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():
         if start == "pretrained":
             backbone, _, _ = pretrained(params, seed)
         else:
-            backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+            backbone = fresh(params, cohort, seed)
         runs.seed_everything(seed, params.threads)
         runs.write_arrays(path, **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()})
     return runs.read_arrays(path), cohort, runs.key(spec)

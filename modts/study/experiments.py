@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, build, pool
+from modts.backbones import Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import measure
 
 from .arms import HeadArm, WholeArm, run_arm, score_rows
-from .artefacts import cohort_for, hidden_test, latents_for, pretrained, windows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
@@ -147,7 +147,7 @@ def latency(params: Latency) -> runs.Run:
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if cohort.task == "classification":
-        shipped = Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
+        shipped = Shipped(fresh(params, cohort, seed), seed)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from modts.backbones import BACKBONES, POOLINGS
+from modts.backbones import BACKBONES, POOLINGS, READINGS
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 
@@ -55,6 +55,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
+    reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
     rate: Rate = 0.1

@@ -53,6 +53,7 @@ def test_run_names():
     )
     own = PARAMS | {"cohort": "/a/mine.npz", "source": "/b/theirs.npz"}
     assert runs.run_id("transfer", own) == "quick-transfer-mine-SAITS-theirs"
+    assert runs.run_id("heads", PARAMS | {"reading": "shipped"}) == "quick-heads-italy_air-SAITS-shipped"
     with pytest.raises(ModtsError, match="Unknown stage 'head'"):
         runs.run_id("head", PARAMS)
 

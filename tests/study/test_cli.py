@@ -190,7 +190,7 @@ def test_runs_and_show(made, capsys):
     assert made["heads"].run in capsys.readouterr().out
     assert cli.main(["show", made["heads"].run]) == 0
     said = capsys.readouterr().out
-    assert "SAITS frozen simple paper 1.0 auroc: 0.9123" in said and "head_epochs" in said
+    assert "SAITS Frozen + Simple 100% of the labels auroc: 0.9123" in said and "head_epochs" in said
 
 
 @pytest.mark.parametrize(
