@@ -19,6 +19,7 @@ import pytest
 from modts import runs
 from modts.backbones import BACKBONES
 from modts.book import results
+from modts.study.collect import metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = tuple(BACKBONES)
@@ -239,25 +240,17 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
         )
         for name in backbones
     ]
+    records = []
     (folder / "runs").mkdir(parents=True)
-    for name, content, columns in (
-        ("metrics", rows, runs.COLUMNS),
-        ("latency", latency, LATENCY),
-        ("paired", paired, PAIRED),
-    ):
-        with open(folder / f"{name}.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(content)
-    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
-    for run in {row["run"] for row in [*rows, *latency]}:
+    for run in sorted({row["run"] for row in [*rows, *latency]}):
         _, stage, rest = run.split("-", 2)
         record = {
             "run": run,
             "stage": stage,
             "profile": profile,
             "params": {"profile": profile, "cohort": rest.split("-")[0], "seeds": [0]},
-            "rows": [],
+            "rows": [row for row in rows if row["run"] == run],
+            "latency": [row for row in latency if row["run"] == run],
             "started": "2026-01-02T03:04:05Z",
             "seconds": 12.3,
             "code_version": "0123456789ab",
@@ -269,7 +262,18 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
             "timings": {},
             "history": {},
         }
+        records.append(record)
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
+    for name, content, columns in (
+        ("metrics", metric_rows(records), runs.COLUMNS),
+        ("latency", latency, LATENCY),
+        ("paired", paired, PAIRED),
+    ):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(content)
+    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
 
 
 def benchmark_rows(backbones=NAMES) -> list[dict]:

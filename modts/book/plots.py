@@ -69,7 +69,7 @@ def dots(
         axis.set(
             yticks=range(len(names)),
             yticklabels=names,
-            title=title,
+            title=title.replace("$", r"\$"),  # no formula
             xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)",
         )
         axis.set_ylim(len(names) - 0.5, -0.5)

@@ -31,7 +31,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
     for key, part in blocks(rows):
         cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
         main = part[part["pooling"].isin(SINGLE)]
-        out += [f"## {title}\n", setting(found, key, part)]
+        out += [fragments.heading(2, title), setting(found, key, part)]
         full = at(main, fractions(main)[0])
         out.append(
             fragments.bullets(
@@ -97,7 +97,7 @@ def scarcity(found: Results) -> str:
         few = scarce(main)
         changed = changes(main)
         words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changed)
-        out += [f"## {title}\n", setting(found, key, main)]
+        out += [fragments.heading(2, title), setting(found, key, main)]
         out.append(
             fragments.picture(
                 save(
@@ -171,7 +171,8 @@ def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
     """How uncertain one AUROC is on this test set (Hanley and McNeil), and the best possible one where it is known."""
     about = results.cohorts.get(cohort, {})
     best = (about.get("notes") or {}).get("best_auroc")
-    known = [f"The best possible AUROC is known here, because the data are simulated: {number(best)}."] if best else []
+    words = "The best possible AUROC is known here, because the data are simulated: "
+    known = [f"{words}{number(best)}."] if isinstance(best, float) else []  # a note may be anything
     positives, n_test = (about.get("positives") or {}).get("test"), about.get("test")
     if not positives or not n_test:
         return known

@@ -125,6 +125,9 @@ def _both(name: str, columns: list[str]) -> pd.DataFrame:
     elif len(local):
         published = published[published["profile"] != "quick"]
     frames = [frame for frame in (published, local) if len(frame)]
+    for column in {"profile", "cohort", "source"} & set(columns):  # files are named after them
+        for value in {value for frame in frames for value in frame[column]} - {""}:
+            runs.plain_name(value, column)
     return pd.concat(frames, ignore_index=True) if frames else published
 
 
@@ -143,7 +146,7 @@ def _cohorts(path: Path) -> dict:
         return {}
     content = runs.read_json(path)
     rows = content if isinstance(content, list) else [{"name": name, **row} for name, row in content.items()]
-    return {row["name"]: row for row in rows}
+    return {runs.plain_name(row["name"], "cohort"): row for row in rows}
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:

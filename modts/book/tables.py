@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -19,6 +20,13 @@ from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
 NOT_RUN = "not run"
+_LATEX = {mark: "\\" + mark for mark in "&%$#_{}"} | {
+    "–": "--",
+    "→": r"$\to$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_LATEX["\\"] = r"\textbackslash{}"
 
 
 def percent(fraction: float) -> str:
@@ -135,9 +143,7 @@ def _html_cell(cell: Cell | str, first: bool) -> str:
 
 
 def _latex(text: str) -> str:
-    for mark in "&%$#_{}":
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("–", "--").replace("→", r"$\to$")
+    return "".join(_LATEX.get(mark, mark) for mark in re.sub(r"[^\S\xa0]+", " ", text))
 
 
 def _latex_cell(cell: Cell | str) -> str:

@@ -41,6 +41,7 @@ NEUTRAL = (
     "rooms",
     "runs.places",
     "runs.files",
+    "runs.arrays",
     "runs.code",
     "runs.provenance",
 )  # where a number goes, not what it is

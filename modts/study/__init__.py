@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = door(
         "profiles": "read_profile read_yaml",
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
+        "published": "check_published",
         "pairs": "PAIRED_COLUMNS",
     },
 )

@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 def _runs(args) -> None:
     from . import collect
 
-    found = [(place, record) for place, record in collect.all_runs() if args.profile in (None, record["profile"])]
+    only = collect.known_profile(args.profile)
+    found = [(place, record) for place, record in collect.all_runs() if only in (None, record["profile"])]
     if not found:
         print("No runs yet: `make book` makes the quick ones.")
         return
@@ -113,8 +114,9 @@ def _show(args) -> None:
 
 
 def _stale(args) -> int:
-    from . import collect
+    from . import collect, published
 
+    published.check_published()
     found, notes = collect.stale(args.profile, data=not args.no_data)
     for note in notes:
         print(note, file=sys.stderr)

@@ -7,6 +7,7 @@ there from all published runs. Nothing is measured here but the paired tests, wh
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -29,7 +30,7 @@ LATENCY_COLUMNS = (
     "hardware",
     "run",
 )
-_KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
+KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
 
 
 # --- run files ---
@@ -50,6 +51,13 @@ def all_runs() -> list[tuple[str, dict]]:
     for folder in sorted(runs.work_dir().glob("*/runs")):
         found += [("local", record) for record in read_runs(folder)]
     return sorted(found, key=lambda item: (item[1]["run"], item[0]))
+
+
+def known_profile(name: str | None) -> str | None:
+    """The name of a profile that has a file, or runs; None asks for all."""
+    if name is None or name in {record["profile"] for _, record in all_runs()}:
+        return name
+    return read_profile(name).name
 
 
 def _profile(name: str) -> tuple[str, Profile | None]:
@@ -85,8 +93,8 @@ def metric_rows(records: list[dict]) -> list[dict]:
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
-            found.setdefault(tuple(str(row[name]) for name in _KEY), row)
-    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*_KEY, "run")])
+            found.setdefault(tuple(str(row[name]) for name in KEY), row)
+    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
 
 def latency_rows(records: list[dict]) -> list[dict]:
@@ -101,7 +109,9 @@ def table(rows: list[dict], columns) -> str:
     writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore", restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        writer.writerow(
+            {name: f"{value:.6g}" if isinstance(value, float) else runs.cell(value) for name, value in row.items()}
+        )
     return file.getvalue()
 
 
@@ -197,7 +207,7 @@ def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
 
 
 def _compact(record: dict) -> str:
-    """A run file to commit: a line a row, numbers to six significant digits."""
+    """A run file to commit: a line a row, numbers to six significant digits, and the hash of what it holds."""
 
     def short(value):
         if isinstance(value, float):
@@ -208,6 +218,7 @@ def _compact(record: dict) -> str:
 
     # parameters stay as they were given: they are compared with the profile's
     parts = {name: value if name == "params" else short(value) for name, value in record.items()}
+    parts["hash"] = seal(parts)
     lines = []
     for name, value in parts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -218,12 +229,18 @@ def _compact(record: dict) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def seal(record: dict) -> str:
+    """The hash of a published run's content, its own entry left out."""
+    content = {name: value for name, value in record.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 # --- what is stale ---
 
 
 def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Runs that a fresh start would not reproduce: (where, run, why), and lines on what could not be checked."""
-    found, notes, profiles, hashes = [], [], {}, {}
+    found, notes, profiles, hashes, only = [], [], {}, {}, known_profile(only)
     for place, record in all_runs():
         name, run = record["profile"], record["run"]
         if only not in (None, name):

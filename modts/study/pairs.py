@@ -133,7 +133,7 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
         if not truth.matches(record):
             said.append(f"{record['run']} was made with other data than those here: not tested; run it again")
             continue
-        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz").items():
+        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz", record["run"], unsealed=True).items():
             arm, head, pooling, fraction, split, init = key.split("|")
             if pooling not in POOLING or (
                 arm == "transfer" and len(moved) > 1

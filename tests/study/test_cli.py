@@ -99,7 +99,9 @@ def made(tmp_path, monkeypatch):
     for stage, (record, predictions) in contents.items():
         runs.write_json(jobs[stage].path, record)
         if predictions:
-            runs.write_arrays(tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", **predictions)
+            runs.write_arrays(
+                tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", jobs[stage].run, **predictions
+            )
     return jobs
 
 
