@@ -60,7 +60,8 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
 
 
 def _table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame) -> Table:
-    methods = [name for name in tables.BACKBONES] + list(dict.fromkeys(rows[rows["arm"] == "baseline"]["backbone"]))
+    models = tables.backbone_names(rows)
+    methods = models + list(dict.fromkeys(rows[rows["arm"] == "baseline"]["backbone"]))
     columns = [(pattern, metric) for pattern in dict.fromkeys(rows["pattern"]) for metric in ("mae", "mse")]
     best = {
         key: tables.clear_winner(rows[(rows["pattern"] == key[0]) & (rows["metric"] == key[1])], key[1])
@@ -96,5 +97,5 @@ def _table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame) -> Table:
         ),
         header + (["TSI-Bench MAE"] if len(theirs) else []),
         body,
-        {len(tables.BACKBONES): "Simple methods"} if len(methods) > len(tables.BACKBONES) else {},
+        {len(models): "Simple methods"} if len(methods) > len(models) else {},
     )

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = door(
         "places": "STAGES root work_dir results_dir cache_dir artifact_dir run_id run_path",
         "files": "whole_file atomic_write write_json read_json write_arrays read_arrays plain key",
         "code": "code_hash code_version hash_of modules_of",
+        "owned": "OwnFile own_file backbone_label",
         "seeding": "epoch_seed seed_everything",
         "provenance": "COLUMNS Run hardware packages",
     },

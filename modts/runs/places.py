@@ -8,6 +8,7 @@ from pathlib import Path
 from modts.errors import choose
 
 from .files import key
+from .owned import backbone_label
 
 STAGES = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency", "baselines")
 
@@ -39,13 +40,13 @@ def cache_dir() -> Path:
 
 def artifact_dir(stage: str, cohort: str, backbone: str, spec: dict) -> Path:
     """Folder of one artefact, named after the content of its recipe: same recipe, same folder; another recipe, another folder."""
-    return work_dir() / "artifacts" / stage / f"{cohort}-{backbone}-{key(spec)}"
+    return work_dir() / "artifacts" / stage / f"{cohort}-{backbone_label(backbone)}-{key(spec)}"
 
 
 def run_id(stage: str, params: dict) -> str:
-    """Such as cpu-heads-physionet_2012-SAITS."""
+    """Such as cpu-heads-physionet_2012-SAITS; for a backbone of one's own, cpu-heads-physionet_2012-mine.MyImputer."""
     source = f"-{Path(params['source']).stem}" if params.get("source") else ""
-    backbone = f"-{params['backbone']}" if params.get("backbone") else ""
+    backbone = f"-{backbone_label(params['backbone'])}" if params.get("backbone") else ""
     cohort = Path(params["cohort"]).stem
     return f"{params['profile']}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}"
 

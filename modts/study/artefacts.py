@@ -48,7 +48,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         "stage": "pretrain",
         "code": runs.code_hash("pretrain", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         **settings(params, PRETRAINING),
     }
@@ -64,7 +64,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             parts["val"],
             seed=seed,
             checkpoint=folder / "training.safetensors",
-            progress=f"{params.backbone} seed {seed}",
+            progress=f"{params.label} seed {seed}",
             **training,
         )
         backbone.save(
@@ -83,7 +83,8 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             packages=runs.packages(),
         )
         (folder / "training.safetensors").unlink(missing_ok=True)
-    backbone = load_backbone(path)
+    own = runs.own_file(params.backbone)
+    backbone = load_backbone(path, own=own and own.path)
     if run is not None:
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
         run.history[str(seed)] = backbone.card["history"]
@@ -105,7 +106,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         "start": start,
         "pooling": pooling,
