@@ -190,7 +190,7 @@ def _unseen(subject: _Subject) -> str:
             away = max(_apart(*pair) for pair in pairs)
             if away > SAME:
                 raise _Broken(
-                    f"With other hidden values its {what} differ by up to {away:.2g}; Z_true is for the loss alone."
+                    f"With other hidden values there is a difference of up to {away:.2g} in its {what}; Z_true is for the loss alone."
                 )
     return "With other hidden values it answers the same."
 
@@ -218,7 +218,7 @@ def _alone(subject: _Subject) -> str:
                     else "nothing may be computed over the windows of a batch in evaluation"
                 )
                 raise _Broken(f"Asked {how}, a window's {what} differs by up to {away:.2g}; {why}.")
-    return f"Alone, in a batch, beside others and in another order a window has one answer, to 1e-5."
+    return "Alone, in a batch, beside others and in another order a window has one answer, to 1e-5."
 
 
 def _gradients(subject: _Subject) -> str:
