@@ -40,8 +40,8 @@ def imputation(found: Results) -> str:
                     )
                 )
             )
-        made = [_table(part, title, theirs)]
-        out += [fragments.raw(table.html()) for table in made]
+        made = [table(part, title, theirs)]
+        out += [fragments.raw(one.html()) for one in made]
         out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
     return "\n".join(out)
 
@@ -59,7 +59,8 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
     return [words]
 
 
-def _table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame) -> Table:
+def table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame | tuple = ()) -> Table:
+    """Error by backbone and simple method, for every pattern; `theirs`, figures from elsewhere, in a last column."""
     models = tables.backbone_names(rows)
     methods = models + list(dict.fromkeys(rows[rows["arm"] == "baseline"]["backbone"]))
     columns = [(pattern, metric) for pattern in dict.fromkeys(rows["pattern"]) for metric in ("mae", "mse")]
