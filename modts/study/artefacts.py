@@ -55,7 +55,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         "stage": "pretrain",
         "code": runs.code_hash("pretrain", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         **settings(params, PRETRAINING),
     }
@@ -71,7 +71,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             parts["val"],
             seed=seed,
             checkpoint=folder / "training.safetensors",
-            progress=f"{params.backbone} seed {seed}",
+            progress=f"{params.label} seed {seed}",
             **training,
         )
         backbone.save(
@@ -91,7 +91,8 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             packages=runs.packages(),
         )
         (folder / "training.safetensors").unlink(missing_ok=True)
-    backbone = load_backbone(path)
+    own = runs.own_file(params.backbone)
+    backbone = load_backbone(path, own=own and own.path)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
@@ -126,7 +127,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         "start": start,
         "pooling": pooling,
