@@ -400,6 +400,7 @@ def _built(kind: str) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, home / name)
     shutil.copytree(ROOT / "book", home / "book", ignore=shutil.ignore_patterns("_generated"))
+    shutil.copytree(ROOT / "examples", home / "examples")
     (home / "notebooks").mkdir()
     for name in NOTEBOOKS:
         source = ROOT / "notebooks" / f"{name}.ipynb"

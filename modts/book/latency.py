@@ -72,7 +72,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
                 for arm in arms
             ),
         ]
-        for name in tables.BACKBONES
+        for name in tables.backbone_names(total)
     ]
     return Table(
         f"Raw window to prediction, milliseconds a batch, median and 99th percentile, {title}",
@@ -86,7 +86,7 @@ def _stage_table(part: pd.DataFrame, batch: float, title: str) -> Table:
     part = part[(part["arm"] == "frozen") & (part["batch"] == batch)]
     body = [
         [name, *(_milliseconds(part[(part["backbone"] == name) & (part["stage"] == stage)]) for stage in stages)]
-        for name in tables.BACKBONES
+        for name in tables.backbone_names(part)
     ]
     return Table(
         f"Modular, stage by stage, milliseconds at batch {batch:g}, {title}",

@@ -61,6 +61,12 @@ def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
     return math.sqrt(spread / (positives * negatives))
 
 
+def backbone_names(rows: pd.DataFrame) -> list[str]:
+    """The rows of every table: the six, run or not, then whoever else has a result, in the order of the alphabet."""
+    models = rows if "arm" not in rows else rows[rows["arm"] != "baseline"]
+    return [*BACKBONES, *sorted(set(models["backbone"]) - set(BACKBONES))]
+
+
 @dataclass
 class Cell:
     """One cell: what is read (`text`), what follows in small (`small`), and whether it stands out or is absent."""
@@ -201,7 +207,7 @@ def grid(
     metric: str,
     caption: str,
     paired: pd.DataFrame | None = None,
-    backbones: tuple[str, ...] = tuple(BACKBONES),
+    backbones: tuple[str, ...] | None = None,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -215,7 +221,7 @@ def grid(
     paired : pandas.DataFrame, optional
         Stored paired tests.
     backbones : tuple of str
-        All of these get a row; a cell without a result reads "not run".
+        All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
     """
     rows = rows[rows["metric"] == metric]
     models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
@@ -225,7 +231,7 @@ def grid(
     )
     best = clear_winner(rows, metric, paired)
     body = []
-    for backbone in backbones:
+    for backbone in backbones or backbone_names(rows):
         line: list[Cell | str] = [backbone]
         for arm, head, pooling in arms:
             cell = models[

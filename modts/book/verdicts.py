@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from modts import runs
+from modts.backbones import BACKBONES
 
 from .prose import said
 from .results import Results
@@ -47,10 +48,14 @@ def claims() -> list[dict]:
 
 
 def pick(results: Results, **want) -> pd.DataFrame:
-    """Summary rows of real data with these columns, from the largest profile that ran each cohort (paper, then cpu)."""
+    """Summary rows of real data with these columns, from the largest profile that ran each cohort (paper, then cpu).
+
+    A backbone of one's own says nothing about the paper, which did not have it.
+    """
     rows = results.summary
     rows = rows[~rows["cohort"].str.startswith("simulated") & (rows["profile"] != "quick")]
     rows = rows[rows["pooling"].isin(["", "paper", "statistics"])]
+    rows = rows[rows["backbone"].isin(BACKBONES) | (rows["arm"] == "baseline")]
     for name, value in want.items():
         if isinstance(value, (tuple, list)):
             rows = rows[rows[name].isin(value)]

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = door(
         "files": "whole_file atomic_write write_json read_json plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "code": "code_hash code_version hash_of modules_of",
+        "owned": "OwnFile own_file backbone_label",
         "seeding": "epoch_seed seed_everything",
         "provenance": "COLUMNS Run hardware packages",
     },

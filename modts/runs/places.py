@@ -9,6 +9,7 @@ from pathlib import Path
 from modts.errors import ModtsError, choose
 
 from .files import key
+from .owned import backbone_label
 
 STAGES = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency", "baselines")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -92,20 +93,20 @@ def cache_dir() -> Path:
 def artifact_dir(stage: str, cohort: str, backbone: str, spec: dict) -> Path:
     """Folder of one artefact, named after the content of its recipe: same recipe, same folder; another recipe, another folder."""
     choose(stage, STAGES, "stage")
-    return (
-        work_dir()
-        / "artifacts"
-        / stage
-        / f"{plain_name(cohort, 'cohort')}-{plain_name(backbone, 'backbone')}-{key(spec)}"
-    )
+    named = f"{plain_name(cohort, 'cohort')}-{plain_name(backbone_label(backbone), 'backbone')}-{key(spec)}"
+    return work_dir() / "artifacts" / stage / named
 
 
 def run_id(stage: str, params: dict) -> str:
-    """Such as cpu-heads-physionet_2012-SAITS."""
+    """Such as cpu-heads-physionet_2012-SAITS; for a backbone of one's own, cpu-heads-physionet_2012-mine.MyImputer.
+
+    Where the backbone reads as PyPOTS ships it, "-shipped" follows.
+    """
     source = f"-{cohort_stem(params['source'])}" if params.get("source") else ""
-    backbone = f"-{plain_name(params['backbone'], 'backbone')}" if params.get("backbone") else ""
+    backbone = f"-{plain_name(backbone_label(params['backbone']), 'backbone')}" if params.get("backbone") else ""
     profile, cohort = profile_name(params["profile"]), cohort_stem(params["cohort"])
-    return f"{profile}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}"
+    reading = "-shipped" if params.get("reading") == "shipped" else ""
+    return f"{profile}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}{reading}"
 
 
 def run_path(run: str) -> Path:

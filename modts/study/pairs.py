@@ -139,9 +139,8 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
                 arm == "transfer" and len(moved) > 1
             ):  # the table has no column for the source
                 continue
-            model = (
-                (arm, "baseline", "") if record["stage"] == "baselines" else (record["params"]["backbone"], arm, head)
-            )
+            backbone = runs.backbone_label(record["params"].get("backbone", ""))
+            model = (arm, "baseline", "") if record["stage"] == "baselines" else (backbone, arm, head)
             found[float(fraction)][model].setdefault((int(split), int(init)), prediction)
     return found
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS
+from modts.backbones import BACKBONES, POOLINGS, READINGS
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 
@@ -34,11 +35,27 @@ Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 LearningRate = Annotated[float, Field(ge=1e-12, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
-BackboneName = Literal[*BACKBONES]
 HeadName = Literal["simple", "complex"]
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+def _backbone(name: str) -> str:
+    """A name of the table, or a class in a file that is there; the file does not run for that."""
+    try:
+        own = runs.own_file(name)
+        if own:
+            own.read()
+    except ModtsError as error:
+        raise PydanticCustomError("own_backbone", "{why}", {"why": str(error).removesuffix(".")}) from None
+    if not own and name not in BACKBONES:
+        known = ", ".join(map(repr, BACKBONES))
+        raise PydanticCustomError("backbone", f"Input should be {known} or a class of your own, 'mine.py:MyImputer'")
+    return name
+
+
+BackboneName = Annotated[str, AfterValidator(_backbone)]
 
 
 class Common(BaseModel):
@@ -68,6 +85,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
+    reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
     rate: Rate = 0.1
@@ -75,6 +93,11 @@ class Pretrain(Common):
     patience: Positive = 5
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
+
+    @property
+    def label(self) -> str:
+        """What rows and stored files call the backbone: "SAITS", or "mine.MyImputer"."""
+        return runs.backbone_label(self.backbone)
 
 
 class Extract(Pretrain):
