@@ -118,8 +118,7 @@ def paired_seeds(task, metric, items, n_boot=N_PAIRED, seed=0, splits=None, bloc
         )
     items = _listed(items, 3, 4)
     entries = [(y, {"a": p_a, "b": p_b}, *mask) for y, p_a, p_b, *mask in items]
-    found = contrasts(task, entries, {"": [("a", "b")]}, (metric,), n_boot, seed, splits, block)[metric][""]
-    return {name: found[name] for name in ("difference", "low", "high", "p")}
+    return contrasts(task, entries, {"": [("a", "b")]}, (metric,), n_boot, seed, splits, block)[metric][""]
 
 
 def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, splits=None, block=None):
@@ -143,7 +142,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
     Returns
     -------
     dict
-        metric -> name -> dict of difference, low, high, p (as `paired` gives them) and reference, the mean score of the models b.
+        metric -> name -> dict of difference, low, high and p, as `paired` gives them.
     """
     metrics = metrics_of(task) if metrics is None else metrics
     _check_block(task, block)
@@ -170,7 +169,6 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
                 "low": low,
                 "high": high,
                 "p": float(min(1.0, 2 * (tail + 1) / (n_boot + 1))),
-                "reference": float(np.mean([value[b] for _, b in some])),
             }
     return out
 

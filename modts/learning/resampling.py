@@ -25,7 +25,7 @@ def draw(rng, strata, n_boot, dtype=np.float64):
 
 
 def draw_blocks(rng, strata, n_boot, length, dtype=np.float64):
-    """The same from blocks of `length` windows that follow each other, round the end to the start; stratum 0 (nothing to score) stays as it is."""
+    """The same from blocks of `length` windows that follow each other, round the end to the start; stratum 0 has nothing to score and stays."""
     where = np.flatnonzero(strata)
     size = len(where)
     if not 1 <= length <= max(1, size // 2):

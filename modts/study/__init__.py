@@ -13,6 +13,6 @@ __getattr__, __dir__, __all__ = door(
         "profiles": "read_profile read_yaml",
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
-        "pairs": "PAIRED_COLUMNS",
+        "effects": "ALL EFFECT_COLUMNS QUESTIONS holm margin profile_of",
     },
 )
