@@ -121,7 +121,7 @@ def paired_seeds(task, metric, items, n_boot=N_PAIRED, seed=0, splits=None, bloc
     return contrasts(task, entries, {"": [("a", "b")]}, (metric,), n_boot, seed, splits, block)[metric][""]
 
 
-def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, splits=None, block=None):
+def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, splits=None, block=None, apart=None):
     """Differences between models, one by one and as means of several, all on the same resamples.
 
     Parameters
@@ -138,6 +138,8 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
         See `paired` and `score_seeds`.
     block : int or "auto", optional
         Length of the blocks of consecutive windows; "auto" takes the longest that `block_length` gives for any of the differences.
+    apart : callable, optional
+        model -> its group; groups draw their seeds apart where these are initialisations only (see `resampling.levels`).
 
     Returns
     -------
@@ -155,7 +157,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
     if task == "classification":
         quick = [[{name: Ranks(one) for name, one in draw.items()} for draw in draws] for draws in units]
     ask = {(model, metric): (model, metric) for model in models for metric in metrics}
-    draws = levels(quick, ask, n_boot, seed, block, np.float32)
+    draws = levels(quick, ask, n_boot, seed, block, np.float32, apart)
     out = {}
     for metric in metrics:
         value = {model: _mean_value(units, model, metric) for model in models}

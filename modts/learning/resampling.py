@@ -71,7 +71,7 @@ def block_length(series):
     return int(np.ceil(min(best - 1e-9, max(1, n // 4))))
 
 
-def levels(units, ask, n_boot, seed, block=None, dtype=np.float64):
+def levels(units, ask, n_boot, seed, block=None, dtype=np.float64, apart=None):
     """Resampled means: {name: (n_boot,)}.
 
     Parameters
@@ -86,6 +86,9 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64):
         Length of the blocks of consecutive windows; without it stays are drawn one by one within their class.
     dtype : type
         Of the multiplicities; float32 is quicker (see `Ranks`).
+    apart : callable, optional
+        model -> its group. Where all seeds hold the same stays, so that they are nothing but initialisations, each group draws its own
+        seeds: the first initialisation of one network has nothing in common with the first of another.
 
     Notes
     -----
@@ -102,6 +105,11 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64):
     # masks may differ between seeds of the same stays: a stay may be left empty only if it is empty for all of them
     strata = np.max([s.strata for s in first], axis=0) if same else None
 
+    groups = {}
+    for model in models:
+        groups.setdefault(apart(model) if same and apart else None, []).append(model)
+    groups = list(groups.values())
+
     def stays(strata, rows):
         return draw(rng, strata, rows, dtype) if block is None else draw_blocks(rng, strata, rows, block, dtype)
 
@@ -110,24 +118,28 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64):
     for at in range(0, n_boot, step):
         rows = min(step, n_boot - at)
         shared = stays(strata, rows) if same else None
-        slots = rng.integers(0, len(units), (rows, len(units))) if len(units) > 1 else np.zeros((rows, 1), int)
-        for index, draws in enumerate(units):
-            # the resamples in which this split was drawn, once per time it was drawn
-            where = np.nonzero(slots == index)[0]
-            if not len(where):
-                continue
-            unique, back = np.unique(where, return_inverse=True)
-            # the same stays: one resample however often the split is drawn; other stays: a fresh resample each time
-            weights, spread = (shared[unique], back) if same else (stays(first[index].strata, len(where)), slice(None))
-            times = rng.multinomial(len(draws), [1 / len(draws)] * len(draws), len(where)) if len(draws) > 1 else None
-            for place, scorers in enumerate(draws):
-                for model, wanted in models.items():
-                    values = scorers[model].values(weights, [metric for _, metric in wanted])
-                    for name, metric in wanted:
-                        value = values[metric][spread] / len(units)
-                        if times is not None:
-                            value = value * times[:, place] / len(draws)
-                        np.add.at(out[name], at + where, value)
+        for group in groups:
+            slots = rng.integers(0, len(units), (rows, len(units))) if len(units) > 1 else np.zeros((rows, 1), int)
+            for index, draws in enumerate(units):
+                # the resamples in which this split was drawn, once per time it was drawn
+                where = np.nonzero(slots == index)[0]
+                if not len(where):
+                    continue
+                unique, back = np.unique(where, return_inverse=True)
+                # the same stays: one resample however often the split is drawn; other stays: a fresh resample each time
+                weights, spread = (
+                    (shared[unique], back) if same else (stays(first[index].strata, len(where)), slice(None))
+                )
+                several = len(draws) > 1
+                times = rng.multinomial(len(draws), [1 / len(draws)] * len(draws), len(where)) if several else None
+                for place, scorers in enumerate(draws):
+                    for model in group:
+                        values = scorers[model].values(weights, [metric for _, metric in models[model]])
+                        for name, metric in models[model]:
+                            value = values[metric][spread] / len(units)
+                            if several:
+                                value = value * times[:, place] / len(draws)
+                            np.add.at(out[name], at + where, value)
     return out
 
 

@@ -169,6 +169,10 @@ def _pair(question: str, backbone: str) -> tuple[Model, Model]:
     return a, b
 
 
+def _backbone(model: Model) -> str:
+    return model[0]
+
+
 def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot: int) -> list[dict]:
     """A row a backbone and metric, and one for their mean where there are several.
 
@@ -202,7 +206,9 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
         ]
         pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
         splits = [(split, init) for split, init, _ in units]
-        found = contrasts(truth.task, entries, pairs, None, n_boot, 0, splits, "auto" if truth.series else None)
+        # a series has one split: its seeds are initialisations, and those of two backbones have nothing in common
+        options = {"block": "auto", "apart": _backbone} if truth.series else {}
+        found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
         for metric in METRICS[truth.task]:
             for name, some in names.items():
                 value = found[metric][name]

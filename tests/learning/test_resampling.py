@@ -120,6 +120,22 @@ def test_a_mean_of_differences_shares_the_luck_of_the_stays():
         assert rows["back"]["low"] == rows["back"]["high"] == 0 and rows["back"]["p"] == 1
 
 
+def test_initialisations_of_two_networks_are_drawn_apart():
+    """Two networks whose two seeds happen to err in opposite directions: their mean must not look certain."""
+    y, p = drawn(4000)
+    wild = p + 3 * np.random.default_rng(1).normal(size=4000)
+    entries = [
+        (y, {("a", 1): p, ("a", 0): p, ("b", 1): wild, ("b", 0): p}),
+        (y, {("a", 1): wild, ("a", 0): p, ("b", 1): p, ("b", 0): p}),
+    ]
+    pairs = {"": [(("a", 1), ("a", 0)), (("b", 1), ("b", 0))]}
+    width = {}
+    for name, apart in (("together", None), ("apart", lambda model: model[0])):
+        found = intervals.contrasts("classification", entries, pairs, ("auroc",), 1000, apart=apart)["auroc"][""]
+        width[name] = found["high"] - found["low"]
+    assert width["together"] < 0.03 < 0.15 < width["apart"]
+
+
 # --- series ---
 
 
