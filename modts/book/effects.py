@@ -39,12 +39,11 @@ def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
     for question in [name for name in QUESTIONS if (rows["question"] == name).any()]:
         part = rows[rows["question"] == question]
         names = [name for name in dict.fromkeys(part["backbone"]) if name != ALL]
-        who = (
-            f", mean of these {plural(len(names), 'backbone')}" if (part["backbone"] == ALL).any() else f", {names[0]}"
-        )
+        one = names[0] if len(names) == 1 else ALL
+        who = f", {one}" if one != ALL else f", mean of these {plural(len(names), 'backbone')}" if names else ""
         bits = []
         for metric in metrics:
-            some = part[(part["metric"] == metric) & (part["backbone"] == (ALL if len(names) > 1 else names[0]))]
+            some = part[(part["metric"] == metric) & (part["backbone"] == one)]
             shares = "; ".join(
                 (f"with {labels(share)} " if len(fractions(part)) > 1 else "") + span(at(some, share).iloc[0])
                 for share in fractions(some)
@@ -64,6 +63,21 @@ def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
 def labels(share: float) -> str:
     """ "all labels" or "10 % of the labels"."""
     return "all labels" if share == 1 else f"{percent(share)} of the labels"
+
+
+def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
+    """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
+    rows = found.effects
+    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
+    out = []
+    for profile, part in rows.groupby("profile", sort=False):
+        out += [
+            "## Over these cohorts\n",
+            f"[profile {profile}]{{.modts-badge}} random-effects means with the interval of Hartung and Knapp; they speak of the "
+            "cohorts above and of no others.\n",
+            fragments.bullets(facts(part, metrics)),
+        ]
+    return "\n".join(out)
 
 
 def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None) -> str:

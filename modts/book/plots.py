@@ -94,7 +94,8 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
     names = [name for name in (*BACKBONES, ALL) if name in set(every["backbone"])]
     shares = sorted(every["label_fraction"].unique(), reverse=True)
     height = (0.2 if len(shares) == 1 else 0.1 + 0.13 * len(shares)) * len(names) + 0.8
-    figure, axes = grid(len(panels), narrow, height, per_row=3 if len(panels) > 4 else 2, sharex=True, sharey=True)
+    per_row = 3 if len(panels) > 4 else 2
+    figure, axes = grid(len(panels), narrow, height, per_row=per_row, sharex=True, sharey=True)
     for axis, (title, rows, band) in zip(axes, panels, strict=True):
         axis.axvspan(-band, band, color="#e8e8e8", zorder=0, label="too small to matter")
         axis.axvline(0, color="#222222", linewidth=1)
@@ -115,14 +116,16 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
         axis.set(
             yticks=range(len(names)),
             yticklabels=["All of these" if name == ALL else name for name in names],
-            title=title.replace(" as shipped", "\nas shipped") if len(panels) > 4 and not narrow else title,
+            title=title.replace(" as shipped", "\nas shipped") if per_row == 3 and not narrow else title,
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", length=0)
         if ALL in names and len(names) > 1:
             axis.axhline(len(names) - 1.5, color="#bbbbbb", linewidth=0.8)
-        axis.label_outer(remove_inner_ticks=False)
+        axis.label_outer()
+    for axis in axes[-(1 if narrow else min(per_row, len(panels))) :]:  # with nothing below
+        axis.tick_params(labelbottom=True)
     if not HIGHER_IS_BETTER[metric]:
         axes[0].invert_xaxis()  # shared: right is better for the first arm
     figure.supxlabel(f"difference in {METRIC_NAMES[metric]}; to the right the first is better", fontsize=9)

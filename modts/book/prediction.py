@@ -72,7 +72,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
         out += [effects.folded(differences), fragments.beside_ours(task, cohort, title, metrics)]
         out.append(fragments.downloads(stem, part, [*made, *differences]))
         out += [effects.downloads(answers, stem), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join(out)
+    return "\n".join([*out, effects.over_cohorts(found, task, metrics)])
 
 
 def scarcity(found: Results) -> str:

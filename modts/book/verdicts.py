@@ -128,14 +128,14 @@ def _p(value: float) -> str:
 
 def had_its_chance(results: Results, ran: tuple[str, ...]) -> tuple[bool, str]:
     """Whether these runs had the paper's size and ended because they were done; and what they lacked, in words."""
-    sizes, capped, unknown = set(), set(), False
+    sizes, capped, unknown, records = set(), set(), False, results.runs
     for name in ran:
-        record = results.runs.get(name, {})
+        record = records.get(name, {})
         params, stage = record.get("params", {}), record.get("stage")
         sizes |= {params["size"]} if params.get("size") else set()
         if stage in ("heads", "transfer"):  # a head is done in a moment; what counts is its backbone's training
             source = Path(params.get("source") or params["cohort"]).stem
-            record = results.runs.get(f"{record['profile']}-pretrain-{source}-{params.get('backbone')}", {})
+            record = records.get(f"{record['profile']}-pretrain-{source}-{params.get('backbone')}", {})
         if stage in ("heads", "transfer", "end_to_end", "pretrain"):
             unknown |= record.get("capped") is None
             capped |= (

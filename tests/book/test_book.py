@@ -19,7 +19,7 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts.book import figures, fragments, pages, plots, results, tables, verdicts
+from modts.book import effects, figures, fragments, pages, plots, results, tables, verdicts
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
@@ -208,6 +208,65 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
     )  # nothing says that these runs had the paper's size
     assert outcome["P6"].word == verdicts.UNTESTED  # BeijingAir is not among the made-up results
     assert outcome["P1"].word != verdicts.DIFFERS  # a best over all data sets cannot fail on one of them
+
+
+def _effect(**values):
+    base = {
+        "profile": "cpu", "cohort": "italy_air", "task": "regression", "question": "frozen - e2e", "backbone": "all", "label_fraction": 1.0,
+        "metric": "mae", "test": "split", "difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.001, "p_holm": 0.01, "family": "f",
+        "n_splits": 3, "n_draws": 1, "verdict": "worse", "run": "r",
+    }  # fmt: skip
+    return base | values
+
+
+def test_effects_in_sentences():
+    rows = pd.DataFrame(
+        [
+            _effect(backbone=name, verdict=word)
+            for name, word in (("SAITS", "worse"), ("BRITS", "cannot tell"), ("all", "worse"))
+        ]
+        + [_effect(metric="mse", difference=-0.2, low=-0.3, high=-0.1, verdict="better")]
+        + [_effect(question="complex - simple", backbone="SAITS", verdict="equivalent")]
+    )
+    first, second = effects.facts(rows, ("mae", "mse"))
+    assert first == (
+        "**Frozen minus end to end**, mean of these two backbones: MAE +0.100 (+0.050 to +0.150), worse. MSE −0.200 (−0.300 to −0.100), "
+        "better. Backbone by backbone (MAE): one worse, one cannot tell."
+    )
+    assert second == "**Complex minus simple**, SAITS: MAE +0.100 (+0.050 to +0.150), equivalent."
+
+
+def test_effects_over_cohorts_are_told_below_the_cohorts(monkeypatch):
+    found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
+    found.effects = pd.DataFrame([_effect(), _effect(cohort="all", verdict="cannot tell")])
+    text = effects.over_cohorts(found, "regression", ("mae", "mse"))
+    assert (
+        "## Over these cohorts" in text
+        and "**Frozen minus end to end**: MAE +0.100 (+0.050 to +0.150), cannot tell." in text
+    )
+    assert effects.over_cohorts(found, "classification", ("auroc",)) == ""
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_forest_says_which_side_is_better(narrow):
+    rows = pd.DataFrame(
+        [
+            _effect(backbone=name, label_fraction=share, verdict=word)
+            for name, word in (("SAITS", "worse"), ("BRITS", "cannot tell"), ("all", "worse"))
+            for share in (1.0, 0.1)
+        ]
+    )
+    figure = plots.forest([("one", rows, 0.02), ("two", rows[rows["backbone"] == "SAITS"], 0.01)], "mae", narrow)
+    axes = figure.axes[:2]
+    assert all(axis.xaxis_inverted() for axis in axes)  # an error that is higher lies to the left
+    band = axes[0].patches[0].get_extents().transformed(axes[0].transData.inverted())
+    assert sorted((band.x0, band.x1)) == pytest.approx([-0.02, 0.02])
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["BRITS", "SAITS", "All of these"]
+    faces = {str(line.get_markerfacecolor()) for line in axes[0].lines if len(line.get_xdata()) == 1}
+    assert (
+        "white" in faces and len(faces) == 3
+    )  # hollow where it cannot be told, filled in the colour of its share where it can
+    assert not plots.forest([("one", rows.assign(metric="auroc"), 0.02)], "auroc", narrow).axes[0].xaxis_inverted()
 
 
 def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
