@@ -44,7 +44,7 @@ grid: .venv/.made
 	@$(BIN)/snakemake --configfile profiles/quick.yaml --cores $(CORES)
 
 # Everything a page is made from. `grid` is not among them: it runs first, and leaves its files alone when there is nothing to do.
-SOURCES := _config.yml _toc.yml $(shell find book notebooks modts results work/quick -type f \
+SOURCES := _config.yml _toc.yml $(shell find book examples notebooks modts results work/quick -type f \
   ! -path '*/_generated/*' ! -path '*/__pycache__/*' ! -path '*/.ipynb_checkpoints/*' ! -path '*/logs/*' 2>/dev/null)
 
 $(PAGE): $(SOURCES) .venv/.made

@@ -84,7 +84,7 @@ for stage in runs.STAGES:
         # Times are only honest when nothing runs beside them.
         threads: max(workflow.cores or 1, 1) if stage == "latency" else lambda w: JOBS[w.run].params["threads"]
         shell:
-            "{PYTHON} -m modts.study.cli job {PROFILE.path} {wildcards.run}"
+            "{PYTHON:q} -m modts.study.cli job {PROFILE.path:q} {wildcards.run:q}"
 
 
 rule collect:
@@ -98,7 +98,7 @@ rule collect:
         ),
     localrule: True
     shell:
-        "{PYTHON} -m modts.study.cli collect {PROFILE.path}"
+        "{PYTHON:q} -m modts.study.cli collect {PROFILE.path:q}"
 
 
 onstart:

@@ -20,6 +20,7 @@ from modts import runs
 from modts.backbones import BACKBONES
 from modts.book import results
 from modts.study import EFFECT_COLUMNS, QUESTIONS
+from modts.study.collect import metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = tuple(BACKBONES)
@@ -231,25 +232,17 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
     rows = [row for cohort in cohorts for row in _rows(profile, cohort, backbones, seeds, draw)]
     latency = [row for cohort in cohorts for row in _latency(profile, cohort, backbones)]
     effects = [row for cohort in cohorts for row in _effects(profile, cohort, backbones, draw)]
+    records = []
     (folder / "runs").mkdir(parents=True)
-    for name, content, columns in (
-        ("metrics", rows, runs.COLUMNS),
-        ("latency", latency, LATENCY),
-        ("effects", effects, EFFECT_COLUMNS),
-    ):
-        with open(folder / f"{name}.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(content)
-    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
-    for run in {row["run"] for row in [*rows, *latency]}:
+    for run in sorted({row["run"] for row in [*rows, *latency]}):
         _, stage, rest = run.split("-", 2)
         record = {
             "run": run,
             "stage": stage,
             "profile": profile,
             "params": {"profile": profile, "cohort": rest.split("-")[0], "seeds": [0]},
-            "rows": [],
+            "rows": [row for row in rows if row["run"] == run],
+            "latency": [row for row in latency if row["run"] == run],
             "started": "2026-01-02T03:04:05Z",
             "seconds": 12.3,
             "code_version": "0123456789ab",
@@ -261,7 +254,18 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
             "timings": {},
             "history": {},
         }
+        records.append(record)
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
+    for name, content, columns in (
+        ("metrics", metric_rows(records), runs.COLUMNS),
+        ("latency", latency, LATENCY),
+        ("effects", effects, EFFECT_COLUMNS),
+    ):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(content)
+    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
 
 
 def benchmark_rows(backbones=NAMES) -> list[dict]:
@@ -388,6 +392,7 @@ def _built(kind: str) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, home / name)
     shutil.copytree(ROOT / "book", home / "book", ignore=shutil.ignore_patterns("_generated"))
+    shutil.copytree(ROOT / "examples", home / "examples")
     (home / "notebooks").mkdir()
     for name in NOTEBOOKS:
         source = ROOT / "notebooks" / f"{name}.ipynb"

@@ -8,7 +8,8 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS classifier_settings sizes",
+        "table": "BACKBONES POOLINGS READINGS classifier_settings options_of row_of sizes",
+        "own": "error_words",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",
         "checkpoint": "load_backbone",

@@ -15,13 +15,16 @@ from modts.errors import ModtsError, choose
 from . import blocks, recurrent
 from .inputs import intervals, model_inputs, observed
 from .scaling import Scaler
-from .shipped import core, loss
-from .table import BACKBONES, sizes
+from .shipped import CRITERIA, core, loss
+from .table import options_of, row_of, sizes
 
 
-def accelerate(module: nn.Module, kind: str) -> recurrent.Fast | None:
-    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states."""
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module)
+def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
+
+    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    """
+    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
 
 
 class Backbone(nn.Module):
@@ -30,7 +33,7 @@ class Backbone(nn.Module):
     Parameters
     ----------
     name : str
-        A key of BACKBONES.
+        A key of BACKBONES, or a class of one's own, "mine.py:MyImputer" (see modts.backbones.own).
     n_steps : int
         Length T of the windows it reads.
     features : sequence of str
@@ -40,46 +43,46 @@ class Backbone(nn.Module):
     config : dict, optional
         Constructor arguments (see `sizes`).
     criterion : {"mse", "mae"}
-        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default.
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself.
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
-        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
+        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods"
+        ("window", or "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of CSAI and TimesNet depends on those beside it.
     seed : int
         Initialises the weights.
 
     Raises
     ------
     ModtsError
-        Unknown name or criterion.
+        Unknown name, criterion or option; a file or class that is not there or does not keep to the contract.
     """
 
     def __init__(
         self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0
     ):
         super().__init__()
-        self.row = BACKBONES[choose(name, BACKBONES, "backbone")]
+        self.row = row_of(name)
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
-        self.config, self.criterion, self.options = dict(config or self.row.small), criterion, dict(options or {})
+        if self.row.own:
+            self.name = self.row.own.label
+        self.config, self.options = dict(config or self.row.small), options_of(name, options)
+        self.criterion = choose(criterion, CRITERIA, "criterion")
         self.card: dict = {}
-        reconstruction = loss(criterion)
-        module = core(name, "imputation")
+        module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
         with seeded(seed):
             self.module = module(
                 n_steps=self.n_steps,
                 n_features=len(self.features),
-                training_loss=reconstruction,
-                validation_metric=reconstruction,
                 **self.config,
-                **self.row.fixed,
+                **fixed,
             )
-        if (
-            self.options.get("attention_over") == "time"
-        ):  # PyPOTS's CSAI attends over the stays of a batch, not over time
+        if self.options.get("attention_over") == "time":  # PyPOTS's CSAI attends over the stays of a batch
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        self.fast = accelerate(self.module, self.row.kind)
+        periods = self.options.get("periods", "batch")
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -87,12 +90,20 @@ class Backbone(nn.Module):
         )
         self.register_buffer("interval", gap)
 
+    def _shipped(self):
+        """PyPOTS's module class, and the arguments of its constructor that are not sizes."""
+        reconstruction = loss(self.criterion)
+        fixed = {"training_loss": reconstruction, "validation_metric": reconstruction, **self.row.fixed}
+        return core(self.name, "imputation"), fixed
+
     @property
     def device(self) -> torch.device:
         return self.interval.device
 
     def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
         """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+        if self.row.own:
+            return {"Z": Z, "Z_true": Z_ori}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
         return model_inputs(self.row.reads, Z, Z_ori, interval=self.interval, last_observation=last)
 
@@ -108,6 +119,9 @@ class Backbone(nn.Module):
         return self._run(inputs, reading=True)[1]
 
     def _run(self, inputs, reading):
+        if self.row.own:
+            results = self.module(inputs, calc_criterion=self.training)
+            return results, list(results["states"])
         caught, handle, results = [], None, {}
 
         def catch(_module, args, output=None):
@@ -214,7 +228,7 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     Parameters
     ----------
     name : str
-        A key of BACKBONES.
+        A key of BACKBONES, or a class of one's own, "mine.py:MyImputer".
     cohort : Cohort
         Gives length, features and training values.
     size : {"small", "paper"}
@@ -233,6 +247,6 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     """
     X, _ = cohort.part("train")
     scaler = Scaler.fit(X)
-    gaps = intervals(X) if BACKBONES[choose(name, BACKBONES, "backbone")].reads == "csai" else None
+    gaps = intervals(X) if row_of(name).reads == "csai" else None
     config = sizes(name, size, cohort.name)
     return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed)

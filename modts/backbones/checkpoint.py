@@ -12,7 +12,11 @@ from modts import runs
 from modts.errors import ModtsError
 
 from .backbone import Backbone
+from .own import named
 from .scaling import Scaler
+
+# What checkpoints meant that were written before these options existed.
+_BEFORE = {"CSAI": {"attention_over": "batch"}, "TimesNet": {"periods": "batch"}}
 
 
 def save(backbone: Backbone, path: str | Path, **card) -> Path:
@@ -32,6 +36,7 @@ def save(backbone: Backbone, path: str | Path, **card) -> Path:
         "criterion": backbone.criterion,
         "options": backbone.options,
         "weights_hash": backbone.weights_hash(),
+        **({"own_file": backbone.row.own.card} if backbone.row.own else {}),
         **card,
     }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in backbone.state_dict().items()}
@@ -42,7 +47,7 @@ def save(backbone: Backbone, path: str | Path, **card) -> Path:
     return Path(path)
 
 
-def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
+def load_backbone(path: str | Path, device: str = "cpu", own: str | Path | None = None) -> Backbone:
     """Rebuild a pretrained backbone from its checkpoint alone.
 
     Parameters
@@ -51,6 +56,8 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         A file that Backbone.save wrote.
     device : str
         Where its weights go.
+    own : str or Path, optional
+        The file of a backbone of one's own, such as "mine.py": a checkpoint never runs a file by itself.
 
     Returns
     -------
@@ -59,7 +66,8 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
     Raises
     ------
     ModtsError
-        The file is missing, cut short, not one of ours, or its weights differ from its card.
+        The file is missing, cut short, not one of ours, or its weights differ from its card; or it is of a class of somebody's own, and
+        that class's file is not given, or is another.
     """
     from safetensors import safe_open
 
@@ -82,13 +90,13 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         ) from None
     scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())
     backbone = Backbone(
-        card["name"],
+        named(card, own, path),
         card["n_steps"],
         card["features"],
         scaler,
         card["config"],
         card["criterion"],
-        options=card["options"],
+        options=_BEFORE.get(card["name"], {}) | card["options"],
     )
     try:
         backbone.load_state_dict(tensors)

@@ -30,17 +30,23 @@ def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
 
 def span(row) -> str:
     """ "-0.002 (-0.012 to +0.007), equivalent", with true minus signs."""
-    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {row['verdict']}"
+    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {fragments.plain(row['verdict'])}"
 
 
 def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
-    """A sentence a question: the mean over the backbones in each metric and share of labels, and how many single backbones are decided."""
+    """A sentence a question, in Markdown: the mean over the backbones, each metric and share of labels; and how many alone are decided."""
     out = []
     for question in [name for name in QUESTIONS if (rows["question"] == name).any()]:
         part = rows[rows["question"] == question]
         names = [name for name in dict.fromkeys(part["backbone"]) if name != ALL]
         one = names[0] if len(names) == 1 else ALL
-        who = f", {one}" if one != ALL else f", mean of these {plural(len(names), 'backbone')}" if names else ""
+        who = (
+            f", {fragments.plain(one)}"
+            if one != ALL
+            else f", mean of these {plural(len(names), 'backbone')}"
+            if names
+            else ""
+        )
         bits = []
         for metric in metrics:
             some = part[(part["metric"] == metric) & (part["backbone"] == one)]
@@ -73,9 +79,9 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     for profile, part in rows.groupby("profile", sort=False):
         out += [
             "## Over these cohorts\n",
-            f"[profile {profile}]{{.modts-badge}} random-effects means with the interval of Hartung and Knapp; they speak of the "
-            "cohorts above and of no others.\n",
-            fragments.bullets(facts(part, metrics)),
+            f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "
+            "the interval of Hartung and Knapp; they speak of the cohorts above and of no others.\n",
+            fragments.bullets(facts(part, metrics), markup=True),
         ]
     return "\n".join(out)
 
@@ -132,7 +138,7 @@ def grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Tabl
     """Backbones down, questions across, a table a metric and share of labels."""
     out = []
     questions = [name for name in QUESTIONS if (rows["question"] == name).any()]
-    names = [name for name in (*tables.BACKBONES, ALL) if (rows["backbone"] == name).any()]
+    names = tables.backbones_and(ALL, rows)
     for metric in metrics:
         for share in fractions(rows):
             part = at(rows[rows["metric"] == metric], share)

@@ -34,7 +34,7 @@ def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
 
 def front(found: Results) -> str:
     """Three sentences and one picture."""
-    out = [fragments.bullets(sentences(found))]
+    out = [fragments.bullets(sentences(found), markup=True)]
     rows, _ = front_rows(found)
     if len(rows):
         key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
@@ -52,7 +52,7 @@ def sentences(results: Results) -> list[str]:
             "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
             "Until then this book shows the method, the notebooks and what each page will hold.",
         ]
-    where = results.title(rows["cohort"].iloc[0])
+    where = fragments.plain(results.title(rows["cohort"].iloc[0]))
     lead = f"On {where}," if real else f"The results on real data are not here yet; on {where}, which is generated,"
     frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
     answer = _answer(results, rows) or _end_to_end(rows, real)
@@ -134,7 +134,7 @@ def _simple_methods(results: Results) -> str:
         if len(line) and len(models):
             ahead = int((models["value"] > line["value"].iloc[0]).sum())
             bits.append(
-                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {results.title(cohort)}"
+                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {fragments.plain(results.title(cohort))}"
             )
     if not bits:
         return "How well the backbones impute, beside interpolation, has not been scored yet."

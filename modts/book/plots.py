@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from modts.backbones import BACKBONES
 from modts.learning import HIGHER_IS_BETTER
 from modts.study import ALL, METRIC_NAMES, TIMED_NAMES, arm_name, arm_order
 
 from .figures import DASHES, NARROW, WIDE, grid, legend, mark_of
-from .tables import amount
+from .tables import amount, backbone_names, backbones_and
 
 
 def _arms(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -32,7 +31,7 @@ def dots(
     gives an arm other words in the legend.
     """
     models = pd.concat([rows[rows["arm"] != "baseline"] for _, rows in panels])
-    names = [name for name in BACKBONES if name in set(models["backbone"])]
+    names = [name for name in backbone_names(models) if name in set(models["backbone"])]
     arms = _arms(models)
     baselines = list(dict.fromkeys(name for _, rows in panels for name in rows[rows["arm"] == "baseline"]["backbone"]))
     row_height = 0.16 + 0.12 * len(arms)
@@ -69,7 +68,7 @@ def dots(
         axis.set(
             yticks=range(len(names)),
             yticklabels=names,
-            title=title,
+            title=title.replace("$", r"\$"),  # no formula
             xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)",
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
@@ -91,7 +90,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
     arm of the title is better, in errors too. Filled marks are better or worse after the correction, hollow ones are not.
     """
     every = pd.concat([rows for _, rows, _ in panels])
-    names = [name for name in (*BACKBONES, ALL) if name in set(every["backbone"])]
+    names = backbones_and(ALL, every)
     shares = sorted(every["label_fraction"].unique(), reverse=True)
     height = (0.2 if len(shares) == 1 else 0.1 + 0.13 * len(shares)) * len(names) + 0.8
     per_row = 3 if len(panels) > 4 else 2
@@ -135,7 +134,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
 
 def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
     """One panel per backbone: the score against the share of labels, a line per arm, baselines in black."""
-    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     fractions = sorted(rows["label_fraction"].dropna().unique())
     figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
     arms = _arms(rows[rows["arm"] != "baseline"])
@@ -185,7 +184,7 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
 
 def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
     """One panel per backbone: milliseconds a window against batch size, a line per arm, p50 with a bar up to p99."""
-    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
     for axis, name in zip(axes, names, strict=True):
         part = rows[rows["backbone"] == name]
@@ -260,7 +259,7 @@ def serving(times: pd.DataFrame, narrow: bool) -> Figure:
     Lengths are shares of PyPOTS's median; the words behind a bar are its median and 99th percentile. `times` (a row a
     backbone and batch): `ours`, `theirs`, `ours_late`, `theirs_late`, `forward`, `their_forward`, in milliseconds.
     """
-    names = [name for name in BACKBONES if name in set(times["backbone"])]
+    names = [name for name in backbone_names(times) if name in set(times["backbone"])]
     batches = sorted(times["batch"].unique())
     figure, axes = grid(len(batches), narrow, 0.95 + 0.44 * len(names), sharey=True, sharex=True)
     longest = max(1.0, (times["ours"] / times["theirs"]).max())

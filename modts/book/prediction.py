@@ -29,9 +29,9 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
     for key, part in blocks(rows):
         cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
         main = part[part["pooling"].isin(SINGLE)]
-        out += [f"## {title}\n", setting(found, key, part)]
+        out += [fragments.heading(2, title), setting(found, key, part)]
         answers = effects.effects_of(found, *key[:2])
-        out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)]))
+        out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)], markup=True))
         out.append(effects.forest(found, key, metrics[0], f"{stem}-effects"))
         shown = for_figure(part)
         shown = shown[shown["metric"] == metrics[0]]
@@ -94,7 +94,7 @@ def scarcity(found: Results) -> str:
         out += [
             f"## {title}\n",
             setting(found, key, main),
-            fragments.bullets(effects.facts(answers, ("auroc", "auprc"))),
+            fragments.bullets(effects.facts(answers, ("auroc", "auprc")), markup=True),
         ]
         out.append(effects.forest(found, key, "auroc", f"{stem}-effects", share=few))
         out.append(
@@ -121,7 +121,8 @@ def scarcity(found: Results) -> str:
 def best_possible(results: Results, cohort: str) -> list[str]:
     """The best AUROC there can be, where the data are simulated and it is known."""
     best = (results.cohorts.get(cohort, {}).get("notes") or {}).get("best_auroc")
-    return [f"The best possible AUROC is known here, because the data are simulated: {number(best)}."] if best else []
+    words = "The best possible AUROC is known here, because the data are simulated: "
+    return [f"{words}{number(best)}."] if isinstance(best, float) else []  # a note may be anything
 
 
 def changes(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:

@@ -129,6 +129,9 @@ def _both(name: str, columns: list[str]) -> pd.DataFrame:
 
 def _joined(*frames: pd.DataFrame) -> pd.DataFrame:
     some = [frame for frame in frames if len(frame)]
+    for column in {"profile", "cohort", "source"} & set(frames[0].columns):  # files are named after them
+        for value in {value for frame in some for value in frame[column]} - {""}:
+            runs.plain_name(value, column)
     return pd.concat(some, ignore_index=True) if some else frames[0]
 
 
@@ -168,7 +171,7 @@ def _cohorts(path: Path) -> dict:
         return {}
     content = runs.read_json(path)
     rows = content if isinstance(content, list) else [{"name": name, **row} for name, row in content.items()]
-    return {row["name"]: row for row in rows}
+    return {runs.plain_name(row["name"], "cohort"): row for row in rows}
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -18,6 +19,13 @@ from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
 NOT_RUN = "not run"
+_LATEX = {mark: "\\" + mark for mark in "&%$#_{}"} | {
+    "–": "--",
+    "→": r"$\to$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_LATEX["\\"] = r"\textbackslash{}"
 
 
 def percent(fraction: float) -> str:
@@ -50,6 +58,19 @@ def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
     q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     spread = auroc * (1 - auroc) + (positives - 1) * (q1 - auroc**2) + (negatives - 1) * (q2 - auroc**2)
     return math.sqrt(spread / (positives * negatives))
+
+
+def backbone_names(rows: pd.DataFrame) -> list[str]:
+    """The rows of every table: the six, run or not, then whoever else has a result, in the order of the alphabet."""
+    models = rows if "arm" not in rows else rows[rows["arm"] != "baseline"]
+    return [*BACKBONES, *sorted(set(models["backbone"]) - set(BACKBONES))]
+
+
+def backbones_and(all_of_them: str, rows: pd.DataFrame) -> list[str]:
+    """The backbones of these rows in the same order, and last the name that stands for all of them, if it is there."""
+    names = set(rows["backbone"])
+    found = [name for name in backbone_names(rows[rows["backbone"] != all_of_them]) if name in names]
+    return [*found, *({all_of_them} & names)]
 
 
 @dataclass
@@ -134,9 +155,7 @@ def _html_cell(cell: Cell | str, first: bool) -> str:
 
 
 def _latex(text: str) -> str:
-    for mark in "&%$#_{}":
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("–", "--").replace("→", r"$\to$")
+    return "".join(_LATEX.get(mark, mark) for mark in re.sub(r"[^\S\xa0]+", " ", text))
 
 
 def _latex_cell(cell: Cell | str) -> str:
@@ -163,7 +182,7 @@ def grid(
     rows: pd.DataFrame,
     metric: str,
     caption: str,
-    backbones: tuple[str, ...] = tuple(BACKBONES),
+    backbones: tuple[str, ...] | None = None,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -175,7 +194,7 @@ def grid(
         auroc, auprc, mae or mse.
     caption : str
     backbones : tuple of str
-        All of these get a row; a cell without a result reads "not run".
+        All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
     """
     rows = rows[rows["metric"] == metric]
     models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
@@ -185,7 +204,7 @@ def grid(
     )
     best = clear_winner(rows, metric)
     body = []
-    for backbone in backbones:
+    for backbone in backbones or backbone_names(rows):
         line: list[Cell | str] = [backbone]
         for arm, head, pooling in arms:
             cell = models[

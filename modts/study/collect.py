@@ -8,6 +8,7 @@ effects, which compare stored predictions.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -30,7 +31,7 @@ LATENCY_COLUMNS = (
     "hardware",
     "run",
 )
-_KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
+KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
 
 
 # --- run files ---
@@ -51,6 +52,13 @@ def all_runs() -> list[tuple[str, dict]]:
     for folder in sorted(runs.work_dir().glob("*/runs")):
         found += [("local", record) for record in read_runs(folder)]
     return sorted(found, key=lambda item: (item[1]["run"], item[0]))
+
+
+def known_profile(name: str | None) -> str | None:
+    """The name of a profile that has a file, or runs; None asks for all."""
+    if name is None or name in {record["profile"] for _, record in all_runs()}:
+        return name
+    return read_profile(name).name
 
 
 def _profile(name: str) -> tuple[str, Profile | None]:
@@ -86,8 +94,8 @@ def metric_rows(records: list[dict]) -> list[dict]:
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
-            found.setdefault(tuple(str(row[name]) for name in _KEY), row)
-    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*_KEY, "run")])
+            found.setdefault(tuple(str(row[name]) for name in KEY), row)
+    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
 
 def latency_rows(records: list[dict]) -> list[dict]:
@@ -102,7 +110,9 @@ def table(rows: list[dict], columns) -> str:
     writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore", restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        writer.writerow(
+            {name: f"{value:.6g}" if isinstance(value, float) else runs.cell(value) for name, value in row.items()}
+        )
     return file.getvalue()
 
 
@@ -220,7 +230,7 @@ def _write(folder: Path, metrics, latency, effects, cohorts) -> None:
 
 
 def _compact(record: dict) -> str:
-    """A run file to commit: a line a row, numbers to six significant digits."""
+    """A run file to commit: a line a row, numbers to six significant digits, and the hash of what it holds."""
 
     def short(value):
         if isinstance(value, float):
@@ -231,6 +241,7 @@ def _compact(record: dict) -> str:
 
     # parameters stay as they were given: they are compared with the profile's
     parts = {name: value if name == "params" else short(value) for name, value in record.items()}
+    parts["hash"] = seal(parts)
     lines = []
     for name, value in parts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -241,12 +252,18 @@ def _compact(record: dict) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def seal(record: dict) -> str:
+    """The hash of a published run's content, its own entry left out."""
+    content = {name: value for name, value in record.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 # --- what is stale ---
 
 
 def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Runs that a fresh start would not reproduce: (where, run, why), and lines on what could not be checked."""
-    found, notes, profiles, hashes = [], [], {}, {}
+    found, notes, profiles, hashes, only = [], [], {}, {}, known_profile(only)
     for place, record in all_runs():
         name, run = record["profile"], record["run"]
         if only not in (None, name):
@@ -258,8 +275,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
         why = [*_params_why(profiles[name], record)]
-        if record["code_hash"] != runs.code_hash(record["stage"], record["params"].get("backbone", ""), rows=True):
-            why.append("the code that decides its numbers has changed")
+        why += _code_why(record, notes)
         if data:
             why += _data_why(record, hashes, notes)
         if why:
@@ -277,6 +293,16 @@ def _params_why(profile: Profile | None, record: dict):
         before, now = record["params"], job.decisive()
         names = [key for key, value in now.items() if before.get(key, "absent") != value]
         yield "other parameters: " + ", ".join(f"{key} was {before.get(key, 'absent')}, is {now[key]}" for key in names)
+
+
+def _code_why(record: dict, notes: list[str]):
+    try:
+        now = runs.code_hash(record["stage"], record["params"].get("backbone", ""), rows=True)
+    except ModtsError as error:  # the file of a backbone of one's own
+        notes.append(f"code of {record['run']} is not checked: {error}")
+        return
+    if record["code_hash"] != now:
+        yield "the code that decides its numbers has changed"
 
 
 def _data_why(record: dict, hashes: dict, notes: list[str]):

@@ -334,12 +334,11 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
             said.append(f"{record['run']} was made with other data than those here: not compared; run it again")
             continue
         mine: dict = defaultdict(lambda: defaultdict(dict))
-        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz").items():
+        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz", record["run"], unsealed=True).items():
             arm, head, pooling, fraction, split, init, *draw = key.split("|")
             if pooling in POOLING:
-                own = (
-                    ("", BASELINE, arm) if record["stage"] == "baselines" else (record["params"]["backbone"], arm, head)
-                )
+                backbone = runs.backbone_label(record["params"].get("backbone", ""))
+                own = ("", BASELINE, arm) if record["stage"] == "baselines" else (backbone, arm, head)
                 place = int(split), int(init), int(draw[0]) if draw else 0
                 mine[float(fraction)][own][place] = prediction
         for fraction, models in mine.items():

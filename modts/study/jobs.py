@@ -55,7 +55,7 @@ class Job:
         """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
         cohort = Path(self.params["cohort"]).stem
         cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
-        return " ".join([self.stage, cohort, self.params.get("backbone", "")]).strip()
+        return " ".join([self.stage, cohort, runs.backbone_label(self.params.get("backbone", ""))]).strip()
 
     def decisive(self) -> dict:
         """The parameters that decide this job's numbers."""

@@ -137,20 +137,19 @@ def test_one_window_alone_is_enough(made, cohort, name):
     assert np.isfinite(made[name].impute(X)).all()
 
 
-@pytest.mark.parametrize("name", [n for n in BACKBONES if n not in ("TimesNet", "CSAI")])
-def test_the_batch_size_does_not_matter(made, cohort, name):
-    X = cohort.X[:20]
-    np.testing.assert_allclose(made[name].latents(X, batch_size=20), made[name].latents(X, batch_size=7), atol=1e-5)
+@pytest.mark.parametrize(
+    "option, value", [("last_obs", "zero"), ("last_observation", "mean"), ("attention_over", "time")]
+)
+def test_an_option_that_a_backbone_does_not_have_is_refused(cohort, option, value):
+    with pytest.raises(ModtsError, match="Unknown (option of GRU-D|value of 'last_observation')"):
+        build("GRU-D", cohort, options={option: value})
 
 
-def test_csai_attends_over_the_batch_as_pypots_does_or_over_time(cohort):
-    X = cohort.X[:20]
-    over_batch, over_time = (
-        build("CSAI", cohort, options=options, seed=0) for options in ({}, {"attention_over": "time"})
-    )
-    assert over_batch.weights_hash() == over_time.weights_hash()
-    np.testing.assert_allclose(over_time.latents(X), over_time.latents(X, batch_size=3), atol=1e-5)
-    assert np.abs(over_batch.latents(X) - over_batch.latents(X, batch_size=3)).max() > 1e-4
+def test_a_checkpoint_of_before_the_readings_answers_as_it_did(cohort, tmp_path):
+    for name, shipped in (("CSAI", {"attention_over": "batch"}), ("TimesNet", {"periods": "batch"})):
+        old = build(name, cohort, options=shipped, seed=0)
+        old.options = {}  # what such a card says
+        assert load_backbone(old.save(tmp_path / f"{name}.safetensors")).options == shipped
 
 
 @EACH
@@ -241,6 +240,9 @@ def test_options_and_criterion_come_back(cohort, tmp_path):
     first = build("CSAI", cohort, criterion="mae", options={"attention_over": "time"})
     again = load_backbone(first.save(tmp_path / "b.safetensors"))
     assert (again.criterion, again.options) == ("mae", {"attention_over": "time"})
+    assert load_backbone(build("GRU-D", cohort).save(tmp_path / "c.safetensors")).options == {
+        "last_observation": "locf"
+    }
     assert np.array_equal(again.latents(cohort.X[:9]), first.latents(cohort.X[:9]))
 
 

@@ -480,3 +480,29 @@ def test_benchmarks_write_what_the_page_reads():
         assert f'"{words}, {{what}}"' in source["bench_economics"]
     for words in (speed_pages.WHOLE, speed_pages.FLOOR, speed_pages.THEIR_FLOOR):
         assert f'"{words}"' in source["bench_serving"]
+
+
+def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_path, monkeypatch):
+    def written(folder):
+        for name, value in {"HOME": folder, "RESULTS": folder / "results", "WORK": folder / "work"}.items():
+            monkeypatch.setenv(f"MODTS_{name}", str(value))
+        pages.build(force=True)
+        return {path.stem: path.read_text() for path in fragments.out_dir().glob("*.md")}
+
+    fabricate(tmp_path, "full")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
+    monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
+    before = written(tmp_path)
+    assert "No backbone beyond the six" in before["own_backbone"]
+    for name in ("metrics.csv", "latency.csv"):
+        path = tmp_path / "results" / name
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        own = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")].assign(backbone="mine.MyImputer")
+        pd.concat([rows, own]).to_csv(path, index=False)
+    after = written(tmp_path)
+    for page in ("imputation", "classification", "regression", "scarcity", "latency", "own_backbone"):
+        following = re.findall(r'>Autoformer</th>.*?<th scope="row">([^<]*)<', after[page], flags=re.DOTALL)
+        assert following and following[0] == "mine.MyImputer", (page, following)
+    words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
+    assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)

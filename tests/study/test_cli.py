@@ -99,7 +99,9 @@ def made(tmp_path, monkeypatch):
     for stage, (record, predictions) in contents.items():
         runs.write_json(jobs[stage].path, record)
         if predictions:
-            runs.write_arrays(tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", **predictions)
+            runs.write_arrays(
+                tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", jobs[stage].run, **predictions
+            )
     return jobs
 
 
@@ -212,7 +214,7 @@ def test_runs_and_show(made, capsys):
     assert made["heads"].run in capsys.readouterr().out
     assert cli.main(["show", made["heads"].run]) == 0
     said = capsys.readouterr().out
-    assert "SAITS frozen simple paper 1.0 auroc: 0.9123" in said and "head_epochs" in said
+    assert "SAITS Frozen + Simple 100% of the labels auroc: 0.9123" in said and "head_epochs" in said
 
 
 @pytest.mark.parametrize(
