@@ -92,7 +92,7 @@ def scarcity(found: Results) -> str:
         answers = effects.effects_of(found, *key[:2])
         answers = at(answers[answers["task"] == "classification"], few)
         out += [
-            f"## {title}\n",
+            fragments.heading(2, title),
             setting(found, key, main),
             fragments.bullets(effects.facts(answers, ("auroc", "auprc")), markup=True),
         ]

@@ -70,7 +70,7 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
             truth = _Truth(name)
             predictions = _read(stored, folder, truth, said)
         except ModtsError as error:
-            said.append(f"cohort {name} cannot be loaded, its effects are kept as they were: {error}")
+            said.append(f"cohort {name} cannot be compared, its effects are kept as they were: {error}")
             continue
         for fraction, models in sorted(predictions.items(), reverse=True):
             for question in QUESTIONS:

@@ -33,7 +33,7 @@ def stored(tmp_path):
                     end = "" if draw is None else f"|{draw}"
                     arrays[f"{arm}|{fraction}|{seed}|{seed}{end}"] = (gain * y + noise + mine).astype(np.float32)
         made.append(record(stage, backbone))
-        runs.write_arrays(tmp_path / f"{made[-1]['run']}.npz", **arrays)
+        runs.write_arrays(tmp_path / f"{made[-1]['run']}.npz", made[-1]["run"], **arrays)
         return made, tmp_path
 
     return write
@@ -104,7 +104,7 @@ def test_a_series_is_resampled_in_blocks(tmp_path, monkeypatch):
     shape = cohort.part("test")[1].shape
     for one, arm in zip(made, ("frozen|simple|paper", "e2e|simple|paper"), strict=True):
         noise = np.random.default_rng(len(arm)).normal(size=shape).astype(np.float32)
-        runs.write_arrays(tmp_path / f"{one['run']}.npz", **{f"{arm}|1|0|0": noise})
+        runs.write_arrays(tmp_path / f"{one['run']}.npz", one["run"], **{f"{arm}|1|0|0": noise})
     taken = []
     monkeypatch.setattr(
         "modts.learning.resampling.draw_blocks", lambda *args: taken.append(args[3]) or np.ones((args[2], len(args[1])))
