@@ -95,9 +95,11 @@ rule collect:
     input:
         [run_file(run) for run in JOBS],
     output:
-        [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")],
+        [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")],
     params:
-        code=runs.hash_of("study.collect", "study.pairs", "learning.scores", "learning.intervals"),
+        code=runs.hash_of(
+            "study.collect", "study.effects", "learning.scores", "learning.intervals", "learning.resampling", "learning.meta"
+        ),
     localrule: True
     shell:
         "{PYTHON:q} -m modts.study.cli collect {PROFILE.path:q}"

@@ -14,6 +14,7 @@ def claims(found: Results) -> str:
     kinds = {
         verdicts.AGREES: "agrees",
         verdicts.DIFFERS: "differs",
+        verdicts.SMALL: "partly",
         verdicts.PARTLY: "partly",
         verdicts.NOISE: "noise",
         verdicts.CANNOT_TELL: "noise",

@@ -64,7 +64,6 @@ def transfer(found: Results) -> str:
                     at(pair, value),
                     metric,
                     f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}",
-                    found.paired,
                 )
                 for value in shares
             ]

@@ -17,6 +17,8 @@ __getattr__, __dir__, __all__ = door(
         "baselines": "PREDICTORS fit_predict",
         "scores": "HIGHER_IS_BETTER METRICS auroc auprc mae mse",
         "conformity": "CHECKS Finding check_own",
-        "intervals": "paired paired_seeds score score_seeds",
+        "intervals": "contrasts paired paired_seeds score score_seeds",
+        "resampling": "block_length",
+        "meta": "random_effects",
     },
 )

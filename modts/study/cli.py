@@ -51,11 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         (
             "collect",
             _collect,
-            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json.",
+            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, effects.csv, cohorts.json.",
         ),
         ("publish", _publish, "Copy a profile's local runs to results/ and rewrite the result tables there."),
     ):
         add(name, does, words).add_argument("profile", help="a profile's name or file")
+    add(
+        "effects",
+        _effects,
+        "Rewrite results/effects.csv from the published runs and predictions alone (about a minute).",
+    )
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
@@ -190,6 +195,13 @@ def _grid(args) -> int:
     for line in lines or collect.publish(args.profile):
         print(line)
     return int(failed)
+
+
+def _effects(args) -> None:
+    from . import collect
+
+    for line in collect.compare():
+        print(line)
 
 
 def _job(args) -> None:

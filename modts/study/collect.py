@@ -1,7 +1,8 @@
-"""From run files to the tables that the pages read: metrics, latency, paired tests, cohorts.
+"""From run files to the tables that the pages read: metrics, latency, effects, cohorts.
 
 `collect` joins the runs of this machine (work/<profile>/), `publish` copies them to results/ and rewrites the tables
-there from all published runs. Nothing is measured here but the paired tests, which compare stored predictions.
+there from all published runs, `compare` makes the effects anew from what is published. Nothing is measured here but the
+effects, which compare stored predictions.
 """
 
 from __future__ import annotations
@@ -139,30 +140,29 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
     return {name: row for name, row in found.items() if row}, said
 
 
-# --- the two commands ---
+# --- the three commands ---
 
 
 def collect(name: str) -> list[str]:
     """Join a profile's local runs into the tables of work/<profile>/. Returns lines that say what was done."""
-    from . import pairs
+    from . import effects
 
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     folder = runs.work_dir() / name
-    tests, more = pairs.compare(records, folder / "predictions")
+    found, more = effects.effects(records, folder / "predictions")
+    found = effects.judged(found, records)
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
-    _write(folder, metrics, latency_rows(records), tests, cohorts)
-    return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(tests)} paired tests"]
+    _write(folder, metrics, latency_rows(records), found, cohorts)
+    return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(found)} effects"]
 
 
 def publish(name: str) -> list[str]:
     """Copy a profile's local runs and predictions to results/, and rewrite its tables from all published runs.
 
-    A paired test, or a description, whose cohort cannot be loaded here stays as it was published before.
+    An effect, or a description, whose cohort cannot be loaded here stays as it was published before.
     """
-    from . import pairs
-
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     results, local = runs.results_dir(), runs.work_dir() / name
@@ -174,34 +174,57 @@ def publish(name: str) -> list[str]:
             runs.atomic_write(results / "predictions" / predictions.name, predictions.read_bytes())
         runs.atomic_write(results / "runs" / f"{record['run']}.json", _compact(record))
     published = read_runs(results / "runs")
-    mine = [record for record in published if record["profile"] == name]
-    fresh, more = pairs.compare(mine, results / "predictions")
-    said += more
-    done = {row["cohort"] for row in fresh}
-    old = [row for row in read_table(results / "paired.csv") if row["profile"] != name or row["cohort"] not in done]
-    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published}
-    tests = [row for row in old if (row["profile"], row["cohort"]) in alive] + fresh
-    cohorts, others = _describe(mine)
+    found, more = _effects(published, [name])
+    cohorts, others = _describe([record for record in published if record["profile"] == name])
     path = results / "cohorts.json"
     before = runs.read_json(path) if path.is_file() else {}
     metrics = metric_rows(published)
-    _write(results, metrics, latency_rows(published), tests, {**before, **cohorts})
+    _write(results, metrics, latency_rows(published), found, {**before, **cohorts})
     return [
         *said,
+        *more,
         *others,
         f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers",
     ]
 
 
-def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
-    from .pairs import PAIRED_COLUMNS
+def compare() -> list[str]:
+    """Rewrite results/effects.csv from the published runs and predictions alone; what cannot be loaded here stays as it was."""
+    from .effects import EFFECT_COLUMNS
 
-    tests = sorted(
-        tests,
-        key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")],
-    )
+    published = read_runs(runs.results_dir() / "runs")
+    if not published:
+        raise ModtsError(
+            f"There is nothing to compare: {runs.results_dir() / 'runs'} holds no run; publish a profile first."
+        )
+    found, said = _effects(published, sorted({record["profile"] for record in published}))
+    runs.atomic_write(runs.results_dir() / "effects.csv", table(found, EFFECT_COLUMNS))
+    return [*said, f"results/effects.csv: {len(found)} effects from {len(published)} runs"]
+
+
+def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[str]]:
+    """The effects of these profiles made anew, and those published before of other profiles and of cohorts that cannot be loaded here."""
+    from . import effects
+
+    fresh, said = [], []
+    for name in names:
+        rows, more = effects.effects(
+            [record for record in published if record["profile"] == name], runs.results_dir() / "predictions"
+        )
+        fresh, said = fresh + rows, said + more
+    done = {(effects.profile_of(row), row["cohort"]) for row in fresh}
+    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published} - done
+    old = read_table(runs.results_dir() / "effects.csv")
+    return effects.judged(
+        [*fresh, *(row for row in old if (effects.profile_of(row), row["cohort"]) in alive)], published
+    ), said
+
+
+def _write(folder: Path, metrics, latency, effects, cohorts) -> None:
+    from .effects import EFFECT_COLUMNS
+
     runs.atomic_write(folder / "latency.csv", table(latency, LATENCY_COLUMNS))
-    runs.atomic_write(folder / "paired.csv", table(tests, PAIRED_COLUMNS))
+    runs.atomic_write(folder / "effects.csv", table(effects, EFFECT_COLUMNS))
     runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))
     runs.atomic_write(folder / "metrics.csv", table(metrics, runs.COLUMNS))  # last: who sees it sees the others too
 

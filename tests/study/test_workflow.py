@@ -81,7 +81,7 @@ def would_run(done) -> set[str]:
 
 # Stands in for Python in the jobs: puts a prepared run file where the job's belongs. What is tested is which jobs run.
 STAND_IN = """#!/bin/sh
-cd work/small 2> /dev/null && [ "$3" = collect ] && { touch metrics.csv latency.csv paired.csv cohorts.json; exit; }
+cd work/small 2> /dev/null && [ "$3" = collect ] && { touch metrics.csv latency.csv effects.csv cohorts.json; exit; }
 mkdir -p "$MODTS_WORK/small/runs" && cp "$MODTS_HOME/made/$5.json" "$MODTS_WORK/small/runs/"
 """
 
