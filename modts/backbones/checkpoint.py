@@ -150,10 +150,10 @@ def _target(path, what: str) -> Path:
         kind = "is a folder" if folder else "does not end in .safetensors"
         raise ModtsError(f"A {what} is saved as a .safetensors file; {str(path)!r} {kind}.")
     for file in exist:
-        if not _written(file):
-            raise ModtsError(
-                f"{str(file)!r} exists and was not written by modts; it is left as it is, so give another name."
-            )
+        written = _written(file)
+        if not written.startswith(f"modts-{what}-"):
+            holds = f"holds a {written.split('-')[1]}" if written else "was not written by modts"
+            raise ModtsError(f"{str(file)!r} exists and {holds}; it is left as it is, so give another name.")
     return path
 
 

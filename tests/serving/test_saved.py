@@ -105,6 +105,17 @@ def test_a_predictor_and_a_backbone_are_told_apart(cohort, tmp_path):
         load_predictor(path, device="cuda:77")
 
 
+def test_neither_is_written_over_the_other(cohort, tmp_path):
+    predictor = made(cohort)
+    backbone, whole = predictor.backbone.save(tmp_path / "b.safetensors"), predictor.save(tmp_path / "p.safetensors")
+    before = backbone.read_bytes(), whole.read_bytes()
+    with pytest.raises(ModtsError, match="b.safetensors' exists and holds a backbone; it is left as it is"):
+        predictor.save(backbone)
+    with pytest.raises(ModtsError, match="p.safetensors' exists and holds a predictor; it is left as it is"):
+        predictor.backbone.save(whole)
+    assert before == (backbone.read_bytes(), whole.read_bytes())
+
+
 def resealed(path, change=None, drop=None, tensors=None, backbone=None):
     with safe_open(str(path), framework="pt") as file:
         card, held = json.loads(file.metadata()["card"]), {k: file.get_tensor(k) for k in file.keys()}
