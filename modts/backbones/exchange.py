@@ -81,8 +81,10 @@ def from_pypots(
         raise ModtsError(f"{what} is none of PyPOTS's imputers that modts knows: {', '.join(THEIRS)}.")
     row = BACKBONES[name]
     known = row.small | row.fixed
-    for argument in sizes:
+    for argument, value in sizes.items():
         choose(argument, known, f"size of {name}:")
+        if type(known[argument]) is int and (type(value) is not int or value < 1):
+            raise ModtsError(f"{argument} must be a whole number of 1 or more, not {value!r}.")
     if of_file:
         config = {argument: 0.0 for argument in row.small if "dropout" in argument} | _read_off(name, weights) | sizes
         if name == "SAITS" and sizes.get("n_heads"):

@@ -120,6 +120,27 @@ def test_their_own_scaler_is_taken(theirs, cohort):
         from_pypots(theirs["SAITS"], cohort, scaler=build("GRU-D", tiny(features=4)).scaler)
 
 
+def test_timesnet_with_its_nonstationary_norm_comes_too(theirs, cohort, tmp_path):
+    sizes = {**SIZES["TimesNet"], **TOLD["TimesNet"], "apply_nonstationary_norm": True}
+    model = type(theirs["TimesNet"])(
+        cohort.n_steps, cohort.n_features, **sizes, batch_size=64, device="cpu", verbose=False
+    )
+    backbone = load_backbone(from_pypots(model, cohort).save(tmp_path / "b.safetensors"))
+    Z = backbone.scaler.transform(cohort.part("test")[0])
+    ours, gap = backbone.scaler.transform(backbone.impute(cohort.part("test")[0])), np.isnan(Z)
+    # PyPOTS leaves its own normalised values where some were observed; ours come back as they were
+    np.testing.assert_allclose(ours[gap], imputed(model, Z)[gap], atol=1e-5)
+    np.testing.assert_allclose(ours[~gap], Z[~gap], atol=1e-5)
+    assert np.isfinite(backbone.latents(cohort.X[:3])).all()
+
+
+@pytest.mark.parametrize("n_heads", [0, -1, "2", 2.0, True, None])
+def test_a_size_that_is_none_is_one_sentence(theirs, cohort, tmp_path, n_heads):
+    theirs["SAITS"].save(str(tmp_path / "theirs.pypots"))
+    with pytest.raises(ModtsError, match="n_heads must be a whole number of 1 or more"):
+        from_pypots(tmp_path / "theirs.pypots", cohort, n_heads=n_heads)
+
+
 @pytest.mark.parametrize("name", TOLD)
 def test_sizes_that_a_file_does_not_tell_are_asked_for(theirs, cohort, name, tmp_path):
     theirs[name].save(str(tmp_path / "theirs.pypots"))
