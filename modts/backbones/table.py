@@ -59,7 +59,8 @@ BACKBONES = {
         {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
     ),
     "GRU-D": Row(
-        "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}, {"last_observation": ("locf", "zero")}
+        "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {},
+        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}
     ),
     "SAITS": Row(
         "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",

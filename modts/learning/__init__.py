@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = door(
         "heads": "HEADS Head",
         "sweep": "Setting train_heads",
         "targets": "Labels labels",
+        "holdout": "held_out",
+        "once": "Recipe",
         "adaptation": "ARMS Outcome Shipped Training adapt outcome",
         "gaps": "IMPUTERS impute statistics",
         "baselines": "PREDICTORS fit_predict",
