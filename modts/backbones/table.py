@@ -162,7 +162,10 @@ def options_of(name: str, given: dict | None = None, reading: str = "window") ->
     known, given = row_of(name).options, given or {}
     place = READINGS.index(choose(reading, READINGS, "reading"))
     for option, value in given.items():
-        choose(value, known[choose(option, known or ("none",), f"option of {name}")], f"value of {option!r}")
+        if option not in known:
+            has = ", ".join(f"{key!r} ({' or '.join(map(repr, values))})" for key, values in known.items())
+            raise ModtsError(f"{name} has no option {option!r}; " + (f"it has {has}." if has else "it has none."))
+        choose(value, known[option], f"value of {name}'s option {option!r}:")
     return {option: values[place] for option, values in known.items()} | given
 
 

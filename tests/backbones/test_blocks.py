@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modts.backbones import Backbone, Scaler, options_of
+from modts.backbones import BACKBONES, Backbone, Scaler, options_of
 from modts.backbones import backbone as backbones
 from modts.learning import Shipped, adaptation
 
@@ -30,7 +30,7 @@ def sides(request, monkeypatch):
     name, sizes = SIZES[request.param]
 
     def make():
-        config = backbones.BACKBONES[name].small | {"dropout": 0.0} | sizes
+        config = BACKBONES[name].small | {"dropout": 0.0} | sizes
         shipped = options_of(name, reading="shipped")
         return Backbone(name, T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), config, options=shipped, seed=3)
 
@@ -100,7 +100,7 @@ def test_the_states_alone_are_those_of_the_whole_pass(sides):
 
 @pytest.mark.parametrize("top_k", [1, 2, 5])
 def test_periods_of_each_window_are_what_pypots_finds_in_that_window_alone(monkeypatch, top_k):
-    config = backbones.BACKBONES["TimesNet"].small | {"dropout": 0.0, "n_layers": 2, "top_k": top_k}
+    config = BACKBONES["TimesNet"].small | {"dropout": 0.0, "n_layers": 2, "top_k": top_k}
     features, scaler = [f"v{i}" for i in range(F)], Scaler.fit(windows())
     ours = Backbone("TimesNet", T, features, scaler, config, seed=3).train()
     monkeypatch.setattr(backbones, "accelerate", lambda module, kind, periods="batch": None)

@@ -195,7 +195,7 @@ def test_a_card_without_a_field_is_one_sentence(saved, field):
 HANDMADE = {
     "name a list": ({"name": ["GRU-D"]}, "'name' on its card must be the name of a backbone"),
     "name a word": ({"name": "GRUD"}, "Unknown backbone 'GRUD'"),
-    "another backbone": ({"name": "SAITS"}, "config has an unknown argument 'rnn_hidden_size'"),
+    "another backbone": ({"name": "SAITS"}, "has no option 'last_observation'"),
     "n_steps None": ({"n_steps": None}, "'n_steps' on its card must be a whole number"),
     "n_steps 0": ({"n_steps": 0}, "'n_steps'"),
     "n_steps -1": ({"n_steps": -1}, "'n_steps'"),
@@ -341,7 +341,7 @@ def test_a_device_is_a_word_or_pytorchs_own(saved):
         ("GRU-D", {"last_obs": "zero"}, "GRU-D has no option 'last_obs'; it has 'last_observation'"),
         ("GRU-D", {"attention_over": "time"}, "GRU-D has no option 'attention_over'"),
         ("SAITS", {"last_observation": "zero"}, "SAITS has no option 'last_observation'; it has none"),
-        ("CSAI", {"attention_over": "stays"}, "choose one of: batch, time"),
+        ("CSAI", {"attention_over": "stays"}, "choose one of: time, batch"),
     ],
 )
 def test_an_option_that_does_nothing_is_refused(cohort, name, options, sentence):

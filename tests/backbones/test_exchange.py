@@ -9,8 +9,8 @@ from core_fixture import places, tiny  # noqa: F401
 from sklearn.preprocessing import StandardScaler
 
 import modts
-from modts.backbones import BACKBONES, build, from_pypots, load_backbone, pypots
-from modts.backbones.exchange import AS_PYPOTS, THEIRS
+from modts.backbones import BACKBONES, build, from_pypots, load_backbone, options_of, pypots
+from modts.backbones.exchange import THEIRS
 from modts.errors import ModtsError
 from modts.learning import pretrain
 
@@ -78,7 +78,7 @@ def test_imputations_are_pypotss(theirs, cohort, name, way, tmp_path):
 
 @EACH
 def test_pypots_answers_with_our_weights(cohort, name, tmp_path):
-    reads = AS_PYPOTS.get(BACKBONES[name].reads, {})
+    reads = options_of(name, reading="shipped")
     backbone = build(name, cohort, options=reads, seed=4).eval()
     pretrain(backbone, cohort.part("train")[0], cohort.part("val")[0], epochs=1, lr=1e-2)
     model = backbone.to_pypots(batch_size=64)  # no warning: pytest would raise it
