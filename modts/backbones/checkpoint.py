@@ -23,6 +23,8 @@ def save(backbone: Backbone, path: str | Path, **card) -> Path:
         "scaler.mean": torch.from_numpy(backbone.scaler.mean),
         "scaler.std": torch.from_numpy(backbone.scaler.std),
     }
+    if backbone.scaler.seen is not None:
+        scaler["scaler.seen"] = torch.from_numpy(backbone.scaler.seen)
     recipe = {
         "format": "modts-backbone-1",
         "name": backbone.name,
@@ -80,7 +82,10 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
         raise ModtsError(
             f"The checkpoint {path} is corrupt or not one of ours ({error}); delete it and pretrain again."
         ) from None
-    scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())
+    seen = tensors.pop("scaler.seen", None)
+    scaler = Scaler(
+        tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy(), None if seen is None else seen.numpy()
+    )
     backbone = Backbone(
         card["name"],
         card["n_steps"],
@@ -103,6 +108,6 @@ def load_backbone(path: str | Path, device: str = "cpu") -> Backbone:
 def _seal(card: dict, scaler: dict[str, torch.Tensor]) -> str:
     """Hash of what the weights' own hash does not cover: the card and the scaler."""
     digest = hashlib.sha256(json.dumps({k: v for k, v in card.items() if k != "seal"}).encode())
-    for name in ("scaler.mean", "scaler.std"):
+    for name in ("scaler.mean", "scaler.std", *(["scaler.seen"] if "scaler.seen" in scaler else [])):
         digest.update(scaler[name].contiguous().numpy().tobytes())
     return digest.hexdigest()
