@@ -101,9 +101,9 @@ def paired_seeds(task, metric, items, n_boot=2000, seed=0):
     items : list of (y, p_a, p_b) or (y, p_a, p_b, mask)
         One entry a seed.
     """
-    if metric not in metrics_of(task):
+    if metric not in metrics_of(task, more=True):
         raise ModtsError(
-            f"Metric {metric!r} does not belong to the task {task!r}: choose one of {', '.join(metrics_of(task))}."
+            f"Metric {metric!r} does not belong to the task {task!r}: choose one of {', '.join(metrics_of(task, more=True))}."
         )
     seeds = []
     for y, p_a, p_b, *mask in _listed(items, 3, 4):
