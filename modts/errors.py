@@ -1,4 +1,6 @@
-"""The one exception that a user's mistake raises: one sentence that says what is wrong and what to do."""
+"""The one exception that a user's mistake raises, and the one warning for what only looks like one: a sentence each, with what to do."""
+
+import warnings
 
 
 class ModtsError(ValueError):
@@ -7,6 +9,15 @@ class ModtsError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in a notebook instead of a traceback: the sentence."""
         return [f"ModtsError: {self}"]
+
+
+class ModtsWarning(UserWarning):
+    """Data that are allowed but look like a mistake. `warnings.simplefilter("ignore", modts.ModtsWarning)` silences all of them."""
+
+
+def notice(sentence: str) -> None:
+    """Show a sentence as a ModtsWarning."""
+    warnings.warn(sentence, ModtsWarning, stacklevel=3)
 
 
 def choose(value, allowed, what: str):

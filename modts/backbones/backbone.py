@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from modts.cohorts import seeded
+from modts.cohorts import seeded, unmasked
 from modts.errors import ModtsError, choose
 
 from . import blocks, recurrent
-from .inputs import given_mean, intervals, model_inputs, observed
+from .inputs import given_mean, intervals, model_inputs
+from .plausible import Plausible
 from .scaling import Scaler
 from .shipped import CRITERIA, core, loss
 from .table import options_of, row_of, sizes
@@ -78,6 +79,7 @@ class Backbone(nn.Module):
         self.config, self.options = dict(config or self.row.small), options_of(name, options)
         self.criterion = choose(criterion, CRITERIA, "criterion")
         self.card: dict = {}
+        self.plausible = Plausible(scaler, self.features)
         module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
         with seeded(seed):
             self.module = module(
@@ -162,9 +164,12 @@ class Backbone(nn.Module):
         return torch.from_numpy(self.scaler.transform(self.check(X, features))).to(self.device)
 
     def check(self, X, features=None) -> np.ndarray:
-        """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations."""
+        """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations.
+
+        What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
+        """
         try:
-            X = np.asarray(X, dtype=np.float32)
+            X = np.asarray(unmasked(X), dtype=np.float32)
         except (TypeError, ValueError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
@@ -184,18 +189,8 @@ class Backbone(nn.Module):
         if not torch.isfinite(values.nansum(1).double().sum()):
             raise ModtsError("X holds infinite values; mark missing values as NaN.")
         some = values[:: -(-len(X) // 128)]  # enough for the scale: at most 128 windows
-        seen = observed(some).sum(1).sum(0).numpy()
-        if not seen.any() and np.isnan(X).all():
+        if not self.plausible.check(some).any() and np.isnan(X).all():
             raise ModtsError("X holds no observed value at all.")
-        if seen.max() >= 50:  # enough of them for a mean
-            centre = some.nansum(1).double().sum(0).numpy() / np.maximum(seen, 1)
-            away = np.where(seen >= 50, np.abs(centre - self.scaler.mean) / self.scaler.std, 0)
-            if away.max() > 20:
-                f = int(away.argmax())
-                raise ModtsError(
-                    f"The scale of {self.features[f]!r} looks wrong: its mean is {centre[f]:.4g}, {away[f]:.0f} standard deviations from "
-                    f"the training mean {self.scaler.mean[f]:.4g}; give raw units, not standardised values."
-                )
         return X
 
     def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
@@ -209,8 +204,12 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def impute(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray:
-        """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are."""
+        """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are.
+
+        The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
+        """
         self.eval()
+        X = unmasked(X)
         Z = self.tensor(X, features)
         # "imputation", not "reconstruction": PyPOTS's CSAI averages its forward pass with an unreversed backward one in the latter
         filled = [self.run(self.inputs(Z[i : i + batch_size]))[0]["imputation"] for i in range(0, len(Z), batch_size)]

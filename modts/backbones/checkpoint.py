@@ -25,6 +25,7 @@ from .scaling import Scaler
 
 _READERS = {"backbone": "modts.load_backbone", "predictor": "modts.load_predictor"}
 _SCALER = ("scaler.mean", "scaler.std")
+_SEEN = "scaler.seen"  # only where a feature was never observed in training
 _PLAIN_ANSWER = "take it from a copy, or make it again"
 # What checkpoints meant that were written before these options existed.
 _BEFORE = {"CSAI": {"attention_over": "batch"}, "TimesNet": {"periods": "batch"}}
@@ -218,13 +219,13 @@ def _as_json(card: dict) -> dict:
 
 
 def _weights_hash(tensors: dict[str, torch.Tensor]) -> str:
-    return tensors_hash({name: value for name, value in tensors.items() if name not in _SCALER})
+    return tensors_hash({name: value for name, value in tensors.items() if not name.startswith("scaler.")})
 
 
 def _seal(card: dict, tensors: dict[str, torch.Tensor]) -> str:
     """Hash of what the weights' own hash does not cover: the card and the scaler."""
     digest = hashlib.sha256(json.dumps({k: v for k, v in card.items() if k != "seal"}).encode())
-    for name in _SCALER:
+    for name in (*_SCALER, *([_SEEN] if _SEEN in tensors else [])):
         digest.update(tensors[name].contiguous().numpy().tobytes())
     return digest.hexdigest()
 
@@ -235,6 +236,8 @@ def _seal(card: dict, tensors: dict[str, torch.Tensor]) -> str:
 def pack(backbone: Backbone) -> dict[str, torch.Tensor]:
     """Weights and scaler of a backbone, as its file holds them."""
     scaler = {f"scaler.{part}": torch.from_numpy(getattr(backbone.scaler, part)) for part in ("mean", "std")}
+    if backbone.scaler.seen is not None:
+        scaler[_SEEN] = torch.from_numpy(backbone.scaler.seen)
     return backbone.state_dict() | scaler
 
 
@@ -245,15 +248,17 @@ def unpack(card: dict, tensors: dict[str, torch.Tensor], path: Path, own: str | 
     name = named(card, own, path)
     with loading(repr(str(path))):
         mean, std = (tensors.get(name, torch.empty(0)) for name in _SCALER)
-        scaler = Scaler(mean.numpy(), std.numpy())
+        scaler = Scaler(mean.numpy(), std.numpy(), tensors[_SEEN].numpy() if _SEEN in tensors else None)
         parts = (scaler.mean, scaler.std)
         fits = all(part.shape == (len(card["features"]),) and part.dtype == np.float32 for part in parts)
         if not (fits and all(np.isfinite(part).all() for part in parts) and (scaler.std > 0).all()):
             raise ModtsError("its scaler needs a finite mean and a positive deviation for each of its features")
+        if scaler.seen is not None and (scaler.seen.shape != scaler.mean.shape or scaler.seen.dtype != bool):
+            raise ModtsError("its scaler needs a yes or no for each of its features")
         rest, options = (scaler, card["config"], card["criterion"]), _BEFORE.get(name, {}) | card["options"]
         backbone = filled(
             lambda: Backbone(name, card["n_steps"], card["features"], *rest, options=options),
-            {part: value for part, value in tensors.items() if part not in _SCALER},
+            {part: value for part, value in tensors.items() if not part.startswith("scaler.")},
             ahead="own_file" not in card,
         )
         if backbone.weights_hash() != card["weights_hash"]:

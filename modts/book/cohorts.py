@@ -21,7 +21,9 @@ def cohorts(found: Results) -> str:
     for row in order:
         target = row.get("target", "") + (f" [{row['target_unit']}]" if row.get("target_unit") else "")
         share = (
-            f"{100 * row['prevalence']:.1f} % positive"
+            "no label"
+            if row.get("task") == "imputation"
+            else f"{100 * row['prevalence']:.1f} % positive"
             if row.get("prevalence") is not None
             else f"mean {tables.number(row.get('target_mean'), 2)}, s.d. {tables.number(row.get('target_std'), 2)}"
         )

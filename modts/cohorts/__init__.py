@@ -10,7 +10,10 @@ __getattr__, __dir__, __all__ = door(
     {
         "base": "Cohort",
         "loading": "cohort_names load_cohort",
-        "files": "cohort_from_arrays cohort_from_table",
+        "arrays": "cohort_from_arrays",
+        "tables": "cohort_from_table",
+        "long_series": "cohort_from_series series_back",
+        "checks": "unmasked",
         "missingness": "PATTERNS mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",

@@ -23,7 +23,7 @@ from modts.runs import atomic_write, load_arrays, plain_name
 from . import splits as _splits
 
 SPLITS = ("train", "val", "test")
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "imputation")
 SPLIT_BY = ("stratified", "random", "time", "given")
 _FORMAT = 1  # of Cohort.save; raise it when the file's fields change
 _TEXT = ("name", "title", "task", "target", "target_unit", "split_by", "licence", "citation", "source")
@@ -41,13 +41,13 @@ class Cohort:
     X : numpy.ndarray
         ``(N, T, F)`` float32 in raw units; NaN = not measured (or beyond the end of a shorter series).
     y : numpy.ndarray
-        Classification: ``(N,)`` int64, 0 or 1. Regression: ``(N, T)`` float32 in raw units, NaN where the target is
-        missing.
+        Classification: ``(N,)`` int64, 0 or 1. Regression: ``(N, T)`` float32 in raw units, or ``(N,)`` for one number
+        a row, NaN where the target is missing. Imputation: ``(N, 0)`` float32, no label at all; such a cohort pretrains and imputes.
     ids : numpy.ndarray
         ``(N,)`` unicode: stay id, or for series the start time of the window. Unique.
     features, units : tuple of str
         ``F`` names and their units ("" = dimensionless or not documented).
-    task : {"classification", "regression"}
+    task : {"classification", "regression", "imputation"}
     target, target_unit : str
         What ``y`` is, in words, and its unit.
     splits : dict
@@ -62,6 +62,8 @@ class Cohort:
         JSON-able extras, for example ``best_auroc`` of ``simulated_icu``.
     split_by : {"stratified", "random", "time", "given"}
         How the splits were made; ``"time"`` marks a series.
+    groups : numpy.ndarray, optional
+        ``(N,)`` unicode: whose each row is (a patient with several stays). No two splits share a group.
 
     Raises
     ------
@@ -87,18 +89,25 @@ class Cohort:
     truth: np.ndarray | None = None
     notes: dict = field(default_factory=dict)
     split_by: str = "stratified"
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         def fix(name, value):
             object.__setattr__(self, name, value)  # frozen: normalise types once, here
 
+        if self.task == "classification" and not np.isin(self.y, (0, 1)).all():
+            raise ModtsError(f"Cohort {self.name!r}: labels must be 0 or 1, not {np.unique(self.y)[:5].tolist()}.")
         fix("X", np.ascontiguousarray(self.X, dtype=np.float32))
         fix("y", np.ascontiguousarray(self.y, dtype=np.int64 if self.task == "classification" else np.float32))
         fix("ids", np.asarray(self.ids).astype(str))
         fix("features", tuple(map(str, self.features)))
         fix("units", tuple(map(str, self.units)))
+        for split, rows in self.splits.items():
+            if np.asarray(rows).dtype.kind not in "iu" and len(rows):
+                raise ModtsError(f"Cohort {self.name!r}: the {split} split must hold whole row numbers.")
         fix("splits", {k: np.asarray(v, dtype=np.int64) for k, v in self.splits.items()})
         fix("split_seed", int(self.split_seed))
+        fix("groups", None if self.groups is None else np.asarray(self.groups).astype(str))
         _check(self)
 
     def __repr__(self) -> str:
@@ -137,7 +146,7 @@ class Cohort:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 (hex) over values, labels, ids, features, task and splits: equal hash, equal cohort."""
+        """sha256 (hex) over values, labels, ids, features, task, splits and groups: equal hash, equal cohort."""
         digest = hashlib.sha256()
         for array in (self.X, self.y):
             # one bit pattern for every NaN, and little-endian everywhere
@@ -145,7 +154,9 @@ class Cohort:
             digest.update(json.dumps([plain.dtype.newbyteorder("<").str, plain.shape]).encode())
             digest.update(np.ascontiguousarray(plain.astype(plain.dtype.newbyteorder("<"), copy=False)).data)
         splits = {s: self.splits[s].tolist() for s in SPLITS}
-        digest.update(json.dumps([self.ids.tolist(), self.features, self.task, splits]).encode())
+        rest = [self.ids.tolist(), self.features, self.task, splits]
+        rest += [] if self.groups is None else [self.groups.tolist()]
+        digest.update(json.dumps(rest).encode())
         return digest.hexdigest()
 
     # ---- how it is used --------------------------------------------------------------------------------------------
@@ -185,8 +196,11 @@ class Cohort:
         Raises
         ------
         ModtsError
-            If the fraction is outside (0, 1] or leaves no row (or, for classification, only one class).
+            If the fraction is outside (0, 1] or leaves no row (or, for classification, only one class), or nothing is
+            labelled.
         """
+        if self.task == "imputation":
+            raise ModtsError(f"Cohort {self.name!r} has no labels: it can be pretrained on and imputed, no more.")
         train = self.splits["train"]
         if not 0 < fraction <= 1:
             raise ModtsError(f"The label fraction must be above 0 and at most 1, not {fraction!r}.")
@@ -198,7 +212,7 @@ class Cohort:
         if self.split_by in ("time", "given"):
             return replace(self, split_seed=seed)
         labels = self.y if self.split_by == "stratified" else None
-        return replace(self, splits=_splits.seeded(self.n_samples, labels, seed), split_seed=seed)
+        return replace(self, splits=_splits.seeded(self.n_samples, labels, seed, self.groups), split_seed=seed)
 
     def describe(self) -> dict:
         """Return one JSON-able row for the data-sets page: sizes, missing rate, prevalence or target, licence, hash."""
@@ -226,7 +240,7 @@ class Cohort:
         }
         if self.task == "classification":
             row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
-        else:
+        elif self.task == "regression":
             seen = self.part("train")[1]
             row |= {
                 "target_mean": float(np.nanmean(seen, dtype=np.float64)),  # of the train split, as the scaler sees it
@@ -251,6 +265,8 @@ class Cohort:
         arrays = {"X": self.X, "y": self.y, "ids": self.ids, **{f"split_{s}": self.splits[s] for s in SPLITS}}
         if self.truth is not None:
             arrays["truth"] = np.asarray(self.truth, dtype=np.float32)
+        if self.groups is not None:
+            arrays["groups"] = self.groups
         buffer = io.BytesIO()
         np.savez_compressed(buffer, meta=np.array(json.dumps(meta)), **arrays)
         atomic_write(path, buffer.getvalue())
@@ -293,7 +309,9 @@ def _check(c: Cohort) -> None:
     if c.X.ndim != 3 or 0 in c.X.shape:
         raise ModtsError(f"X of cohort {c.name!r} must have shape (N, T, F) with no empty side, not {c.X.shape}.")
     n, steps, width = c.X.shape
-    wanted = (n,) if c.task == "classification" else (n, steps)
+    wanted = {"classification": (n,), "regression": (n, steps), "imputation": (n, 0)}[c.task]
+    if c.task == "regression" and c.y.ndim == 1:  # one number a row
+        wanted = (n,)
     tests: list[tuple[bool, Callable[[], str]]] = [
         (c.y.shape != wanted, lambda: f"y must have shape {wanted} for {c.task}, not {c.y.shape}"),
         (c.ids.shape != (n,), lambda: f"there must be {n} ids, one per row of X, not {c.ids.shape}"),
@@ -302,6 +320,7 @@ def _check(c: Cohort) -> None:
         (len(set(c.features)) != width, lambda: "feature names must differ"),
         (len(np.unique(c.ids)) != n, lambda: f"ids must be unique; {_first_double(c.ids)!r} occurs more than once"),
         (bool(np.isinf(c.X).any()), lambda: "X holds infinite values; use NaN for missing"),
+        (bool(np.isinf(c.y).any()), lambda: "y holds infinite values; use NaN for missing"),
         (tuple(sorted(c.splits)) != tuple(sorted(SPLITS)), lambda: f"splits must be {SPLITS}, not {tuple(c.splits)}"),
     ]
     for failed, sentence in tests:
@@ -312,10 +331,23 @@ def _check(c: Cohort) -> None:
         raise ModtsError(f"Cohort {c.name!r}: the splits must hold each of the {n} rows exactly once.")
     if min(len(c.splits[s]) for s in SPLITS) == 0:
         raise ModtsError(f"Cohort {c.name!r}: no split may be empty.")
-    if c.task == "classification" and not np.isin(c.y, (0, 1)).all():
-        raise ModtsError(f"Cohort {c.name!r}: labels must be 0 or 1, not {np.unique(c.y)[:5].tolist()}.")
+    if c.groups is not None:
+        check_groups(c.groups, c.splits, c.n_samples)
     if c.truth is not None and (c.truth.shape != c.X.shape or np.isnan(c.truth).any()):
         raise ModtsError(f"Cohort {c.name!r}: truth must be complete and have X's shape {c.X.shape}.")
+
+
+def check_groups(groups: np.ndarray, splits: dict[str, np.ndarray], n: int) -> None:
+    """Refuse groups that are not one a row, or that two splits share."""
+    if groups.shape != (n,):
+        raise ModtsError(f"There must be {n} groups, one per row of X, not {groups.shape}.")
+    for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
+        both = np.intersect1d(groups[splits[a]], groups[splits[b]])
+        if len(both):
+            raise ModtsError(
+                f"Group {str(both[0])!r} has rows in both {a} and {b} ({len(both)} such groups); no two splits may share "
+                "a group: leave out splits= and by_time=, or split by group yourself."
+            )
 
 
 def _first_double(ids: np.ndarray) -> str:

@@ -8,15 +8,37 @@ from modts.errors import ModtsError
 
 from .base import SPLITS
 
+MAX_CELLS = 2_000_000_000  # a wrong step size asks for terabytes; stop before the memory does
+
 
 def show(value) -> str:
     """A value as a user wrote it: 'p1', not np.str_('p1')."""
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
+def some(names, most: int = 20) -> str:
+    """Names in one line, a long list cut short."""
+    names = [show(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def unmasked(X):
+    """A numpy masked array as a plain one, NaN where it is masked; anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else X.dtype).filled(np.nan)
+
+
 def numeric(value, what: str) -> np.ndarray:
+    """A float64 array of numbers, NaN where a masked array hides a value or a list holds None."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        found = np.asanyarray(value)
+        if found.dtype.kind in "cmMV":
+            kind = {"c": "complex numbers", "M": "dates", "m": "durations", "V": "records"}[found.dtype.kind]
+            raise ModtsError(f"{what} must be an array of numbers, but holds {kind}; convert them yourself.")
+        return np.asarray(unmasked(found), dtype=np.float64)
+    except ModtsError:
+        raise
     except (TypeError, ValueError) as error:
         raise ModtsError(f"{what} must be an array of numbers: {error}.") from error
 
@@ -29,6 +51,50 @@ def pad(series: list[np.ndarray], what: str) -> np.ndarray:
     for i, s in enumerate(series):
         out[i, : len(s)] = s
     return out
+
+
+def names_of(given, count: int, what: str) -> list:
+    """One entry for each of `count` things, none of them missing; a text is not a list of letters."""
+    if isinstance(given, (str, bytes)):
+        raise ModtsError(f"{what} must be a list, not the text {given!r}.")
+    try:
+        given = list(given)
+    except TypeError:
+        raise ModtsError(f"{what} must be a list, not {given!r}.") from None
+    if len(given) != count:
+        raise ModtsError(f"X needs {count} {what}, but {len(given)} were given.")
+    for i, entry in enumerate(given):
+        if entry is None or entry != entry:
+            raise ModtsError(f"Number {i} of {what} is missing ({entry}); give each one.")
+    return given
+
+
+def flag(value, what: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ModtsError(f"{what} must be True or False, not {value!r}.")
+    return bool(value)
+
+
+def seed_of(seed) -> int:
+    """A seed for a split, which NumPy takes as it is."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ModtsError(f"The split seed must be a whole number of 0 or more, not {seed!r}.")
+    return int(seed)
+
+
+def codes_of(missing) -> np.ndarray:
+    """The codes that stand for a missing value, as a user gave them: one number or several."""
+    if isinstance(missing, (str, bytes)):
+        raise ModtsError(f"missing must be numbers such as (-9999,), not the text {missing!r}.")
+    codes = np.atleast_1d(numeric(missing, "missing"))
+    return codes[np.isfinite(codes)]
+
+
+def without_codes(X: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """NaN where a code stands, in single precision too: -999.9 of a float32 array is not the -999.9 of Python."""
+    if not len(codes):
+        return X
+    return np.where(np.isin(X, codes) | np.isin(X, codes.astype(np.float32).astype(np.float64)), np.nan, X)
 
 
 def check_labels(y: np.ndarray) -> None:
@@ -48,17 +114,32 @@ def check_values(X: np.ndarray, ids: np.ndarray, features: list[str]) -> None:
     empty = np.isnan(X).all(axis=(1, 2))
     if empty.any():
         raise ModtsError(
-            f"Series {show(ids[empty][0])} has no value at all ({int(empty.sum())} such series); leave it out."
+            f"Series without any value: {some(ids[empty], 5)}; leave them out, or say so with unobserved='drop'."
         )
-    unused = np.isnan(X).all(axis=(0, 1))
-    if unused.any():
-        raise ModtsError(f"Feature {features[int(np.flatnonzero(unused)[0])]!r} has no value at all; leave it out.")
+
+
+def check_targets(y: np.ndarray, task: str, splits: dict[str, np.ndarray]) -> None:
+    """Each split must have something to learn or to score: both classes, or a target's value."""
+    for split, rows in splits.items():
+        if task == "classification" and len(np.unique(y[rows])) < 2:
+            raise ModtsError(
+                f"The {split} split holds only the label {int(y[rows][0])}; each split needs rows of both classes."
+            )
+        if task == "regression" and np.isnan(y[rows]).all():
+            raise ModtsError(f"The regression target has no value at all in the {split} split.")
 
 
 def given_splits(splits: dict, n: int) -> dict[str, np.ndarray]:
-    if set(splits) != set(SPLITS):
+    if not isinstance(splits, dict) or set(splits) != set(SPLITS):
         raise ModtsError(f"splits must have the keys train, val and test, not {', '.join(map(str, splits))}.")
-    made = {k: np.sort(np.asarray(v, dtype=np.int64)) for k, v in splits.items()}
+    made = {}
+    for split, rows in splits.items():
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or not len(rows):
+            raise ModtsError(f"The {split} split must be a list of row numbers with one row or more.")
+        if rows.dtype.kind not in "iu":
+            raise ModtsError(f"The {split} split must hold whole row numbers, not {show(rows[0])}.")
+        made[split] = np.sort(rows.astype(np.int64))
     for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
         both = np.intersect1d(made[a], made[b])
         if len(both):

@@ -30,7 +30,12 @@ UNITS = {
     "sbp": "mmHg", "temp": "degC", "tnt": "ng/mL", "urine": "mL", "wbc": "1e3/uL",
 }  # fmt: skip
 _STATIC = {"age": "years", "sex": "1 = male", "height": "cm", "weight": "kg"}
-_TASKS = {"mortality24": "death in the ICU, told from the first 24 hours"}
+# what YAIB's tasks ask for, and its unit
+_TASKS = {
+    "mortality24": ("death in the ICU, told from the first 24 hours", ""),
+    "kidney_function": ("creatinine on the second day, told from the first 24 hours", "mg/dL"),
+    "los": ("remaining length of stay at every hour, at most a week", "h"),
+}
 
 
 def load_eicu(seed: int, folder: str | None = None, task: str = "mortality24", static: bool = False) -> Cohort:
@@ -78,6 +83,8 @@ def _load(
                 "as YAIB writes them."
             )
     X, y, ids, features = reading(title, path, lambda: _tables(path, static))
+    answers = y.dtype.kind == "i"  # 0 or 1 a stay; otherwise numbers, one a stay or one an hour
+    target, target_unit = _TASKS.get(task, (f"label of the task {task!r}", ""))
     return Cohort(
         name=name,
         title=f"{title}{' demo' if demo else ''} ({task})",
@@ -86,11 +93,12 @@ def _load(
         ids=ids,
         features=features,
         units=tuple((UNITS | _STATIC).get(f, "") for f in features),
-        task="classification",
-        target=_TASKS.get(task, f"label of the task {task!r}"),
-        target_unit="",
-        splits=splits.seeded(len(y), y, seed),
+        task="classification" if answers else "regression",
+        target=target,
+        target_unit=target_unit,
+        splits=splits.seeded(len(y), y if answers else None, seed),
         split_seed=seed,
+        split_by="stratified" if answers else "random",
         licence="Open Database License v1.0 (ODbL)" if demo else "PhysioNet credentialed access",
         citation=citation,
         source=source,
@@ -112,17 +120,25 @@ def _demo_folder(name: str, task: str) -> Path:
 
 
 def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return X (N, T, F), y (N,), ids (N,), features; stays sorted by id, shorter stays padded with NaN."""
+    """Return X (N, T, F), y, ids (N,), features; stays sorted by id, shorter stays padded with NaN.
+
+    y is (N,) int64 where all labels are 0 or 1, (N,) float32 for one number a stay, (N, T) float32 for one at every hour.
+    """
     outc = _columns(pd.read_parquet(path / "outc.parquet"), path / "outc.parquet", "stay_id", "label")
-    if outc["stay_id"].duplicated().any():
+    hourly = outc["stay_id"].duplicated().any()
+    answers = outc["label"].isin([0, 1]).all()
+    if hourly and ("time" not in outc.columns or answers):
         raise ModtsError(
-            f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay can be loaded."
+            f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay, or with a number at every hour and "
+            "a column time, can be loaded."
         )
-    outc = outc.sort_values("stay_id")
-    if not outc["label"].isin([0, 1]).all():
+    if not pd.api.types.is_numeric_dtype(outc["label"]) or not np.isfinite(outc["label"].to_numpy(dtype=float)).all():
+        raise ModtsError(f"{path / 'outc.parquet'}: labels must be numbers, not {outc['label'].unique()[:5].tolist()}.")
+    if not answers and outc["label"].nunique() <= 2:
         raise ModtsError(f"{path / 'outc.parquet'}: labels must be 0 or 1, not {outc['label'].unique()[:5].tolist()}.")
+    outc = outc.sort_values(["stay_id", "time"] if hourly else "stay_id")
     dyn = _columns(pd.read_parquet(path / "dyn.parquet"), path / "dyn.parquet", "stay_id", "time")
-    stays = outc["stay_id"].to_numpy()
+    stays = outc["stay_id"].unique() if hourly else outc["stay_id"].to_numpy()
     row = pd.Index(stays).get_indexer(dyn["stay_id"])
     if (row < 0).any():
         raise ModtsError(
@@ -147,7 +163,23 @@ def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarra
         first[:, 0] = sta[list(_STATIC)].to_numpy(dtype=np.float32)
         X = np.concatenate([X, first], axis=2)
         features = [*features, *_STATIC]
-    return X, outc["label"].to_numpy(dtype=np.int64), stays.astype(str), tuple(features)
+    if hourly:
+        y = _every_hour(outc, stays, X.shape[1], path / "outc.parquet")
+    else:
+        y = outc["label"].to_numpy(dtype=np.int64 if answers else np.float32)
+    return X, y, stays.astype(str), tuple(features)
+
+
+def _every_hour(outc: pd.DataFrame, stays: np.ndarray, steps: int, path: Path) -> np.ndarray:
+    """(N, T) float32, NaN where a stay has no label."""
+    row, hour = pd.Index(stays).get_indexer(outc["stay_id"]), _hours(outc["time"], path)
+    if hour.max() >= steps:
+        raise ModtsError(f"{path} holds a label at hour {hour.max()}, after the last hour of dyn.parquet, {steps - 1}.")
+    if pd.DataFrame({"row": row, "hour": hour}).duplicated().any():
+        raise ModtsError(f"{path} holds the same hour of a stay twice.")
+    y = np.full((len(stays), steps), np.nan, dtype=np.float32)
+    y[row, hour] = outc["label"].to_numpy(dtype=np.float32)
+    return y
 
 
 def _columns(table: pd.DataFrame, path: Path, *names: str) -> pd.DataFrame:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-import numpy as np
-
 from modts.errors import ModtsError
 
 from .base import Cohort
+from .checks import seed_of
 
 # name -> (module, function); imported on demand, so that asking for one cohort costs only that one
 _LOADERS = {
@@ -61,8 +60,7 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
     ModtsError
         If the name or an option is unknown, or the data are absent or damaged.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ModtsError(f"The split seed must be a whole number of 0 or more, not {seed!r}.")
+    seed = seed_of(seed)
     if str(name).endswith(".npz"):
         if options:
             raise ModtsError(f"A saved cohort takes no options, but got {', '.join(options)}.")
@@ -76,7 +74,7 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
         if option not in allowed:
             known = ", ".join(allowed) if allowed else "none"
             raise ModtsError(f"Cohort {name!r} has no option {option!r}; its options: {known}.")
-    return loader(int(seed), **options)
+    return loader(seed, **options)
 
 
 def _loader(name: str) -> Callable[..., Cohort]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from modts.errors import ModtsError, choose
 
+from .checks import unmasked
+
 
 def _pygrinder():
     """PyGrinder imports TSDB, which would otherwise write ~/.pypots."""
@@ -113,7 +115,7 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     Parameters
     ----------
     X : (N, T, F) array
-        NaN where missing.
+        NaN where missing (or masked).
     pattern : str
         One of PATTERNS.
     rate : float
@@ -128,14 +130,17 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     Raises
     ------
     ModtsError
-        Unknown pattern, wrong shape, rate out of range.
+        Unknown pattern, wrong shape, infinite values, rate out of range.
     """
     choose(pattern, PATTERNS, "missingness pattern")
     if np.ndim(X) != 3:
         raise ModtsError(f"X must have three axes (samples, steps, features), got shape {np.shape(X)}.")
-    if not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
         raise ModtsError(f"The missingness rate must be at least 0 and below 1, got {rate}.")
-    X = np.array(X, dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+        X = np.array(unmasked(X), dtype=np.float32)
+    if np.isinf(X).any():
+        raise ModtsError("X holds infinite values; mark missing values as NaN.")
     if rate == 0 or np.isnan(X).all():
         return X
     seen = ~np.isnan(X)

@@ -13,20 +13,33 @@ import numpy as np
 from modts.errors import ModtsError
 
 
-def seeded(n: int, labels: np.ndarray | None, seed: int) -> dict[str, np.ndarray]:
+def seeded(
+    n: int, labels: np.ndarray | None, seed: int, groups: np.ndarray | None = None, what: str = "rows"
+) -> dict[str, np.ndarray]:
     """Split ``n`` rows 64/16/20 at random, class by class if ``labels`` (N,) are given.
+
+    With ``groups`` (N,) whole groups are split, so that no two splits share one; a group counts as its highest
+    label, and where that leaves a class fewer than three groups the labels do not count.
 
     Raises
     ------
     ModtsError
-        If a class (or the whole) has fewer than three rows, so that some split would be empty.
+        If a class (or the whole) has fewer than three rows or groups, so that some split would be empty.
     """
+    if groups is not None:
+        names, member = np.unique(groups, return_inverse=True)
+        if labels is not None:
+            highest = np.zeros(len(names), dtype=np.int64)
+            np.maximum.at(highest, member, labels)
+            labels = highest if np.bincount(highest, minlength=2).min() >= 3 else None
+        whole = seeded(len(names), labels, seed, what="groups")
+        return {name: np.flatnonzero(np.isin(member, chosen)) for name, chosen in whole.items()}
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
-    groups = [np.arange(n)] if labels is None else [np.flatnonzero(labels == c) for c in (0, 1)]
-    for number, rows in enumerate(groups):
+    classes = [np.arange(n)] if labels is None else [np.flatnonzero(labels == c) for c in (0, 1)]
+    for number, rows in enumerate(classes):
         if len(rows) < 3:
-            what = "rows" if labels is None else f"rows with label {number}"
+            what = what if labels is None else f"{what} with label {number}"
             raise ModtsError(f"Splitting into train, val and test needs at least 3 {what}, but there are {len(rows)}.")
         rows = rng.permutation(rows)
         n_test = math.ceil(0.2 * len(rows))

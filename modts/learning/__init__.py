@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = door(
         "adaptation": "ARMS Outcome Shipped Training adapt outcome",
         "gaps": "IMPUTERS impute statistics",
         "baselines": "PREDICTORS fit_predict",
-        "scores": "HIGHER_IS_BETTER METRICS auroc auprc mae mse",
+        "scores": "HIGHER_IS_BETTER METRICS auroc auprc brier mae mse r2 reliability",
         "conformity": "CHECKS Finding check_own",
         "intervals": "contrasts paired paired_seeds score score_seeds",
         "resampling": "block_length",

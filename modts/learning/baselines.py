@@ -17,7 +17,11 @@ from modts.errors import ModtsError, choose
 from . import scores
 from .gaps import around, interpolate, statistics
 
-PREDICTORS = {"classification": ("LightGBM", "Logistic regression"), "regression": ("LightGBM", "Ridge regression")}
+PREDICTORS = {
+    "classification": ("LightGBM", "Logistic regression"),
+    "regression": ("LightGBM", "Ridge regression"),
+    "imputation": (),  # nothing to predict
+}
 
 _MEMBERS = 3  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
 _ROUNDS, _PATIENCE = 1500, 50
@@ -62,19 +66,23 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
 
     Returns
     -------
-    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, in the units of
-    `cohort.y`
+    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, or (N_test,)
+    for one number a stay, in the units of `cohort.y`
 
     Raises
     ------
     ModtsError
         A name that does not fit the task, or labelled rows with one class or no observed target.
     """
+    if cohort.task == "imputation":
+        raise ModtsError(f"Cohort {cohort.name!r} has no label to predict.")
     choose(name, PREDICTORS[cohort.task], f"baseline for {cohort.task}")
     record = {} if record is None else record
     labelled = np.asarray(labelled)
     if cohort.task == "classification":
         return _classify(name, cohort, labelled, seed, threads, record)
+    if cohort.y.ndim == 1:
+        return _number(name, cohort, labelled, seed, threads, record)
     return _regress(name, cohort, labelled, seed, threads, record)
 
 
@@ -103,6 +111,38 @@ def _classify(name, cohort, labelled, seed, threads, record):
             best = value, inverse, model
     record.update(validation=best[0], C=best[1])
     return best[2].predict_proba(test)[:, 1]
+
+
+def _number(name, cohort, labelled, seed, threads, record):
+    """One number a stay, from the same statistics of its window."""
+    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
+    X, y = cohort.X[labelled], np.asarray(cohort.y[labelled], dtype=np.float64)
+    seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
+    _some(seen, seen_val)
+    y, y_val = y[seen], y_val[seen_val]
+    centre, scale = y.mean(), y.std() or 1.0
+    y, y_val = (y - centre) / scale, (y_val - centre) / scale
+    train, val, test = (statistics(Z) for Z in (X[seen], X_val[seen_val], X_test))
+
+    def judge(p):
+        return -scores.mae(y_val, p)
+
+    if name == "LightGBM":
+        p = _boost("regression", [("statistics", (train, y), (val, y_val), test)], judge, seed, threads, record)
+    else:
+        train, val, test = _winsorised(train, val, test)
+        paths = _ridge_path(train, y[:, None], [val, test])
+        best = max(range(len(_PENALTIES)), key=lambda i: judge(paths[0][i][:, 0]))
+        record.update(validation=-judge(paths[0][best][:, 0]), features="statistics", alpha=_PENALTIES[best])
+        p = paths[1][best][:, 0]
+    return p * scale + centre
+
+
+def _some(seen, seen_val):
+    if not seen.any() or not seen_val.any():
+        raise ModtsError(
+            f"Regression needs observed targets: the labelled rows have {seen.sum()}, validation {seen_val.sum()}."
+        )
 
 
 def _winsorised(train, *others):
@@ -152,10 +192,7 @@ def _regress(name, cohort, labelled, seed, threads, record):
     (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
     X, y = cohort.X[labelled], np.asarray(cohort.y[labelled], dtype=np.float64)  # (N, T, F), (N, T)
     seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
-    if not seen.any() or not seen_val.any():
-        raise ModtsError(
-            f"Regression needs observed targets: the labelled rows have {seen.sum()}, validation {seen_val.sum()}."
-        )
+    _some(seen, seen_val)
     centre, scale = y[seen].mean(), y[seen].std() or 1.0
     y, y_val = (y - centre) / scale, (y_val - centre) / scale
     scaler = Scaler.fit(X)

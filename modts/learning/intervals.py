@@ -112,9 +112,9 @@ def paired_seeds(task, metric, items, n_boot=N_PAIRED, seed=0, splits=None, bloc
     splits : list, optional
         See `score_seeds`.
     """
-    if metric not in metrics_of(task):
+    if metric not in metrics_of(task, more=True):
         raise ModtsError(
-            f"Metric {metric!r} does not belong to the task {task!r}: choose one of {', '.join(metrics_of(task))}."
+            f"Metric {metric!r} does not belong to the task {task!r}: choose one of {', '.join(metrics_of(task, more=True))}."
         )
     items = _listed(items, 3, 4)
     entries = [(y, {"a": p_a, "b": p_b}, *mask) for y, p_a, p_b, *mask in items]

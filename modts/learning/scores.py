@@ -13,7 +13,12 @@ import numpy as np
 from modts.errors import ModtsError
 
 METRICS = {"classification": ("auroc", "auprc"), "regression": ("mae", "mse"), "imputation": ("mae", "mse")}
-HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "mae": False, "mse": False}
+MORE = {
+    "classification": ("brier",),
+    "regression": ("r2",),
+    "imputation": ("r2",),
+}  # asked for by name, in no table of ours
+HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "brier": False, "mae": False, "mse": False, "r2": True}
 
 
 def auroc(y, p):
@@ -51,6 +56,93 @@ def auprc(y, p):
     0.8333
     """
     return _once("classification", "auprc", y, p)
+
+
+def brier(y, p):
+    """Brier score: the mean squared error of a probability, 0 at best (Brier 1950); it sees calibration, which AUROC does not.
+
+    Parameters
+    ----------
+    y : (N,) array of {0, 1}
+    p : (N,) array of float in [0, 1]
+        Probability of class 1.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Raises
+    ------
+    ModtsError
+        As in `auroc`, or something that is no probability.
+
+    Examples
+    --------
+    >>> brier([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0])
+    0.125
+    """
+    return _once("classification", "brier", y, _probability(p))
+
+
+def reliability(y, p, bins=10):
+    """Reliability curve: in groups of stays with alike probabilities, how often the event came.
+
+    Parameters
+    ----------
+    y, p
+        As in `brier`.
+    bins : int
+        Groups of nearly equal size, by rising probability; equal probabilities stay in one group, so there may be fewer.
+
+    Returns
+    -------
+    dict of str to (bins,) array
+        predicted (mean probability), observed (share of class 1), low, high (its 95 % interval, Wilson 1927), n (stays).
+
+    Raises
+    ------
+    ModtsError
+        As in `brier`, or fewer than one group.
+
+    Examples
+    --------
+    >>> curve = reliability([0, 0, 1, 1], [0.1, 0.3, 0.6, 0.8], bins=2)
+    >>> curve["predicted"].round(2).tolist(), curve["observed"].tolist(), curve["n"].tolist()
+    ([0.2, 0.7], [0.0, 1.0], [2, 2])
+    """
+    p = _probability(p)
+    y = _Ranked(y, p).y
+    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
+        raise ModtsError(f"A reliability curve needs 1 group or more, not {bins!r}.")
+    group = np.searchsorted(np.quantile(p, np.arange(1, bins) / bins), p, side="right")
+    _, group = np.unique(group, return_inverse=True)
+    n = np.bincount(group)
+    predicted, observed = np.bincount(group, p) / n, np.bincount(group, y) / n
+    z2 = 1.959963984540054**2
+    centre = (observed + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (observed * (1 - observed) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return {"predicted": predicted, "observed": observed, "low": centre - half, "high": centre + half, "n": n}
+
+
+def _probability(p):
+    p = np.asarray(p, dtype=np.float64)
+    if p.size and (p.min() < 0 or p.max() > 1):
+        raise ModtsError(f"Probabilities lie in 0 to 1, but these reach from {p.min():.4g} to {p.max():.4g}: logits?")
+    return p
+
+
+def r2(y, p, mask=None):
+    """Coefficient of determination: 1 at best, 0 for the mean of the scored targets, which must differ; see `mae`.
+
+    Examples
+    --------
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 2.0])
+    0.5
+    """
+    value = _once("regression", "r2", y, p, mask)
+    if np.isnan(value):
+        raise ModtsError("R2 needs scored targets that differ, but all of them are alike.")
+    return value
 
 
 def mae(y, p, mask=None):
@@ -141,7 +233,7 @@ class _Ranked:
             raise ModtsError(
                 f"{np.count_nonzero(~np.isfinite(p))} of {len(p)} scores are not finite: check the model's output."
             )
-        self.y, self.n, self.strata = y, len(y), y.astype(np.int64)
+        self.y, self.p, self.n, self.strata = y, p, len(y), y.astype(np.int64)
         self.order = np.argsort(p, kind="stable")
         ranked = p[self.order]
         self.starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # first stay of each group of tied scores
@@ -167,6 +259,8 @@ class _Ranked:
                 np.cumsum(every, axis=1), 1
             )  # none counted yet: adds nothing
             out["auprc"] = (positive * precision).sum(1) / total
+        if "brier" in metrics:
+            out["brier"] = weights @ np.square(self.p - self.y) / weights.sum(1)
         return out
 
 
@@ -199,13 +293,22 @@ class _Errors:
         self.y, self.n = y, len(y)
         self.count = scored.reshape(cells).sum(1).astype(np.float64)
         self.sums = {"mae": np.abs(error).reshape(cells).sum(1), "mse": np.square(error).reshape(cells).sum(1)}
+        self.targets = np.where(scored, y - y[scored].mean(), 0).reshape(
+            cells
+        )  # near 0: nothing is lost in the squares
         self.strata = (self.count > 0).astype(np.int64)  # stays with nothing to score never displace the others
 
     def values(self, weights, metrics):
         """(B, N) multiplicities -> {metric: (B,)}."""
         count = weights @ self.count
         count[count == 0] = np.nan  # a resample with nothing to score says nothing; intervals leave it out
-        return {m: weights @ self.sums[m] / count for m in metrics}
+        out = {m: weights @ self.sums[m] / count for m in metrics if m != "r2"}
+        if "r2" in metrics:
+            mean = weights @ self.targets.sum(1) / count
+            variance = weights @ np.square(self.targets).sum(1) / count - mean**2
+            variance[variance <= 0] = np.nan  # all targets alike
+            out["r2"] = 1 - weights @ self.sums["mse"] / count / variance
+        return out
 
 
 def scorer(task, y, p, mask=None):
@@ -213,10 +316,10 @@ def scorer(task, y, p, mask=None):
     return (_Ranked if task == "classification" else _Errors)(y, p, mask)
 
 
-def metrics_of(task):
+def metrics_of(task, more=False):
     if task not in METRICS:
         raise ModtsError(f"Unknown task {task!r}: choose one of {', '.join(METRICS)}.")
-    return METRICS[task]
+    return METRICS[task] + (MORE[task] if more else ())
 
 
 def _once(task, metric, y, p, mask=None):

@@ -8,13 +8,17 @@ import numpy as np
 import torch
 
 from modts.backbones import Scaler
+from modts.errors import ModtsError
 
 from . import scores
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Targets of one split, ready for the loss and the scores. y : (N,) 0/1, or (N, T) z-scores with NaN where not observed."""
+    """Targets of one split, ready for the loss and the scores.
+
+    y : (N,) 0/1, or (N, K) z-scores with NaN where not observed; K = T, or 1 for one number a stay.
+    """
 
     task: str
     y: np.ndarray
@@ -50,9 +54,19 @@ def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
         Of "train", "val" and "test".
     scaler : Scaler or None
         Takes a regression's predictions back to raw units; None in classification.
+
+    Raises
+    ------
+    ModtsError
+        A cohort without labels.
     """
+    if cohort.task == "imputation":
+        raise ModtsError(
+            f"Cohort {cohort.name!r} has no label to predict: it can be pretrained on and imputed, no more."
+        )
     parts = {name: cohort.part(name)[1] for name in ("train", "val", "test")}
     if cohort.task == "classification":
         return {name: Labels(cohort.task, y.astype(np.int64)) for name, y in parts.items()}, None
+    parts = {name: y[:, None] if y.ndim == 1 else y for name, y in parts.items()}  # (N, K)
     scaler = Scaler.fit(parts["train"][..., None])
     return {name: Labels(cohort.task, scaler.transform(y[..., None])[..., 0]) for name, y in parts.items()}, scaler

@@ -25,8 +25,11 @@ class _Pass(nn.Module):
     def __init__(self, backbone: Backbone, heads, pooling: str, probability: bool):
         super().__init__()
         self.backbone, self.heads, self.pooling, self.probability = backbone, nn.ModuleList(heads), pooling, probability
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.from_numpy(getattr(backbone.scaler, name)).to(backbone.device))
+        scaler = backbone.scaler
+        # a feature never observed in training is ignored: divided by NaN it is missing
+        std = scaler.std if scaler.seen is None else np.where(scaler.seen, scaler.std, np.float32(np.nan))
+        for name, values in (("mean", scaler.mean), ("std", std)):
+            self.register_buffer(name, torch.from_numpy(values).to(backbone.device))
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)

@@ -117,7 +117,8 @@ def hidden_test(params, cohort, scaler, seed: int):
     """Test windows with artificial gaps (raw), their true z-scores, and the cells to score."""
     X, _ = cohort.part("test")
     hidden = mask(X, params.pattern, params.rate, seed=runs.epoch_seed(seed, -2))
-    return hidden, np.nan_to_num(scaler.transform(X)), np.isnan(hidden) & ~np.isnan(X)
+    truth = scaler.transform(X)  # NaN also where the scaler never saw the feature: nothing to score
+    return hidden, np.nan_to_num(truth), np.isnan(hidden) & ~np.isnan(truth)
 
 
 def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:

@@ -208,7 +208,7 @@ def baselines(params: Baselines) -> runs.Run:
             targets, scaler = labels(cohort)
             prediction = fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
             if scaler is not None:
-                prediction = scaler.transform(prediction[..., None])[..., 0]
+                prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             seeds.append((cohort.split_seed, seed))
             run.data_hash[str(cohort.split_seed)] = cohort.content_hash

@@ -80,3 +80,44 @@ def test_absent_or_damaged_files(folder, monkeypatch):
     monkeypatch.setenv("MODTS_DATA", str(folder))
     with pytest.raises(ModtsError, match="There is no folder .*mimic_demo"):
         load_cohort("mimic")
+
+
+def test_one_number_a_stay(folder):
+    edit(folder / "outc.parquet", lambda d: d.assign(label=d.stay_id / 10))
+    c = load_cohort("eicu", folder=str(folder), task="kidney_function")
+    assert (c.task, c.split_by, c.target_unit) == ("regression", "random", "mg/dL") and c.y.dtype == np.float32
+    np.testing.assert_allclose(c.y, c.ids.astype(float) / 10, rtol=1e-6)
+
+
+def hourly(folder, change=lambda d: d):
+    """outc with a label at each hour of dyn: 10 times the stay plus the hour."""
+    hours = pd.read_parquet(folder / "dyn.parquet")[["stay_id", "time"]]
+    labels = hours.assign(label=hours.stay_id * 10.0 + hours.time.dt.total_seconds() / 3600)
+    change(labels.sample(frac=1, random_state=1)).to_parquet(folder / "outc.parquet")
+    return load_cohort("eicu", folder=str(folder), task="los")
+
+
+def test_a_number_at_every_hour(folder):
+    c = hourly(folder)
+    assert (c.task, c.split_by, c.target_unit) == ("regression", "random", "h") and c.y.shape == (12, 4)
+    i = list(c.ids).index("100")  # two hours
+    assert c.y[i, :2].tolist() == [1000, 1001] and np.isnan(c.y[i, 2:]).all()
+    np.testing.assert_array_equal(np.isnan(c.y), np.isnan(c.X[..., 0]))
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda d: pd.concat([d, d.iloc[:1]]), "same hour of a stay twice"),
+        (lambda d: d.drop(columns="time"), "several labels per stay"),
+        (lambda d: d.assign(label=(d.label % 2)), "several labels per stay"),  # yes or no at every hour
+        (
+            lambda d: d.assign(time=d.time + pd.Timedelta("9h")),
+            "label at hour 12, after the last hour of dyn.parquet, 3",
+        ),
+        (lambda d: d.assign(label=np.where(d.stay_id == 95, np.nan, d.label)), "labels must be numbers"),
+    ],
+)
+def test_hourly_labels_that_do_not_fit(folder, change, sentence):
+    with pytest.raises(ModtsError, match=sentence):
+        hourly(folder, change)

@@ -64,9 +64,9 @@ def test_own_splits_survive_saving_and_another_seed(tmp_path):
         ({"y": np.where(np.arange(20) == 3, np.nan, 0)}, "label of row 3 is missing"),
         ({"y": np.arange(20) < 2}, "at least 3 rows with label 1, but there are 2"),
         ({"y": ["yes"] * 20}, "y must be an array of numbers"),
-        ({"features": ["a"]}, "3 features but 1 names"),
+        ({"features": ["a"]}, "X needs 3 feature names, but 1 were given"),
         ({"ids": ["a"] * 20}, "'a' occurs more than once"),
-        ({"ids": ["a"]}, "20 rows but 1 ids"),
+        ({"ids": ["a"]}, "X needs 20 ids, but 1 were given"),
         ({"task": "forecasting"}, "Unknown task 'forecasting'"),
         ({"splits": {"train": range(20)}}, "keys train, val and test"),
         (
@@ -90,8 +90,8 @@ def test_arrays_that_do_not_fit(change, sentence):
     [
         ((2, 1, 1), np.inf, "Feature 'x1' of '2' holds an infinite value"),
         ((2, 1, 1), 1e39, "infinite value"),
-        ((3,), np.nan, "Series '3' has no value at all"),
-        ((slice(None), slice(None), 2), np.nan, "Feature 'x2' has no value at all"),
+        ((3,), np.nan, "Series without any value: '3'"),
+        ((slice(None), slice(None), 2), np.nan, "no value in the training split: 'x2'"),
     ],
 )
 def test_values_that_cannot_be_used(where, value, sentence):
@@ -167,7 +167,7 @@ def broken(**columns):
         (
             broken(hr=lambda d: np.where(d.id == "p2", np.nan, d.hr), temp=lambda d: d.hr),
             {},
-            "Series 'p2' has no value",
+            "Series without any value: 'p2'",
         ),
         (broken(time=lambda d: np.where(d.id == "p2", np.nan, d.time)), {}, "Column 'time' is empty in row"),
         (broken(time="noon").drop_duplicates(["id"]), {}, "neither numbers nor dates .*'noon'"),

@@ -76,3 +76,19 @@ def test_physionet_2019_equals_the_raw_files():
         raw = pd.read_csv(Path(HOME) / "physionet_2019/training_setB" / f"{c.ids[i]}.psv", sep="|")
         np.testing.assert_array_equal(c.X[i], raw[list(c.features)].to_numpy(dtype=np.float32)[:48])
         assert c.y[i] == raw["SepsisLabel"].max()
+
+
+@pytest.mark.parametrize(
+    "name, task, shape, target",
+    [
+        ("eicu", "kidney_function", (801,), 1.48),
+        ("mimic", "kidney_function", (69,), 1.39),
+        ("eicu", "los", (2267, 169), 55.82),
+        ("mimic", "los", (132, 169), 79.26),
+    ],
+)
+def test_numbers_of_the_open_demos(name, task, shape, target):
+    needs(f"yaib_demo/{task}/{name}_demo")
+    c = load_cohort(name, task=task)
+    assert c.task == "regression" and c.y.shape == shape and np.nanmean(c.y) == pytest.approx(target, abs=0.01)
+    assert np.isnan(c.y).sum() == (0 if len(shape) == 1 else np.prod(shape) - {"eicu": 124_094, "mimic": 9_656}[name])

@@ -125,6 +125,11 @@ def test_nothing_is_hidden_at_rate_zero_nor_in_an_empty_cohort(X, pattern):
         ({"rate": 1.0}, "below 1, got 1.0"),
         ({"rate": -0.1}, "at least 0 and below 1, got -0.1"),
         ({"rate": float("nan")}, "got nan"),
+        ({"rate": None}, "got None"),
+        ({"rate": "0.1"}, "got 0.1"),
+        ({"rate": True}, "got True"),
+        ({"X": np.full((2, 3, 4), np.inf)}, "infinite values"),
+        ({"X": np.full((2, 3, 4), 1e39)}, "infinite values"),
         ({"X": np.zeros((4, 3))}, r"three axes .* got shape \(4, 3\)"),
     ],
 )

@@ -5,7 +5,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, brier_score_loss, r2_score, roc_auc_score
 
 from modts.errors import ModtsError
 from modts.learning import intervals, resampling, scores
@@ -177,3 +178,67 @@ def test_paired_over_seeds():
     assert intervals.paired("classification", "auroc", *items[0][:3]) == intervals.paired_seeds(
         "classification", "auroc", items[:1]
     )
+
+
+# --- calibration, and the share of variance explained ------------------------------------------------------------------
+
+
+def test_brier_and_r2_equal_scikit_learn_and_have_intervals():
+    y, p = drawn()
+    p = 1 / (1 + np.exp(-p))
+    assert scores.brier(y, p) == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+    rng = np.random.default_rng(0)
+    target = rng.normal(50, 3, (200, 4))
+    guess = target + rng.normal(size=target.shape)
+    assert scores.r2(target, guess) == pytest.approx(r2_score(target.ravel(), guess.ravel()), abs=1e-9)
+    seen = rng.random(target.shape) < 0.7
+    holes = np.where(seen, target, np.nan)
+    assert (
+        scores.r2(holes, guess)
+        == scores.r2(target, guess, seen)
+        == pytest.approx(r2_score(target[seen], guess[seen]), abs=1e-9)
+    )
+    worse = intervals.paired("classification", "brier", y, p, 1 - p, n_boot=499)
+    assert worse["low"] <= worse["difference"] <= worse["high"] < 0
+    assert intervals.paired("regression", "r2", target, guess, guess + 3, n_boot=499)["low"] > 0
+
+
+def test_multiplicities_of_brier_and_r2_mean_repeated_stays():
+    y, p = drawn(n=40)
+    p, counts = 1 / (1 + np.exp(-p)), np.random.default_rng(2).integers(0, 3, 40)
+    many = np.repeat(np.arange(40), counts)
+    for task, metric, truth in (("classification", "brier", y), ("regression", "r2", y * 2.0 + 7)):
+        once = scores.scorer(task, truth, p).values(counts[None].astype(float), (metric,))[metric][0]
+        assert once == pytest.approx(getattr(scores, metric)(truth[many], p[many]), abs=1e-12)
+
+
+@pytest.mark.parametrize("bins", [1, 5, 10])
+def test_the_reliability_curve_equals_scikit_learn(bins):
+    y, p = drawn()
+    p = 1 / (1 + np.exp(-p))
+    curve = scores.reliability(y, p, bins)
+    observed, predicted = calibration_curve(y, p, n_bins=bins, strategy="quantile")
+    np.testing.assert_allclose(curve["predicted"], predicted)
+    np.testing.assert_allclose(curve["observed"], observed)
+    assert (
+        curve["n"].sum() == 400
+        and (curve["low"] < curve["observed"]).all()
+        and (curve["observed"] < curve["high"]).all()
+    )
+    assert len(scores.reliability(y, np.full(400, 0.2))["n"]) == 1  # all alike: one group
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: scores.brier([0, 1], [-1.0, 2.0]), "lie in 0 to 1, but these reach from -1 to 2: logits"),
+        (lambda: scores.reliability([0, 1], [0.0, 2.0]), "lie in 0 to 1"),
+        (lambda: scores.reliability([0, 1], [0.1, 0.2], bins=0), "1 group or more, not 0"),
+        (lambda: scores.brier([0, 0], [0.1, 0.2]), "need both classes"),
+        (lambda: scores.r2([1.0, 1.0], [0.1, 0.2]), "targets that differ"),
+        (lambda: scores.brier([0, 1], [0.1, np.nan]), "not finite"),
+    ],
+)
+def test_what_is_no_probability_is_said(call, words):
+    with pytest.raises(ModtsError, match=words):
+        call()

@@ -1,0 +1,327 @@
+"""Own data: a cohort from one table in long form, a row per id and time or per single value; labels there or in a table of their own.
+
+Nothing is filled or scaled; what falls into one time step is averaged, and whatever is ambiguous is refused in a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from modts.errors import ModtsError, choose, notice
+
+from .arrays import cohort_from_arrays
+from .base import TASKS, Cohort
+from .checks import MAX_CELLS, codes_of, flag, show, some, without_codes
+from .clock import clock, positions
+from .files import read_table
+
+REPEATS = ("refuse", "first", "mean")
+_UNNAMED = re.compile(r"Unnamed: (\d+)(_level_\d+)?")
+
+
+def cohort_from_table(
+    table,
+    *,
+    id: str = "id",
+    time: str = "time",
+    label: str | None = "label",
+    labels=None,
+    features: list[str] | None = None,
+    variable: str | None = None,
+    value: str = "value",
+    groups: str | None = None,
+    n_steps: int | None = None,
+    step: float | str | None = None,
+    time_unit: str | None = None,
+    repeats: str = "refuse",
+    missing=(),
+    label_per: str | None = None,
+    task: str | None = None,
+    **about,
+) -> Cohort:
+    """Make a cohort from a long table: one row per id and time and one column per variable, or one row per single value.
+
+    Parameters
+    ----------
+    table : str, pathlib.Path or pandas.DataFrame
+        A .csv, .tsv (both also .gz) or .parquet file, or a data frame.
+    id, time, label : str
+        Names of the columns. ``time`` holds numbers, dates (those with a zone are compared in UTC) or durations. For
+        classification the label (0 or 1) is the same in all rows of an id; for regression it is the target's value at
+        that time (may be empty), or with ``label_per="id"`` one number for the id. ``label=None``: no label, the cohort pretrains and imputes.
+    labels : str, pathlib.Path or pandas.DataFrame, optional
+        A table of its own for the labels: the columns ``id`` and ``label``, a row per id; for a regression at every
+        time also ``time``. Ids that the table lacks are left out, with a warning.
+    features : list of str, optional
+        Variable columns; default: all the others. In the form of single values: which variables.
+    variable, value : str
+        For a table of single values (id, time, variable, value): the columns with the variable's name and its value.
+    groups : str, optional
+        The column (of the table) that says whose the id is, such as the patient of a stay: no two splits share one.
+    n_steps : int, optional
+        Keep the first ``n_steps`` steps; shorter series are padded as missing. Default: the longest series.
+    step : float or str, optional
+        Length of a time step. Values within one step are averaged; steps without rows are missing. A duration such as
+        ``"1h"``, or a number in the unit of ``time`` (seconds for durations). Dates are counted from the id's first
+        time, numbers and durations from 0. Default: each time of an id is one step.
+    time_unit : str, optional
+        The unit of plain numbers in ``time`` ("h", "min", "s", "D"), which a step such as ``"1h"`` then needs.
+    repeats : {"refuse", "first", "mean"}
+        What to do with several rows of one id at one time: refuse them, keep the first in the table, or average.
+    missing : number or sequence of numbers
+        Codes that stand for a missing value, such as ``(-9999,)``.
+    label_per : {"id", "time"}, optional
+        For regression: one number for each id, or one at each time. Default: "time", or what a table ``labels`` holds.
+    task : {"classification", "regression", "imputation"}, optional
+        Default: classification, or imputation with ``label=None``.
+    **about
+        As for :func:`cohort_from_arrays`: ``name``, ``title``, ``units``, ``target``, ``seed``, ``by_time``,
+        ``unobserved``, ``licence``, ... With ``by_time`` ids are ordered by their first time; where that is the same,
+        numbers by size and texts as they stand in the table.
+
+    Returns
+    -------
+    Cohort
+
+    Raises
+    ------
+    ModtsError
+        For an unreadable file, a missing, nameless or non-numeric column, a repeated (id, time), an id without any
+        value, a label that changes within an id or is not 0 or 1, infinite values, or too few ids of a class to split.
+
+    Warns
+    -----
+    ModtsWarning
+        As for :func:`cohort_from_arrays`, and for labels of ids that the table lacks.
+    """
+    task = choose(task or ("imputation" if label is None else "classification"), TASKS, "task")
+    choose(repeats, REPEATS, "rule for repeated times (repeats=)")
+    if (task == "imputation") != (label is None) or (label is None and labels is not None):
+        raise ModtsError(
+            "Without a label give label=None alone (the task is then imputation); every other task needs one."
+        )
+    if n_steps is not None and (isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1):
+        raise ModtsError(f"n_steps must be a whole number of 1 or more, not {n_steps!r}.")
+    by_time = flag(about.get("by_time", False), "by_time")
+    labels = None if labels is None else read_table(labels)
+    at_times = _at_times(task, label_per, labels, time)
+    frame, codes = read_table(table), codes_of(missing)
+    kept = [
+        c for c in (groups, None if labels is not None else label) if c is not None
+    ]  # beside id, time and variables
+    form = [] if variable is None else [variable, value]
+    _present(frame, [id, time, *kept, *form], "table", label if labels is None else None)
+    if labels is not None and label in frame.columns and variable is None:
+        raise ModtsError(f"The label column {label!r} stands in the table and in labels=; drop one of them.")
+    if len(frame) == 0:
+        raise ModtsError("The table has no variable column or no row.")
+    for column in (id, time, *([groups] if groups else []), *form[:1]):
+        if frame[column].isna().any():
+            raise ModtsError(f"Column {column!r} is empty in row {int(np.flatnonzero(frame[column].isna())[0])}.")
+    frame = frame.assign(**{id: _ids(frame[id]), time: clock(frame[time], time)})
+    if variable is None:
+        features = variables(frame, features, {"id": id, "time": time, "groups": groups, "label": label})
+    else:
+        frame, features = _wide(frame, features, (id, time, variable, value), kept, repeats, codes)
+    if labels is not None:
+        frame = _with_labels(frame, labels, id, time, label, at_times)
+    numbers = [*features, *([label] if label is not None else [])]
+    plain_numbers(frame, numbers)
+    coded = [*features, *([label] if at_times else [])]
+    if len(codes):
+        frame = frame.assign(
+            **{c: without_codes(frame[c].to_numpy(dtype=float, na_value=np.nan), codes) for c in coded}
+        )
+    frame = _once(frame, (id, time), repeats)
+
+    order = _order(frame, id, time, by_time)
+    frame = frame.assign(**{"\0row": frame[id].map(order)}).sort_values(["\0row", time], kind="stable")
+    ids, row = np.array(list(order), dtype=object), frame["\0row"].to_numpy()
+    position = positions(frame[time], row, step, time_unit)
+    steps = n_steps or int(position.max()) + 1
+    if len(ids) * steps * len(features) > MAX_CELLS:
+        raise ModtsError(f"{len(ids)} series of {steps} steps do not fit in memory; set n_steps, or a larger step.")
+    values = frame[coded].astype(float).groupby([row, position]).mean()  # within one step; a no-op without step
+    at_row, at_step = values.index.get_level_values(0), values.index.get_level_values(1)
+    inside = at_step < steps
+    grid = np.full((len(ids), steps, len(coded)), np.nan)  # (N, T, F)
+    grid[at_row[inside], at_step[inside]] = values.to_numpy()[inside]
+    X, y = grid, None
+    if at_times:
+        X, y = grid[:, :, :-1], grid[:, :, -1]
+    elif label is not None:
+        y = _constant(frame[label].to_numpy(dtype=float, na_value=np.nan), row, ids, f"label {label!r}")
+    if groups is not None:
+        about["groups"] = _constant(frame[groups].astype(str).to_numpy(), row, ids, f"group {groups!r}")
+    if label is not None:
+        about.setdefault("target", label)
+    return cohort_from_arrays(X, y, ids=ids, features=features, task=task, **about)
+
+
+# ---- from a table to a grid ----------------------------------------
+
+
+def _at_times(task: str, per: str | None, labels: pd.DataFrame | None, time: str) -> bool:
+    """Whether there is a target at each time, and not one label an id."""
+    if task != "regression":
+        if per not in (None, "id"):
+            raise ModtsError(f"label_per={per!r} is for regression; for {task} there is one label for each id.")
+        return False
+    default = "time" if labels is None or time in labels.columns else "id"
+    return choose(per or default, ("id", "time"), "unit of the label (label_per=)") == "time"
+
+
+def _present(frame: pd.DataFrame, columns: list[str], what: str, label: str | None = None) -> None:
+    for column in columns:
+        if column not in frame.columns:
+            hint = "; without a label give label=None" if column == label else ""
+            raise ModtsError(
+                f"The {what} has no column {column!r}; its columns: {', '.join(map(str, frame.columns[:20]))}{hint}."
+            )
+
+
+def _ids(column: pd.Series) -> pd.Series:
+    """Ids that can be sorted: numbers and words mixed become words."""
+    plain = isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object
+    return column.astype(str) if plain else column
+
+
+def variables(frame: pd.DataFrame, features, others: dict) -> list:
+    """The variable columns: those asked for, or all but `others` (what it is -> column); an index that was saved with the table is none."""
+    taken = {column: what for what, column in others.items() if column is not None}
+    if features is None:
+        features = [c for c in frame.columns if c not in taken]
+        nameless = [c for c in features if isinstance(c, str) and _UNNAMED.fullmatch(c)]
+        nameless += [
+            c for c in features if c in ("index", "level_0") and np.array_equal(frame[c], np.arange(len(frame)))
+        ]
+        if nameless:
+            raise ModtsError(
+                f"Column {nameless[0]!r} looks like an index that pandas saved with the table; write it with index=False, drop the column, "
+                "or name the variables in features=."
+            )
+    if isinstance(features, str):
+        raise ModtsError(f"features must be a list of column names, not the text {features!r}.")
+    features = list(features)
+    _present(frame, features, "table")
+    for column in features:
+        if column in taken:
+            raise ModtsError(f"The {taken[column]} column {column!r} must not be among the features.")
+    if len(set(features)) < len(features):
+        raise ModtsError(f"Each variable may be among the features once: {some(features)}.")
+    if not features:
+        raise ModtsError("The table has no variable column or no row.")
+    return features
+
+
+def plain_numbers(frame: pd.DataFrame, columns: list) -> None:
+    """Refuse a column of the table that holds no numbers."""
+    for column in columns:
+        if not (pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().all()):
+            word = frame[column][pd.to_numeric(frame[column], errors="coerce").isna() & frame[column].notna()]
+            example = f" (for example {word.iloc[0]!r})" if len(word) else ""
+            raise ModtsError(
+                f"Column {column!r} is not numeric{example}; encode it as numbers or leave it out of features."
+            )
+        if pd.api.types.is_complex_dtype(frame[column]):
+            raise ModtsError(f"Column {column!r} holds complex numbers; give their parts as columns of their own.")
+
+
+def _once(frame: pd.DataFrame, keys: tuple, repeats: str) -> pd.DataFrame:
+    """Each key once where that is asked for; "mean" leaves the averaging to the grid."""
+    again = frame.duplicated(list(keys))
+    if again.any() and repeats == "refuse":
+        row = frame[again].iloc[0]
+        of = f" of {show(row[keys[2]])}" if len(keys) > 2 else ""
+        raise ModtsError(
+            f"Id {show(row[keys[0]])} has several rows{of} at time {show(row[keys[1]])}; each (id, time) may occur once: say with "
+            "repeats='first' or repeats='mean' which value holds."
+        )
+    return frame[~again] if repeats == "first" else frame
+
+
+def _wide(frame: pd.DataFrame, features, names: tuple, kept: list, repeats: str, codes: np.ndarray):
+    """From single values to a column for each variable; `kept` columns must be the same in all rows of an id and time."""
+    id, time, variable, value = names
+    if features is not None:
+        features = [features] if isinstance(features, str) else list(features)
+        absent = [f for f in features if not (frame[variable] == f).any()]
+        if absent:
+            raise ModtsError(
+                f"Column {variable!r} holds no variable {absent[0]!r}; it holds: {some(frame[variable].unique())}."
+            )
+    else:
+        features = sorted(frame[variable].unique(), key=str)
+    beside = frame[[id, time, *kept]].drop_duplicates()
+    if beside.duplicated([id, time]).any():
+        row = beside[beside.duplicated([id, time])].iloc[0]
+        raise ModtsError(f"{some(kept)} differs between rows of id {show(row[id])} at time {show(row[time])}.")
+    single = frame[frame[variable].isin(features)][[id, time, variable, value]]
+    plain_numbers(single, [value])
+    single = single.assign(**{value: without_codes(single[value].to_numpy(dtype=float, na_value=np.nan), codes)})
+    single = _once(single, (id, time, variable), repeats)
+    wide = single.groupby([id, time, variable], observed=True)[value].mean().unstack(variable).reindex(columns=features)
+    clash = [c for c in features if c in (id, time, *kept)]
+    if clash:
+        raise ModtsError(f"A variable is called {clash[0]!r} like a column of the table; rename one of them.")
+    wide.columns = list(features)
+    return beside.merge(wide.reset_index(), on=[id, time], how="left"), features
+
+
+def _with_labels(
+    frame: pd.DataFrame, labels: pd.DataFrame, id: str, time: str, label: str, at_times: bool
+) -> pd.DataFrame:
+    """The table with the labels of another: one for each id, or one for each id and time."""
+    keys = [id, time] if at_times else [id]
+    _present(labels, [*keys, label], "table of labels")
+    if labels[keys].isna().any(axis=None):
+        raise ModtsError(f"The table of labels has a row without {' or '.join(keys)}.")
+    labels = labels[[*keys, label]].assign(**{id: _ids(labels[id])})
+    if at_times:
+        labels[time] = clock(labels[time], time)
+    labels = labels.drop_duplicates()
+    again = labels.duplicated(keys)
+    if again.any():
+        raise ModtsError(
+            f"The table of labels has several labels for id {show(labels[id][again].iloc[0])}; one is needed."
+        )
+    known = labels[id].isin(frame[id].unique())
+    if not known.any():
+        raise ModtsError(
+            f"No id of the labels (first: {show(labels[id].iloc[0])}) occurs in the table (first: {show(frame[id].iloc[0])}); both must be "
+            "written alike, as numbers or as text."
+            if len(labels)
+            else "The table of labels has no row."
+        )
+    if not known.all():
+        notice(
+            f"The table of labels holds {int((~known).sum())} rows of ids that the table lacks (first: {show(labels[id][~known].iloc[0])})."
+        )
+    try:
+        return frame.merge(labels[known], on=keys, how="outer" if at_times else "left")
+    except ValueError as error:
+        raise ModtsError(
+            f"The times of the table and of the labels are of two kinds: {' '.join(str(error).split())[:120]}."
+        ) from error
+
+
+def _order(frame: pd.DataFrame, id: str, time: str, by_time: bool) -> dict:
+    """id -> its number among the series: sorted, or by time."""
+    if not by_time:
+        return {name: i for i, name in enumerate(np.unique(frame[id].to_numpy()))}
+    first = frame.groupby(id, sort=pd.api.types.is_numeric_dtype(frame[id]))[time].min().sort_values(kind="stable")
+    return {name: i for i, name in enumerate(first.index)}
+
+
+def _constant(values: np.ndarray, row: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
+    """The value of each id; it must be there, and the same in all its rows."""
+    first = values[np.searchsorted(row, np.arange(len(ids)))]
+    differs = ~((values == first[row]) | ((values != values) & (first[row] != first[row])))
+    if differs.any():
+        raise ModtsError(f"The {name} is not constant within id {show(ids[row[differs][0]])}; one per id is needed.")
+    if (first != first).any():
+        raise ModtsError(f"Id {show(ids[first != first][0])} has no {name}.")
+    return first
