@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, ModtsWarning, choose
 
 from .scaling import Scaler
 from .table import BACKBONES, options_of
@@ -106,6 +106,7 @@ def warn_of_another_scale(backbone, X: np.ndarray) -> None:
             f"These windows have another scale than those that {backbone.name}'s scaler was fitted on, and the scaler stays: "
             f"{backbone.features[f]!r} has mean {new.mean[f]:.4g} and SD {new.std[f]:.4g} here, {old.mean[f]:.4g} and {old.std[f]:.4g} "
             f"there ({int((unlike > 1).sum())} of {len(unlike)} features differ so much); check the units, or build a new backbone.",
+            ModtsWarning,
             stacklevel=3,
         )
 
