@@ -87,7 +87,7 @@ def load_backbone(path: str | Path, device: str = "cpu", own: str | Path | None 
         ) from None
     scaler = Scaler(tensors.pop("scaler.mean").numpy(), tensors.pop("scaler.std").numpy())
     backbone = Backbone(
-        named(card, own, path),
+        named(card, own, path) if "own_file" in card else card["name"],
         card["n_steps"],
         card["features"],
         scaler,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modts.backbones import Backbone, Scaler
+from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.backbones import backbone as backbones
 from modts.learning import Shipped, adaptation
 
@@ -30,7 +30,7 @@ def sides(request, monkeypatch):
     name, sizes = SIZES[request.param]
 
     def make():
-        config = backbones.BACKBONES[name].small | {"dropout": 0.0} | sizes
+        config = BACKBONES[name].small | {"dropout": 0.0} | sizes
         return Backbone(name, T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), config, seed=3)
 
     ours = make()
