@@ -13,15 +13,26 @@ from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
 from . import blocks, recurrent
-from .inputs import intervals, model_inputs, observed
+from .inputs import given_mean, intervals, model_inputs, observed
 from .scaling import Scaler
 from .shipped import CRITERIA, core, loss
-from .table import row_of, sizes
+from .table import options_of, row_of, sizes
 
 
-def accelerate(module: nn.Module, kind: str) -> recurrent.Fast | None:
-    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states."""
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module)
+def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+    """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
+
+    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    """
+    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
+
+
+def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
+    """Twelve hex digits over named tensors."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 class Backbone(nn.Module):
@@ -44,14 +55,16 @@ class Backbone(nn.Module):
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
-        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("batch" as PyPOTS, or "time") for CSAI.
+        "last_observation" ("locf", or "zero" as PyPOTS) and "empirical_mean" ("training", or "given": of the batch that it reads, as PyPOTS
+        takes it from the set that it is given) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods" ("window", or
+        "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
     seed : int
         Initialises the weights.
 
     Raises
     ------
     ModtsError
-        Unknown name or criterion; a file or class that is not there or does not keep to the contract.
+        Unknown name, criterion or option; a file or class that is not there or does not keep to the contract.
     """
 
     def __init__(
@@ -62,7 +75,7 @@ class Backbone(nn.Module):
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
         if self.row.own:
             self.name = self.row.own.label
-        self.config, self.options = dict(config or self.row.small), dict(options or {})
+        self.config, self.options = dict(config or self.row.small), options_of(name, options)
         self.criterion = choose(criterion, CRITERIA, "criterion")
         self.card: dict = {}
         module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
@@ -70,16 +83,14 @@ class Backbone(nn.Module):
             self.module = module(
                 n_steps=self.n_steps,
                 n_features=len(self.features),
-                **self.config,
-                **fixed,
+                **fixed | self.config,
             )
-        if (
-            self.options.get("attention_over") == "time" and not self.row.own
-        ):  # PyPOTS's CSAI attends over the stays of a batch, not over time
+        if self.options.get("attention_over") == "time":  # PyPOTS's CSAI attends over the stays of a batch
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        self.fast = None if self.row.own else accelerate(self.module, self.row.kind)
+        periods = self.options.get("periods", "batch")
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -102,7 +113,8 @@ class Backbone(nn.Module):
         if self.row.own:
             return {"Z": Z, "Z_true": Z_ori}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
-        return model_inputs(self.row.reads, Z, Z_ori, interval=self.interval, last_observation=last)
+        mean = given_mean(Z) if self.options.get("empirical_mean") == "given" and not shipped else None
+        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:
         """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)].
@@ -207,16 +219,55 @@ class Backbone(nn.Module):
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return tensors_hash(self.state_dict())
 
-    def save(self, path: str | Path, **card) -> Path:
-        """Write weights (safetensors) and the card that rebuilds model, scaler, feature list and provenance, in one whole file."""
+    def save(self, path: str | Path, **notes) -> Path:
+        """Write weights, scaler and the card that rebuilds them as one whole safetensors file, and the card beside it as <file>.json.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in .safetensors; "~" is your home. A file that modts did not write is never overwritten.
+        **notes
+            What else the card shall say, such as cohort="mine". What an earlier card said of these weights stays, and `card["past"]`
+            lists what happened to them.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ModtsError
+            A path that is a folder, has another ending or belongs to somebody else, or a note that JSON cannot hold or that would
+            replace a field of the card.
+        """
         from .checkpoint import save
 
-        return save(self, path, **card)
+        return save(self, path, **notes)
+
+    def to_pypots(self, **training):
+        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`.
+
+        Parameters
+        ----------
+        **training
+            What PyPOTS's constructor takes beside sizes, such as batch_size, epochs, saving_path or device.
+
+        Returns
+        -------
+        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+            A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
+            this one hides none until its `fit` is called.
+
+        Raises
+        ------
+        ModtsError
+            A backbone that PyPOTS does not have.
+        """
+        from .exchange import to_pypots
+
+        return to_pypots(self, **training)
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:

@@ -76,8 +76,33 @@ def autoformer_layer(block, x, attn_mask=None):
     return second @ (x + y), None
 
 
+def _own_periods(x, k: int, wide, wide_bias, narrow, narrow_bias):
+    """x plus what a TimesBlock finds in the k strongest periods of each window; windows with a period in common share its convolutions."""
+    B, T, C = x.shape
+    amplitude = torch.fft.rfft(x, dim=1).abs().mean(-1)
+    strength = amplitude.detach().clone()
+    strength[:, 0] = 0
+    top = strength.topk(k, 1)[1]
+    weights = amplitude.gather(1, top).softmax(1)
+    periods = torch.full_like(top, T).floor_divide(top)
+    found = top.new_zeros(T + 1).index_fill(0, periods.flatten(), 1).cpu()  # which there are
+    out = x
+    for period in range(1, T + 1):
+        if int(found[period]) == 0:
+            continue
+        here = periods == period  # (B, k); two frequencies may have one period
+        rows = here.any(1).nonzero()[:, 0]
+        n, length = rows.shape[0], (T + period - 1) // period * period
+        image = pad(x[rows], [0, 0, 0, length - T]).view(n, length // period, period, C).permute(0, 3, 1, 2)
+        image = gelu(conv2d(image, wide, wide_bias, padding=wide.shape[-1] // 2))
+        image = conv2d(image, narrow, narrow_bias, padding=narrow.shape[-1] // 2)
+        weight = (weights * here).sum(1)[rows].view(n, 1, 1)
+        out = out.index_add(0, rows, image.permute(0, 2, 3, 1).reshape(n, length, C)[:, :T] * weight)
+    return out
+
+
 def _periods(x, k: int, wide, wide_bias, narrow, narrow_bias):
-    """x plus what a TimesBlock finds in its k strongest periods."""
+    """x plus what a TimesBlock finds in the k strongest periods of the batch, as PyPOTS has it."""
     B, T, C = x.shape
     amplitude = torch.fft.rfft(x, dim=1).abs().mean(-1)
     strength = amplitude.detach().mean(0)
@@ -96,9 +121,9 @@ def _periods(x, k: int, wide, wide_bias, narrow, narrow_bias):
 
 
 @cache
-def _scripted():
+def _scripted(find):
     """How long a period is decides what is computed: a trace cannot hold that, a script in it can."""
-    return torch.jit.script(_periods)
+    return torch.jit.script(find)
 
 
 def _kernel(inception):
@@ -110,14 +135,17 @@ def _kernel(inception):
     )
 
 
-def times_block(block, x):
+def times_block(block, find, x):
     """TimesBlock.forward on (B, T, C)."""
-    run = _scripted() if torch.jit.is_tracing() else _periods
+    run = _scripted(find) if torch.jit.is_tracing() else find
     return run(x, block.top_k, *_kernel(block.conv[0]), *_kernel(block.conv[2]))
 
 
-def accelerate(module) -> None:
-    """Make the blocks of PyPOTS's SAITS, Autoformer or TimesNet fast, in place: parameters and results stay as they are."""
+def accelerate(module, periods: str = "batch") -> None:
+    """Make the blocks of PyPOTS's SAITS, Autoformer or TimesNet fast, in place: parameters and results stay as they are.
+
+    With periods="window", TimesNet finds its periods in each window instead of in the batch.
+    """
     for block in module.modules():
         kind = type(block).__name__
         if kind == "MultiHeadAttention" and hasattr(block.attention_operator, "temperature"):
@@ -125,4 +153,4 @@ def accelerate(module) -> None:
         elif kind == "AutoformerEncoderLayer":
             block.forward = partial(autoformer_layer, block)
         elif kind == "TimesBlock":
-            block.forward = partial(times_block, block)
+            block.forward = partial(times_block, block, _own_periods if periods == "window" else _periods)

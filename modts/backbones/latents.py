@@ -59,7 +59,8 @@ def read(backbone, Z: torch.Tensor, pooling: str) -> torch.Tensor:
 def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
     """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
 
-    TimesNet picks its periods from the batch, and PyPOTS's CSAI attends over it: for these two the batch size is part of the result.
+    A window's latent does not depend on the windows beside it, unless the backbone was built with PyPOTS's reading (Backbone, options): then the
+    batch size is part of the result for TimesNet and CSAI.
     """
     backbone.eval()
     X = backbone.check(X, features)

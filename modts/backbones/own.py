@@ -157,7 +157,7 @@ def _row(file: runs.OwnFile, source: bytes) -> Row:
 
     card = {"file": file.path.name, "class": file.cls, "sha256": digest}
     own = Own(file.label, card, module, sizes["paper"])
-    return Row(kind, "own", "", "", small, {}, {}, own)
+    return Row(kind, "own", "", "", small, {}, {}, own=own)
 
 
 def _run(path: Path, source: bytes, digest: str) -> ModuleType:

@@ -8,10 +8,11 @@ itself (arXiv 2411.03941) states none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modts.errors import ModtsError, choose
 
+READINGS = ("window", "shipped")
 POOLINGS = ("paper", "mean+max+last")  # how the states of a backbone become one vector: see modts.backbones.latents
 
 
@@ -35,6 +36,8 @@ class Row:
         Constructor arguments that are not sizes.
     classifier
         Arguments only PyPOTS's end-to-end classifier takes.
+    options
+        How it reads its input where PyPOTS's reading is not the only one: name -> (ours, PyPOTS's).
     own
         None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     """
@@ -46,6 +49,7 @@ class Row:
     small: dict
     fixed: dict
     classifier: dict
+    options: dict = field(default_factory=dict)
     own: object = None
 
 
@@ -54,7 +58,10 @@ BACKBONES = {
         "recurrent", "both_ways", "brits.core._BRITS", "",
         {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
     ),
-    "GRU-D": Row("recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}),
+    "GRU-D": Row(
+        "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {},
+        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}
+    ),
     "SAITS": Row(
         "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
@@ -63,12 +70,12 @@ BACKBONES = {
     "CSAI": Row(
         "recurrent", "csai", "csai.core._BCSAI", "",
         {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
-        {"classification_weight": 1.0, "dropout": 0.1},
+        {"classification_weight": 1.0, "dropout": 0.1}, {"attention_over": ("time", "batch")},
     ),
     "TimesNet": Row(
         "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
         {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
-        {"apply_nonstationary_norm": False}, {},
+        {"apply_nonstationary_norm": False}, {}, {"periods": ("window", "batch")},
     ),
     "Autoformer": Row(
         # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
@@ -142,6 +149,21 @@ def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
     winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
     found = {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
     return found | {"d_model": found["n_heads"] * found["d_k"]} if name == "SAITS" else found
+
+
+def options_of(name: str, given: dict | None = None, reading: str = "window") -> dict:
+    """All options of a backbone: ours (a window's answer depends on that window alone), or with reading "shipped" PyPOTS's; then `given`.
+
+    Raises
+    ------
+    ModtsError
+        An option or a value that the backbone does not have.
+    """
+    known, given = row_of(name).options, given or {}
+    place = READINGS.index(choose(reading, READINGS, "reading"))
+    for option, value in given.items():
+        choose(value, known[choose(option, known or ("none",), f"option of {name}")], f"value of {option!r}")
+    return {option: values[place] for option, values in known.items()} | given
 
 
 def classifier_settings(name: str) -> dict:

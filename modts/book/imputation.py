@@ -24,7 +24,11 @@ def imputation(found: Results) -> str:
         title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
         shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
         theirs = others[others["cohort"] == key[0]]
-        out += [f"## {title}\n", setting(found, key, part), fragments.bullets(_beside_interpolation(shown, title))]
+        out += [
+            fragments.heading(2, title),
+            setting(found, key, part),
+            fragments.bullets(_beside_interpolation(shown, title)),
+        ]
         if len(shown[shown["arm"] != "baseline"]):
             out.append(
                 fragments.picture(

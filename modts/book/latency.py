@@ -25,10 +25,10 @@ def latency(found: Results) -> str:
         total = part[part["stage"] == "total"]
         ends = sorted({total["batch"].min(), total["batch"].max()})
         where = (
-            f"[profile {key[1]}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
-            f"{'; '.join(sorted(set(part['hardware'])))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
+            f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
+            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
         )
-        out += [f"## {title}\n", where]
+        out += [fragments.heading(2, title), where]
         sentences = [
             f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
             f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."

@@ -28,7 +28,7 @@ def own_backbone(found: Results) -> str:
             if len(scored):
                 share = fractions(scored)[0]
                 words = f"{METRIC_NAMES[metric]}, {title}{labels_words(share)}"
-                made.append(tables.grid(at(scored, share), metric, words, found.paired))
+                made.append(tables.grid(at(scored, share), metric, words))
         out += [f"### {title}\n", setting(found, key, part), *(fragments.raw(table.html()) for table in made)]
         out.append(fragments.how_made(list(part["run"]), found.runs))
     return "\n".join(out) or fragments.note(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name
 
+from .fragments import plain
 from .results import LOCAL, Results
 from .tables import interval, number, percent
 
@@ -51,11 +52,21 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
     place = "run on this machine" if (rows["place"] == LOCAL).any() else "published results"
     hardware = "; ".join(sorted(set(rows["hardware"])))
     ids = {run for line in rows["run"] for run in line.split(",")}
-    sizes = sorted({size for run in ids if (size := found.runs.get(run, {}).get("params", {}).get("size"))})
+    params = [found.runs.get(run, {}).get("params", {}) for run in ids]
+    sizes = sorted({one["size"] for one in params if one.get("size")})
     hardware += f"; backbones of size {' and '.join(sizes)}" if sizes else ""
+    # runs of before that parameter existed read as PyPOTS does
+    shipped = sorted(
+        {
+            one["backbone"]
+            for one in params
+            if one.get("backbone") in ("CSAI", "TimesNet") and one.get("reading") != "window"
+        }
+    )
+    hardware += f"; {' and '.join(shipped)} read the batch as PyPOTS ships them" if shipped else ""
     return (
-        f"[profile {profile}]{{.modts-badge}} [{device}]{{.modts-badge}} {place}; {seeds(rows)}; "
-        f"{rows['n_test'].max():.0f} test windows; {hardware}. Intervals are 95 %.\n"
+        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}; "
+        f"{rows['n_test'].max():.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
 
 

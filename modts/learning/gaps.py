@@ -59,6 +59,26 @@ def impute(name, X, fill):
     return np.where(np.isnan(out), fill, out)
 
 
+def rivals(hidden, truth, scored):
+    """The error of every simple imputer on the hidden cells: what a network that imputes has to beat.
+
+    Parameters
+    ----------
+    hidden : (N, T, F) array
+        z-scores with NaN where missing or hidden.
+    truth : (N, T, F) array
+        z-scores before hiding.
+    scored : (N, T, F) array of bool
+        True where a value was hidden.
+
+    Returns
+    -------
+    dict of str to float
+        Mean absolute error by name, in the order of `IMPUTERS`.
+    """
+    return {name: float(np.abs(impute(name, hidden, 0.0) - truth)[scored].mean()) for name in IMPUTERS}
+
+
 def around(X, reach):
     """Interpolated values at each step and `reach` steps around it, then the step: (N, T, F * (2r + 1) + 1)."""
     filled, steps = interpolate(X), np.arange(X.shape[1])

@@ -37,12 +37,17 @@ ONLY = {  # modules that only some backbones run through
     "backbones.own": ("own",),  # whatever the class
 }
 # An import that decides nothing for who does not name the module itself: Backbone.latents is a short way to modts.backbones.latents.
-ASIDE = {("backbones.backbone", "backbones.latents")}
+ASIDE = {
+    ("backbones.backbone", "backbones.latents"),
+    ("backbones.backbone", "backbones.exchange"),
+    ("serving.predictor", "serving.saved"),
+}
 NEUTRAL = (
     "errors",
     "rooms",
     "runs.places",
     "runs.files",
+    "runs.arrays",
     "runs.owned",
     "runs.code",
     "runs.provenance",

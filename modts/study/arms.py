@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from modts import runs
-from modts.backbones import build
 from modts.learning import (
     ARMS,
     Labels,
@@ -31,9 +30,9 @@ from modts.learning import (
     train_heads,
 )
 
-from .artefacts import cohort_for, pretrained, settings, windows
+from .artefacts import cohort_for, fresh, pretrained, settings, windows
 
-WHOLE = ("size", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
+WHOLE = ("size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
 Candidate = tuple[float, float]  # learning rate, weight decay
 
 
@@ -139,7 +138,7 @@ class WholeArm(Arm):
         if self._starts_pretrained:
             backbone = pretrained(params, seed)[0]
         else:
-            backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+            backbone = fresh(params, cohort, seed)
         training = Training(
             lr=candidate[0],
             weight_decay=candidate[1],
@@ -201,20 +200,21 @@ class _Units:
             "wd": candidate[1],
         }
         folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
-        path, training = folder / "outcome.npz", folder / "training.safetensors"
+        recipe, path, training = runs.key(spec), folder / "outcome.npz", folder / "training.safetensors"
         if not path.exists():
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,
+                recipe,
                 prediction=made.prediction,
                 validation=np.float64(made.validation),
                 seconds=np.float64(time.perf_counter() - clock),
                 curve=np.array(made.history.validation),
             )
             training.unlink(missing_ok=True)
-        saved = runs.read_arrays(path)
+        saved = runs.read_arrays(path, recipe)
         return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
 
 

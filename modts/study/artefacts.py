@@ -12,16 +12,17 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone
+from modts.backbones import build, load_backbone, options_of
 from modts.backbones import extract as extract_latents
 from modts.cohorts import load_cohort, mask
+from modts.errors import ModtsError
 from modts.learning import pretrain as pretrain_backbone
 
 from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-PRETRAINING = ("size", "criterion", *TRAINING)
+PRETRAINING = ("size", "reading", "criterion", *TRAINING)
 
 
 @lru_cache(maxsize=4)
@@ -41,6 +42,12 @@ def settings(params, names: tuple[str, ...]) -> dict:
     return {name: getattr(params, name) for name in names}
 
 
+def fresh(params: Pretrain, cohort, seed: int):
+    """The backbone of a seed at its random weights."""
+    options = options_of(params.backbone, reading=params.reading)
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed)
+
+
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, cohort, its recipe's hash)."""
     cohort = cohort_for(params.cohort, seed)
@@ -56,7 +63,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     path = folder / "backbone.safetensors"
     if not path.exists():
         runs.seed_everything(seed, params.threads)
-        backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+        backbone = fresh(params, cohort, seed)
         parts, clock, training = windows(cohort), time.perf_counter(), settings(params, TRAINING)
         history = pretrain_backbone(
             backbone,
@@ -69,6 +76,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         )
         backbone.save(
             path,
+            recipe=runs.key(spec),
             cohort=cohort.name,
             data_hash=cohort.content_hash,
             split_seed=cohort.split_seed,
@@ -85,11 +93,24 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
     return backbone, cohort, runs.key(spec)
+
+
+def _same_recipe(path, backbone, wanted: dict) -> None:
+    """Refuse a whole checkpoint that lies in another's place; its card says what it is."""
+    found = {name: backbone.card.get(name) for name in wanted}
+    if found != wanted:
+        differs = ", ".join(
+            f"{name} is {found[name]}, not {wanted[name]}" for name in wanted if found[name] != wanted[name]
+        )
+        raise ModtsError(
+            f"{path} is another backbone's checkpoint ({backbone.name}: {differs}); delete it and run its job again."
+        )
 
 
 def hidden_test(params, cohort, scaler, seed: int):
@@ -110,14 +131,16 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else ("size",)),
+        **settings(params, PRETRAINING if start == "pretrained" else ("size", "reading")),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():
         if start == "pretrained":
             backbone, _, _ = pretrained(params, seed)
         else:
-            backbone = build(params.backbone, cohort, params.size, params.criterion, seed=seed)
+            backbone = fresh(params, cohort, seed)
         runs.seed_everything(seed, params.threads)
-        runs.write_arrays(path, **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()})
-    return runs.read_arrays(path), cohort, runs.key(spec)
+        runs.write_arrays(
+            path, runs.key(spec), **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()}
+        )
+    return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)

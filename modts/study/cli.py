@@ -51,14 +51,25 @@ def _parser() -> argparse.ArgumentParser:
         (
             "collect",
             _collect,
-            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json.",
+            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, effects.csv, cohorts.json.",
         ),
         ("publish", _publish, "Copy a profile's local runs to results/ and rewrite the result tables there."),
     ):
         add(name, does, words).add_argument("profile", help="a profile's name or file")
+    add(
+        "effects",
+        _effects,
+        "Rewrite results/effects.csv from the published runs and predictions alone (about a minute).",
+    )
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
+    grid = add(
+        "grid", _grid, "Run what fits of a profile's grid into so many minutes; publish it when nothing is left."
+    )
+    grid.add_argument("profile", help="a profile's name or file")
+    grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
+    grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
@@ -77,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 def _runs(args) -> None:
     from . import collect
 
-    found = [(place, record) for place, record in collect.all_runs() if args.profile in (None, record["profile"])]
+    only = collect.known_profile(args.profile)
+    found = [(place, record) for place, record in collect.all_runs() if only in (None, record["profile"])]
     if not found:
         print("No runs yet: `make book` makes the quick ones.")
         return
@@ -117,8 +129,9 @@ def _show(args) -> None:
 
 
 def _stale(args) -> int:
-    from . import collect
+    from . import collect, published
 
+    published.check_published()
     found, notes = collect.stale(args.profile, data=not args.no_data)
     for note in notes:
         print(note, file=sys.stderr)
@@ -171,6 +184,23 @@ def _publish(args) -> None:
     from . import collect
 
     for line in collect.publish(args.profile):
+        print(line)
+
+
+def _grid(args) -> int:
+    from . import collect, timebox
+    from .profiles import read_profile
+
+    lines, failed = timebox.run(read_profile(args.profile), args.minutes, args.cores)
+    for line in lines or collect.publish(args.profile):
+        print(line)
+    return int(failed)
+
+
+def _effects(args) -> None:
+    from . import collect
+
+    for line in collect.compare():
         print(line)
 
 

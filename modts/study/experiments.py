@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import BACKBONES, Scaler, build, pool
+from modts.backbones import BACKBONES, Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
+from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import measure
 
 from .arms import HeadArm, WholeArm, run_arm, score_rows
-from .artefacts import cohort_for, hidden_test, latents_for, pretrained, windows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
@@ -67,6 +68,10 @@ def heads(params: Heads) -> runs.Run:
 
 def end_to_end(params: EndToEnd) -> runs.Run:
     """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task != "classification":
+        raise ModtsError(
+            f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
+        )
     run = runs.Run("end_to_end", params.model_dump())
     for name, pooling, fraction in itertools.product(params.arms, params.poolings, params.label_fractions):
         if name != "e2e_shipped":
@@ -109,8 +114,10 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(path, **{name: extract_latents(source, X, pooling) for name, X in shifted.items()})
-        return runs.read_arrays(path), target, runs.key(spec)
+            runs.write_arrays(
+                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
+            )
+        return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
@@ -152,7 +159,7 @@ def latency(params: Latency) -> runs.Run:
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
-        shipped = Shipped(build(params.backbone, cohort, params.size, params.criterion, seed=seed), seed)
+        shipped = Shipped(fresh(params, cohort, seed), seed)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,

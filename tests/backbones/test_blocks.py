@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from modts.backbones import BACKBONES, Backbone, Scaler
+from modts.backbones import BACKBONES, Backbone, Scaler, options_of
 from modts.backbones import backbone as backbones
 from modts.learning import Shipped, adaptation
 
@@ -31,10 +31,11 @@ def sides(request, monkeypatch):
 
     def make():
         config = BACKBONES[name].small | {"dropout": 0.0} | sizes
-        return Backbone(name, T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), config, seed=3)
+        shipped = options_of(name, reading="shipped")
+        return Backbone(name, T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), config, options=shipped, seed=3)
 
     ours = make()
-    monkeypatch.setattr(backbones, "accelerate", lambda module, kind: None)
+    monkeypatch.setattr(backbones, "accelerate", lambda module, kind, periods="batch": None)
     return ours, make()
 
 
@@ -66,7 +67,7 @@ def test_imputation_equals_pypots(sides, training, n):
 def test_the_shipped_classifier_equals_pypots(sides):
     ours = Shipped(sides[0], seed=1).eval()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(adaptation, "accelerate", lambda module, kind: None)
+        patched.setattr(adaptation, "accelerate", lambda module, kind, periods="batch": None)
         theirs = Shipped(sides[1], seed=1).eval()
     Z = sides[0].tensor(windows())
     with torch.no_grad():
@@ -95,3 +96,22 @@ def test_the_states_alone_are_those_of_the_whole_pass(sides):
         (alone,), (state,) = backbone.states(inputs), backbone.run(inputs)[1]
         assert torch.equal(alone, state)
         assert "imputation" in backbone.run(inputs)[0]  # a pass that ended early leaves nothing behind
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 5])
+def test_periods_of_each_window_are_what_pypots_finds_in_that_window_alone(monkeypatch, top_k):
+    config = BACKBONES["TimesNet"].small | {"dropout": 0.0, "n_layers": 2, "top_k": top_k}
+    features, scaler = [f"v{i}" for i in range(F)], Scaler.fit(windows())
+    ours = Backbone("TimesNet", T, features, scaler, config, seed=3).train()
+    monkeypatch.setattr(backbones, "accelerate", lambda module, kind, periods="batch": None)
+    theirs = Backbone("TimesNet", T, features, scaler, config, options={"periods": "batch"}, seed=3).train()
+    Z = ours.tensor(windows(9, seed=4))
+    together = ours.run(ours.inputs(Z))[0]["imputation"]
+    alone = torch.cat([theirs.run(theirs.inputs(one))[0]["imputation"] for one in Z.split(1)])
+    near(together, alone)
+    for imputed in (together, alone):
+        imputed.square().mean().backward()
+    for (name, mine), (_, other) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert (mine.grad is None) == (other.grad is None), name
+        if mine.grad is not None:
+            near(mine.grad, other.grad)

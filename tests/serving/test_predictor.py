@@ -97,7 +97,7 @@ def test_a_trace_answers_as_the_backbone_does(cohort, name):
 
 def test_a_pass_that_depends_on_its_data_is_not_traced(cohort, monkeypatch):
     """Without a script for what TimesNet reads from its data, its trace would hold the periods of one window for good."""
-    monkeypatch.setattr(blocks, "_scripted", lambda: blocks._periods)
+    monkeypatch.setattr(blocks, "_scripted", lambda find: find)
     backbone = build("TimesNet", cohort).eval()
     head = Head("simple", backbone.latents(cohort.X[:2]).shape[1], 1)
     with pytest.raises(ModtsError, match="TimesNet decides by its input"):

@@ -13,7 +13,7 @@ from test_experiments import SHORT, WHOLE, check_rows, executed, files, go  # no
 from modts import runs
 from modts.errors import ModtsError
 from modts.runs import code
-from modts.study import collect, experiments, pairs, params, profiles
+from modts.study import collect, effects, experiments, params, profiles
 
 MINE = f"{EXAMPLE}:MyImputer"
 FEW = WHOLE | {"backbone": MINE, "seeds": [0], "epochs": 1, "e2e_epochs": 1}
@@ -124,10 +124,12 @@ def test_stale_says_when_its_file_has_changed_or_is_gone(tmp_path):
     assert not found and any("is not checked: There is no file" in note for note in notes)
 
 
-def test_paired_tests_call_it_by_its_name(files):  # noqa: F811
+def test_effects_call_it_by_its_name(files):  # noqa: F811
     run = go("heads", files["icu"], **values("heads"))
-    rows, said = pairs.compare([runs.read_json(run.path)], runs.work_dir() / "quick/predictions", n_boot=20)
-    assert [row["a"] for row in rows] == ["mine.MyImputer/frozen/simple"] and not said
+    rows, said = effects.effects([runs.read_json(run.path)], runs.work_dir() / "quick/predictions", n_boot=20)
+    assert {(row["question"], row["backbone"]) for row in rows} == {
+        ("frozen - untrained", "mine.MyImputer")
+    } and not said
 
 
 # --- a notebook -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ MISTAKES = {
     "truth for a count": ("pretrain", {"epochs": True}, "epochs = True"),
     "zero epochs": ("pretrain", {"epochs": 0}, "epochs = 0: Input should be greater than or equal to 1"),
     "rate of one": ("pretrain", {"rate": 1.0}, "rate = 1.0: Input should be less than 1"),
-    "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than 0"),
+    "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than or equal to 0"),
     "label fraction in percent": (
         "heads",
         {"label_fractions": [10.0]},
@@ -82,7 +82,7 @@ MISTAKES = {
         "2 end-to-end learning rates against 4 head settings",
     ),
     "batch of none": ("latency", {"batch_sizes": [0]}, "batch_sizes.0 = 0"),
-    "empty profile": ("heads", {"profile": ""}, "profile = ''"),
+    "empty profile": ("heads", {"profile": ""}, "The profile name '' cannot be part"),
     "no learning rates": ("heads", {"head_lrs": []}, "head_lrs"),
     "no candidates end to end": ("end_to_end", {"e2e_lrs": [], "head_lrs": []}, "_lrs"),
 }
@@ -147,10 +147,10 @@ def test_a_namespace_is_read_without_modules_functions_and_private_names():
         "Cohort": dict,
         "In": [],
         "Out": {},
-        "get_ipython": None,
-        "exit": 1,
-        "quit": 1,
-        "open": 1,
+        "get_ipython": print,
+        "exit": object(),
+        "quit": object(),
+        "open": open,
     }
     checked = params.validate("pretrain", namespace)
     assert (checked.cohort, checked.epochs) == ("simulated_air", 3)

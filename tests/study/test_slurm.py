@@ -1,0 +1,128 @@
+"""The grid on a cluster for real: one SLURM node on this machine, three jobs, one killed on the node, and a second start that goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modts import runs
+from modts.study import profiles
+
+HOME = Path(__file__).resolve().parents[2]
+NODE = HOME / "tools" / "slurm_node.sh"
+NAMES = ("BRITS", "GRU-D", "SAITS")
+GRID = f"profile: small\ncohorts:\n  simulated_icu: {{stages: [pretrain], backbones: [{', '.join(NAMES)}]}}\n"
+# Over at once, or waits as long as the file `wait` in the project's folder says: what is tested is the way there and back.
+SLEEPY = """
+import time
+from pathlib import Path
+from modts import runs
+from modts.study import params
+
+checked = params.validate("pretrain", {n: globals()[n] for n in NAMES})
+time.sleep(float((runs.root() / "wait").read_text()) if checked.backbone == "SAITS" else 0)
+runs.Run("pretrain", checked.model_dump()).finish()
+"""
+
+pytest.importorskip("snakemake_executor_plugin_slurm", reason="the cluster needs the extra `workflow`")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a SLURM node"),
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("slurmctld", "slurmd", "munged", "sbatch"))),
+        reason="SLURM is not installed (Debian: slurmctld slurmd munge slurm-client)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    started = subprocess.run([NODE, "up", folder], capture_output=True, text=True, timeout=60)
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield folder
+    subprocess.run([NODE, "down", folder], timeout=60)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, node):
+    (tmp_path / "_toc.yml").write_text("")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "small.yaml").write_text(GRID)
+    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    given = list(next(iter(profiles.read_profile("small").jobs.values())).params)
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": [], "execution_count": None}
+        for tags, source in ((["parameters"], 'profile = "small"\n'), ([], SLEEPY.replace("NAMES", repr(given))))
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
+    return tmp_path
+
+
+def start(project, **settings):
+    """The grid as a user sends it, with the profile that the project ships; asks the cluster more often, as the jobs are short."""
+    command = [sys.executable, "-m", "snakemake", "-s", HOME / "Snakefile", "--configfile", "profiles/small.yaml"]
+    wanted = [f"work/small/runs/{run}.json" for run in profiles.read_profile("small").jobs]
+    options = ["--profile", HOME / "profiles" / "slurm", "--slurm-init-seconds-before-status-checks", "2"]
+    options += ["--default-resources", "mem_mb=500", "runtime=10", "--latency-wait", "5", "--verbose"]
+    return subprocess.Popen(
+        [*command, *options, *wanted], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def done(project) -> set[str]:
+    return {path.stem.rsplit("pretrain-simulated_icu-", 1)[1] for path in (project / "work/small/runs").glob("*.json")}
+
+
+def wait_for(condition, seconds=90):
+    for _ in range(seconds * 5):
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def kernel_of(backbone, project) -> list[int]:
+    """Processes of this project's waiting job."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"{project}.*pretrain-simulated_icu-{backbone}"], capture_output=True, text=True
+    ).stdout.split()
+    return [int(pid) for pid in found]
+
+
+def test_a_grid_on_a_node_survives_the_death_of_a_job(project):
+    (project / "wait").write_text("120")
+    first = start(project)
+    wait_for(lambda: done(project) == {"BRITS", "GRU-D"} or first.poll() is not None)
+    assert first.poll() is None, first.communicate()[0][-3000:]
+    victims = wait_for(lambda: kernel_of("SAITS", project))
+    for pid in victims:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    said = first.communicate(timeout=120)[0]
+    assert first.returncode != 0, said[-3000:]
+    assert done(project) == {"BRITS", "GRU-D"} and not list(project.rglob("*.part"))
+    times = {path: path.stat().st_mtime_ns for path in (project / "work/small/runs").glob("*.json")}
+
+    (project / "wait").write_text("0")
+    second = start(project)
+    said = second.communicate(timeout=120)[0]
+    assert second.returncode == 0, said[-3000:]
+    assert done(project) == set(NAMES)
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())  # what was done is not done again
+    for job in profiles.read_profile("small").jobs.values():
+        assert job.same_as(runs.read_json(job.path))
