@@ -245,7 +245,7 @@ def unpack(card: dict, tensors: dict[str, torch.Tensor], path: Path, own: str | 
     """A backbone from its card and tensors; the card is checked, and sizes are compared, before memory is taken."""
     with loading(repr(str(path))):
         cards.check(card, [value.numel() for value in tensors.values()])
-    name = named(card, own, path)
+    name = named(card, own, path) if "own_file" in card else card["name"]
     with loading(repr(str(path))):
         mean, std = (tensors.get(name, torch.empty(0)) for name in _SCALER)
         scaler = Scaler(mean.numpy(), std.numpy(), tensors[_SEEN].numpy() if _SEEN in tensors else None)

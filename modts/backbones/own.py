@@ -141,7 +141,7 @@ def _row(file: runs.OwnFile, source: bytes) -> Row:
     if not isinstance(cls, type) or not issubclass(cls, nn.Module):
         raise ModtsError(f"{file.cls} in {file.path} is no PyTorch module; let it inherit from torch.nn.Module.")
     kind, small = getattr(cls, "kind", None), getattr(cls, "small", None)
-    if kind not in KINDS:
+    if kind not in tuple(KINDS):  # whatever it is, a list too
         ways = "; ".join(f"{name!r} ({how})" for name, how in KINDS.items())
         raise ModtsError(f"{file.label} needs a class attribute `kind`, one of {ways}; it is {kind!r}.")
     sizes = {"small": small, "paper": getattr(cls, "paper", small)}
@@ -176,12 +176,12 @@ def _run(path: Path, source: bytes, digest: str) -> ModuleType:
 
 
 def named(card: dict, own: str | Path | None, path: Path) -> str:
-    """The name to rebuild a checkpoint's backbone under: the table's, or the file that the caller gave and the card's class.
+    """The name to rebuild such a checkpoint's backbone under: the file that the caller gave, and the card's class.
 
     Parameters
     ----------
     card : dict
-        The checkpoint's.
+        The checkpoint's, with its `own_file`.
     own : str or Path, optional
         The file, or "mine.py:MyImputer".
     path : Path
@@ -190,10 +190,8 @@ def named(card: dict, own: str | Path | None, path: Path) -> str:
     Raises
     ------
     ModtsError
-        The checkpoint is of a class of somebody's own, and no file, or another one, was given.
+        No file was given, or another one.
     """
-    if "own_file" not in card:
-        return card["name"]
     wanted = card["own_file"]
     if own is None:
         raise ModtsError(

@@ -33,14 +33,14 @@ class OwnFile:
         """
         try:
             source = self.path.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ModtsError(
-                f"There is no file {self.path} ({error.strerror}) to take {self.cls} from; name a backbone of your "
+                f"There is no file {self.path} ({getattr(error, 'strerror', error)}) to take {self.cls} from; name a backbone of your "
                 "own by its file and class, such as mine.py:MyImputer."
             ) from None
         try:
             body = ast.parse(source).body
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deep
             line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
             raise ModtsError(f"{self.path} is not readable Python ({getattr(error, 'msg', error)}{line}).") from None
         classes = [part.name for part in body if isinstance(part, ast.ClassDef)]

@@ -87,5 +87,32 @@ def test_one_wrong_line_is_caught(tmp_path, check, wrong, line, says):
     assert all(found[name].kept for name in before), found  # none stumbles over it by chance
 
 
+def test_its_exit_status_says_it_too(tmp_path, capsys):
+    path = changed(tmp_path, ("[ahead, back]", "ahead"))
+    assert cli.main(["check", f"{path}:MyImputer", "--steps", "6", "--features", "4"]) == 1
+    said = capsys.readouterr().out
+    assert "  NO   shapes: mine.MyImputer.forward must return its states as a list" in said
+    assert said.endswith("It does not conform: 1 of 9 checks failed, 7 were not tried.\n")
+    path = changed(tmp_path, ('kind = "recurrent"', "kind = []"))
+    assert cli.main(["check", f"{path}:MyImputer"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["SAITS"], "'SAITS' is no class in a file; name one such as mine.py:MyImputer"),
+        (["nowhere.py:MyImputer"], "There is no file nowhere.py"),
+        (["a\0b.py:MyImputer"], "There is no file a"),
+        ([f"{EXAMPLE}:Yours"], "mine.py has no class 'Yours'; it has: MyImputer"),
+        ([f"{EXAMPLE}:MyImputer", "--steps", "1"], "at least 2 steps and 1 feature, but they have 1 and 12"),
+        ([f"{EXAMPLE}:MyImputer", "--features", "0"], "at least 2 steps and 1 feature, but they have 48 and 0"),
+    ],
+)
+def test_a_mistake_in_asking_is_one_sentence(arguments, says, capsys):
+    assert cli.main(["check", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+
+
 def test_every_check_has_a_broken_example():
     assert list(BROKEN) == list(CHECKS)

@@ -13,7 +13,7 @@ from test_experiments import SHORT, WHOLE, check_rows, executed, files, go  # no
 from modts import runs
 from modts.errors import ModtsError
 from modts.runs import code
-from modts.study import collect, effects, params, profiles
+from modts.study import collect, effects, experiments, params, profiles
 
 MINE = f"{EXAMPLE}:MyImputer"
 FEW = WHOLE | {"backbone": MINE, "seeds": [0], "epochs": 1, "e2e_epochs": 1}
@@ -61,8 +61,6 @@ def test_a_changed_file_makes_other_artefacts_and_two_of_one_name_do_not_meet(fi
         given = params.parse(
             "pretrain", {"cohort": files["icu"], **SHORT, "epochs": 1, "backbone": f"{path}:MyImputer"}
         )
-        from modts.study import experiments
-
         backbone, _, recipe = experiments.pretrained(given, 0)
         recipes.append(recipe)
         widths.append(backbone.config["hidden"])
