@@ -1,4 +1,4 @@
-# make book, make test: each makes the environment first. make env, make lint, make bench, make results PROFILE=cpu, make clean.
+# make book, make test: each makes the environment first. make env, make lint, make bench, make results PROFILE=cpu (MINUTES=8), make clean.
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
@@ -44,7 +44,7 @@ grid: .venv/.made
 	@$(BIN)/snakemake --configfile profiles/quick.yaml --cores $(CORES)
 
 # Everything a page is made from. `grid` is not among them: it runs first, and leaves its files alone when there is nothing to do.
-SOURCES := _config.yml _toc.yml $(shell find book notebooks modts results work/quick -type f \
+SOURCES := _config.yml _toc.yml $(shell find book examples notebooks modts results work/quick -type f \
   ! -path '*/_generated/*' ! -path '*/__pycache__/*' ! -path '*/.ipynb_checkpoints/*' ! -path '*/logs/*' 2>/dev/null)
 
 $(PAGE): $(SOURCES) .venv/.made
@@ -54,10 +54,15 @@ $(PAGE): $(SOURCES) .venv/.made
 	@$(BIN)/jupyter-book build -W -n --keep-going -q . || { rm -rf _build; exit 1; }
 	@test -f $@ && touch $@
 
-# A profile's grid on real data (MODTS_DATA), joined into results/. It goes on where it was stopped.
+# A profile's grid on real data (MODTS_DATA), joined into results/. It goes on where it was stopped. MINUTES=8 starts what fits into so
+# many minutes by measured times, stops by then, says what is left, and joins once nothing is.
 results: .venv/.made
+ifdef MINUTES
+	@$(BIN)/modts grid $(PROFILE) --minutes $(MINUTES) --cores $(CORES)
+else
 	@$(BIN)/snakemake --configfile profiles/$(PROFILE).yaml --cores $(CORES) --keep-going
 	@$(BIN)/modts publish $(PROFILE)
+endif
 
 # --- checks ------------------------------------------------------------------------------------------------------------------------
 

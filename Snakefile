@@ -47,6 +47,10 @@ DRY = any(re.fullmatch(r"-[a-z]*n[a-z]*|--dry-?run", argument) for argument in s
 if workflow.is_main_process and not DRY:
     if not workflow.output_settings.verbose:
         logger.addFilter(worth_saying)
+    try:
+        start_count(PROFILE.name, 0)  # where nothing can be written, that is said before anything runs
+    except ModtsError as error:
+        raise WorkflowError(str(error)) from None
     # A run file made by hand under this profile's name with other parameters is not the grid's: its job runs again.
     for job in JOBS.values():
         drop_foreign(job)
@@ -84,19 +88,21 @@ for stage in runs.STAGES:
         # Times are only honest when nothing runs beside them.
         threads: max(workflow.cores or 1, 1) if stage == "latency" else lambda w: JOBS[w.run].params["threads"]
         shell:
-            "{PYTHON} -m modts.study.cli job {PROFILE.path} {wildcards.run}"
+            "{PYTHON:q} -m modts.study.cli job {PROFILE.path:q} {wildcards.run:q}"
 
 
 rule collect:
     input:
         [run_file(run) for run in JOBS],
     output:
-        [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")],
+        [f"{WORK}/{name}" for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")],
     params:
-        code=runs.hash_of("study.collect", "study.pairs", "learning.scores", "learning.intervals"),
+        code=runs.hash_of(
+            "study.collect", "study.effects", "learning.scores", "learning.intervals", "learning.resampling", "learning.meta"
+        ),
     localrule: True
     shell:
-        "{PYTHON} -m modts.study.cli collect {PROFILE.path}"
+        "{PYTHON:q} -m modts.study.cli collect {PROFILE.path:q}"
 
 
 onstart:

@@ -12,9 +12,9 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     {
         "cohorts": "Cohort cohort_from_arrays cohort_from_table cohort_names load_cohort mask",
-        "backbones": "BACKBONES Backbone build load_backbone",
+        "backbones": "BACKBONES Backbone build from_pypots load_backbone",
         "learning": "Head adapt labels paired pretrain score",
-        "serving": "Predictor stream",
+        "serving": "Predictor load_predictor stream",
         "errors": "ModtsError",
     },
 )

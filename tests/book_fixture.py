@@ -19,6 +19,8 @@ import pytest
 from modts import runs
 from modts.backbones import BACKBONES
 from modts.book import results
+from modts.study import EFFECT_COLUMNS, QUESTIONS
+from modts.study.collect import metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = tuple(BACKBONES)
@@ -82,21 +84,6 @@ COHORTS = {
 }
 LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats", "hardware", "run")
 _MAIN = "from jupyter_book.cli.main import main; main()"  # the package has no __main__
-PAIRED = (
-    "profile",
-    "cohort",
-    "task",
-    "metric",
-    "label_fraction",
-    "split_seed",
-    "a",
-    "b",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "n_test",
-)
 
 
 def _rows(profile, cohort, backbones, seeds, draw):
@@ -211,53 +198,51 @@ def _latency(profile, cohort, backbones):
     ]
 
 
+def _effects(profile, cohort, backbones, draw):
+    """Effects as `modts effects` writes them: a row a backbone, and their mean, for every question but that of an arm nobody ran."""
+    task, rows = COHORTS[cohort]["task"], []
+    fractions = (1.0, 0.1) if task == "classification" else (1.0,)
+    for metric in ("auroc", "auprc") if task == "classification" else ("mae", "mse"):
+        for question in list(QUESTIONS)[:-1]:
+            if task == "regression" and "shipped" in question:
+                continue
+            for fraction in fractions:
+                for name in (*backbones, "all"):
+                    middle = draw.gauss(0, 0.03)
+                    p = draw.random()
+                    values = (
+                        middle,
+                        middle - 0.02,
+                        middle + 0.02,
+                        p,
+                        min(1, 3 * p),
+                        f"{profile}, {question}, {cohort}, {metric}",
+                        3,
+                        1,
+                    )
+                    word = draw.choice(("better", "worse", "equivalent", "cannot tell"))
+                    run = f"{profile}-heads-{cohort}-{backbones[0] if name == 'all' else name}"
+                    row = (cohort, task, question, name, fraction, metric, "split", *values, word, run)
+                    rows.append(dict(zip(EFFECT_COLUMNS, row, strict=True)))
+    return rows
+
+
 def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
     draw = random.Random(0)
     rows = [row for cohort in cohorts for row in _rows(profile, cohort, backbones, seeds, draw)]
     latency = [row for cohort in cohorts for row in _latency(profile, cohort, backbones)]
-    paired = [
-        dict(
-            zip(
-                PAIRED,
-                (
-                    profile,
-                    cohorts[0],
-                    "classification",
-                    "auroc",
-                    1.0,
-                    "",
-                    f"{name}/frozen/simple",
-                    f"{name}/frozen/complex",
-                    0.01,
-                    -0.01,
-                    0.03,
-                    0.4,
-                    800,
-                ),
-                strict=True,
-            )
-        )
-        for name in backbones
-    ]
+    effects = [row for cohort in cohorts for row in _effects(profile, cohort, backbones, draw)]
+    records = []
     (folder / "runs").mkdir(parents=True)
-    for name, content, columns in (
-        ("metrics", rows, runs.COLUMNS),
-        ("latency", latency, LATENCY),
-        ("paired", paired, PAIRED),
-    ):
-        with open(folder / f"{name}.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(content)
-    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
-    for run in {row["run"] for row in [*rows, *latency]}:
+    for run in sorted({row["run"] for row in [*rows, *latency]}):
         _, stage, rest = run.split("-", 2)
         record = {
             "run": run,
             "stage": stage,
             "profile": profile,
             "params": {"profile": profile, "cohort": rest.split("-")[0], "seeds": [0]},
-            "rows": [],
+            "rows": [row for row in rows if row["run"] == run],
+            "latency": [row for row in latency if row["run"] == run],
             "started": "2026-01-02T03:04:05Z",
             "seconds": 12.3,
             "code_version": "0123456789ab",
@@ -269,7 +254,18 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
             "timings": {},
             "history": {},
         }
+        records.append(record)
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
+    for name, content, columns in (
+        ("metrics", metric_rows(records), runs.COLUMNS),
+        ("latency", latency, LATENCY),
+        ("effects", effects, EFFECT_COLUMNS),
+    ):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(content)
+    (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
 
 
 def benchmark_rows(backbones=NAMES) -> list[dict]:
@@ -396,6 +392,7 @@ def _built(kind: str) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, home / name)
     shutil.copytree(ROOT / "book", home / "book", ignore=shutil.ignore_patterns("_generated"))
+    shutil.copytree(ROOT / "examples", home / "examples")
     (home / "notebooks").mkdir()
     for name in NOTEBOOKS:
         source = ROOT / "notebooks" / f"{name}.ipynb"

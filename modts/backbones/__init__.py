@@ -8,10 +8,13 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS READINGS classifier_settings options_of sizes",
+        "table": "BACKBONES POOLINGS READINGS classifier_settings options_of row_of sizes",
+        "own": "error_words",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",
-        "checkpoint": "load_backbone",
+        "card": "current remember_training warn_of_another_scale",
+        "checkpoint": "filled load_backbone loading pack place read_model unpack write_model",
+        "exchange": "from_pypots",
         "latents": "extract live pool read",
         "scaling": "Scaler",
         "graphs": "replay",

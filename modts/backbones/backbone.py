@@ -13,10 +13,10 @@ from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
 from . import blocks, recurrent
-from .inputs import intervals, model_inputs, observed
+from .inputs import given_mean, intervals, model_inputs, observed
 from .scaling import Scaler
-from .shipped import core, loss
-from .table import BACKBONES, options_of, sizes
+from .shipped import CRITERIA, core, loss
+from .table import options_of, row_of, sizes
 
 
 def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
@@ -27,13 +27,21 @@ def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurren
     return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
 
 
+def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
+    """Twelve hex digits over named tensors."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 class Backbone(nn.Module):
     """An imputer whose latents can be read: PyPOTS's module with its scaler, its feature list and its recipe.
 
     Parameters
     ----------
     name : str
-        A key of BACKBONES.
+        A key of BACKBONES, or a class of one's own, "mine.py:MyImputer" (see modts.backbones.own).
     n_steps : int
         Length T of the windows it reads.
     features : sequence of str
@@ -43,45 +51,46 @@ class Backbone(nn.Module):
     config : dict, optional
         Constructor arguments (see `sizes`).
     criterion : {"mse", "mae"}
-        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default.
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself.
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
-        "last_observation" ("locf", or "zero" as PyPOTS) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods"
-        ("window", or "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of CSAI and TimesNet depends on those beside it.
+        "last_observation" ("locf", or "zero" as PyPOTS) and "empirical_mean" ("training", or "given": of the batch that it reads, as PyPOTS
+        takes it from the set that it is given) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods" ("window", or
+        "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
     seed : int
         Initialises the weights.
 
     Raises
     ------
     ModtsError
-        Unknown name, criterion or option.
+        Unknown name, criterion or option; a file or class that is not there or does not keep to the contract.
     """
 
     def __init__(
         self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0
     ):
         super().__init__()
-        self.row = BACKBONES[choose(name, BACKBONES, "backbone")]
+        self.row = row_of(name)
         self.name, self.n_steps, self.features, self.scaler = name, int(n_steps), tuple(features), scaler
-        self.config, self.criterion, self.options = dict(config or self.row.small), criterion, options_of(name, options)
+        if self.row.own:
+            self.name = self.row.own.label
+        self.config, self.options = dict(config or self.row.small), options_of(name, options)
+        self.criterion = choose(criterion, CRITERIA, "criterion")
         self.card: dict = {}
-        reconstruction = loss(criterion)
-        module = core(name, "imputation")
+        module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
         with seeded(seed):
             self.module = module(
                 n_steps=self.n_steps,
                 n_features=len(self.features),
-                training_loss=reconstruction,
-                validation_metric=reconstruction,
-                **self.config,
-                **self.row.fixed,
+                **fixed | self.config,
             )
         if self.options.get("attention_over") == "time":  # PyPOTS's CSAI attends over the stays of a batch
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        self.fast = accelerate(self.module, self.row.kind, self.options.get("periods", "batch"))
+        periods = self.options.get("periods", "batch")
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -89,14 +98,23 @@ class Backbone(nn.Module):
         )
         self.register_buffer("interval", gap)
 
+    def _shipped(self):
+        """PyPOTS's module class, and the arguments of its constructor that are not sizes."""
+        reconstruction = loss(self.criterion)
+        fixed = {"training_loss": reconstruction, "validation_metric": reconstruction, **self.row.fixed}
+        return core(self.name, "imputation"), fixed
+
     @property
     def device(self) -> torch.device:
         return self.interval.device
 
     def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
         """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+        if self.row.own:
+            return {"Z": Z, "Z_true": Z_ori}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
-        return model_inputs(self.row.reads, Z, Z_ori, interval=self.interval, last_observation=last)
+        mean = given_mean(Z) if self.options.get("empirical_mean") == "given" and not shipped else None
+        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:
         """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)].
@@ -110,6 +128,9 @@ class Backbone(nn.Module):
         return self._run(inputs, reading=True)[1]
 
     def _run(self, inputs, reading):
+        if self.row.own:
+            results = self.module(inputs, calc_criterion=self.training)
+            return results, list(results["states"])
         caught, handle, results = [], None, {}
 
         def catch(_module, args, output=None):
@@ -198,16 +219,55 @@ class Backbone(nn.Module):
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return tensors_hash(self.state_dict())
 
-    def save(self, path: str | Path, **card) -> Path:
-        """Write weights (safetensors) and the card that rebuilds model, scaler, feature list and provenance, in one whole file."""
+    def save(self, path: str | Path, **notes) -> Path:
+        """Write weights, scaler and the card that rebuilds them as one whole safetensors file, and the card beside it as <file>.json.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in .safetensors; "~" is your home. A file that modts did not write is never overwritten.
+        **notes
+            What else the card shall say, such as cohort="mine". What an earlier card said of these weights stays, and `card["past"]`
+            lists what happened to them.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ModtsError
+            A path that is a folder, has another ending or belongs to somebody else, or a note that JSON cannot hold or that would
+            replace a field of the card.
+        """
         from .checkpoint import save
 
-        return save(self, path, **card)
+        return save(self, path, **notes)
+
+    def to_pypots(self, **training):
+        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`.
+
+        Parameters
+        ----------
+        **training
+            What PyPOTS's constructor takes beside sizes, such as batch_size, epochs, saving_path or device.
+
+        Returns
+        -------
+        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+            A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
+            this one hides none until its `fit` is called.
+
+        Raises
+        ------
+        ModtsError
+            A backbone that PyPOTS does not have.
+        """
+        from .exchange import to_pypots
+
+        return to_pypots(self, **training)
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:
@@ -216,7 +276,7 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     Parameters
     ----------
     name : str
-        A key of BACKBONES.
+        A key of BACKBONES, or a class of one's own, "mine.py:MyImputer".
     cohort : Cohort
         Gives length, features and training values.
     size : {"small", "paper"}
@@ -235,6 +295,6 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     """
     X, _ = cohort.part("train")
     scaler = Scaler.fit(X)
-    gaps = intervals(X) if BACKBONES[choose(name, BACKBONES, "backbone")].reads == "csai" else None
+    gaps = intervals(X) if row_of(name).reads == "csai" else None
     config = sizes(name, size, cohort.name)
     return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed)

@@ -44,6 +44,11 @@ def last_observations(X: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return _carry(1 - mask, X)[:, :-1]
 
 
+def given_mean(X: torch.Tensor) -> torch.Tensor:
+    """What PyPOTS's GRU-D takes for the training mean: that of the windows it is given, 0 where they hold nothing. (B, T, F) -> (F,)."""
+    return torch.nan_to_num(X.nanmean((0, 1)))
+
+
 def intervals(X: np.ndarray) -> np.ndarray:
     """CSAI's median gap between consecutive observations of each feature, 0 where no series has two. X (N, T, F) -> (F,) float32."""
     medians = np.zeros(X.shape[2], dtype=np.float32)

@@ -12,6 +12,8 @@ from modts.errors import choose
 
 from .table import BACKBONES
 
+CRITERIA = ("mse", "mae")  # of a reconstruction
+
 
 def pypots(module: str):
     """Import a PyPOTS module (seconds, once a process); its banner and log lines are silenced at the source."""
@@ -29,4 +31,4 @@ def core(name: str, task: str):
 
 
 def loss(criterion: str):
-    return getattr(pypots("nn.modules.loss"), choose(criterion, ("mse", "mae"), "criterion").upper())()
+    return getattr(pypots("nn.modules.loss"), choose(criterion, CRITERIA, "criterion").upper())()

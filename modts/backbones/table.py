@@ -1,5 +1,7 @@
 """The backbones in one table: which PyPOTS module each is, what it reads, where its latents come out, its sizes. A seventh is a row.
 
+A class of one's own, in a file, has a row made for it (see modts.backbones.own).
+
 Sizes: "small" is ours, for a CPU; "paper" are the winners that TSI-Bench (arXiv 2406.12747) published per data set, because the paper
 itself (arXiv 2411.03941) states none.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from modts.errors import choose
+from modts.errors import ModtsError, choose
 
 READINGS = ("window", "shipped")
 POOLINGS = ("paper", "mean+max+last")  # how the states of a backbone become one vector: see modts.backbones.latents
@@ -36,6 +38,8 @@ class Row:
         Arguments only PyPOTS's end-to-end classifier takes.
     options
         How it reads its input where PyPOTS's reading is not the only one: name -> (ours, PyPOTS's).
+    own
+        None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     """
 
     kind: str
@@ -46,6 +50,7 @@ class Row:
     fixed: dict
     classifier: dict
     options: dict = field(default_factory=dict)
+    own: object = None
 
 
 BACKBONES = {
@@ -54,7 +59,8 @@ BACKBONES = {
         {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
     ),
     "GRU-D": Row(
-        "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {}, {"last_observation": ("locf", "zero")}
+        "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {},
+        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}
     ),
     "SAITS": Row(
         "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
@@ -116,11 +122,28 @@ _PAPER = {
 }  # fmt: skip
 
 
+def row_of(name: str) -> Row:
+    """The row of a backbone: a key of BACKBONES, or "mine.py:MyImputer", a class in a file (see modts.backbones.own)."""
+    if name not in BACKBONES and ":" in str(name):
+        from .own import row_of_own
+
+        found = row_of_own(name)
+        if found:
+            return found
+    if name not in BACKBONES:
+        raise ModtsError(
+            f"Unknown backbone {name!r}; choose one of: {', '.join(BACKBONES)}, or a class of your own, such as mine.py:MyImputer."
+        )
+    return BACKBONES[name]
+
+
 def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
     """Constructor arguments of a backbone: size "small", or "paper" (TSI-Bench's winner for that cohort, PhysioNet 2012's elsewhere)."""
-    row = BACKBONES[choose(name, BACKBONES, "backbone")]
+    row = row_of(name)
     if choose(size, ("small", "paper"), "size") == "small":
         return dict(row.small)
+    if row.own:
+        return dict(row.own.paper)
     if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
         return {"rnn_hidden_size": 108, "step_channels": 512}
     winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
@@ -136,7 +159,7 @@ def options_of(name: str, given: dict | None = None, reading: str = "window") ->
     ModtsError
         An option or a value that the backbone does not have.
     """
-    known, given = BACKBONES[name].options, given or {}
+    known, given = row_of(name).options, given or {}
     place = READINGS.index(choose(reading, READINGS, "reading"))
     for option, value in given.items():
         choose(value, known[choose(option, known or ("none",), f"option of {name}")], f"value of {option!r}")

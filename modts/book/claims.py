@@ -14,6 +14,7 @@ def claims(found: Results) -> str:
     kinds = {
         verdicts.AGREES: "agrees",
         verdicts.DIFFERS: "differs",
+        verdicts.SMALL: "partly",
         verdicts.PARTLY: "partly",
         verdicts.NOISE: "noise",
         verdicts.CANNOT_TELL: "noise",
@@ -26,7 +27,7 @@ def claims(found: Results) -> str:
         kind = kinds.get(one.word, "untested")
         lines.append(
             f":::{{div}} modts-claim\n**{one.id}.** {one.claim}\n\n"
-            f"[{one.word}]{{.modts-verdict .modts-{kind}}} {one.found}\n:::\n"
+            f"[{one.word}]{{.modts-verdict .modts-{kind}}} {fragments.plain(one.found)}\n:::\n"
         )
     rows = pd.DataFrame(
         [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
+import re
 
 import pandas as pd
 
@@ -43,21 +43,23 @@ def cohorts(found: Results) -> str:
     )
     out = [fragments.raw(table.html()), fragments.downloads("cohorts", _flat(order), [table])]
     for row in order:
-        source = html.escape(str(row.get("source", "")))
-        source = f"<{row['source']}>" if source.startswith("http") else source
-        out.append(f'## {row.get("title", row["name"])}\n\n`modts.load_cohort("{row["name"]}")`\n')
+        source = str(row.get("source", ""))
+        source = f"<{source}>" if re.fullmatch(r"https?://[^\s<>`\"']+", source) else fragments.plain(source)
+        call = fragments.code(f'modts.load_cohort("{row["name"]}")')
+        out.append(f"{fragments.heading(2, row.get('title', row['name']))}\n{call}\n")
         out.append(
             fragments.bullets(
                 [
-                    f"Licence: {row.get('licence', '')}",
-                    f"Cite: {row.get('citation', '')}",
+                    f"Licence: {fragments.plain(row.get('licence', ''))}",
+                    f"Cite: {fragments.plain(row.get('citation', ''))}",
                     *([f"Source: {source}"] if source else []),
-                    f"Content hash: `{str(row.get('content_hash', ''))[:16]}`",
+                    f"Content hash: {fragments.code(str(row.get('content_hash', ''))[:16])}",
                     *(
-                        f"{str(name).replace('_', ' ').capitalize()}: {_note(value)}"
+                        f"{fragments.plain(str(name).replace('_', ' ').capitalize())}: {_note(value)}"
                         for name, value in (row.get("notes") or {}).items()
                     ),
-                ]
+                ],
+                markup=True,
             )
         )
     return "\n".join(out)
@@ -66,7 +68,7 @@ def cohorts(found: Results) -> str:
 def _note(value) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return value if isinstance(value, str) else f"`{json.dumps(value)}`"
+    return fragments.plain(value) if isinstance(value, str) else fragments.code(json.dumps(value))
 
 
 def _flat(rows: list[dict]) -> pd.DataFrame:

@@ -148,7 +148,12 @@ def rooms() -> list[tuple[str, str]]:
     for name in (layer.strip() for line in layers for layer in line.split("|")):
         path = package / name / "__init__.py" if (package / name).is_dir() else package / f"{name}.py"
         words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n\n")[0]
-        words = " ".join(words.split()).removeprefix("The ").removeprefix(f"{name}: ").removeprefix(f"{name.capitalize()}: ")
+        words = (
+            " ".join(words.split())
+            .removeprefix("The ")
+            .removeprefix(f"{name}: ")
+            .removeprefix(f"{name.capitalize()}: ")
+        )
         found.append((f"{name}/" if path.stem == "__init__" else path.name, words[0].upper() + words[1:]))
     return found
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import html
 import json
+import re
+import shlex
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -33,14 +36,39 @@ def write(name: str, text: str) -> Path:
     return path
 
 
+def line(text) -> str:
+    """Text on one line, without marks that nobody sees or that turn the direction of reading."""
+    return "".join(
+        mark for mark in re.sub(r"[^\S\xa0]+", " ", str(text)).strip() if unicodedata.category(mark)[0] != "C"
+    )
+
+
+def plain(text) -> str:
+    """Words that came from data (a title, a licence, a feature's name) for Markdown: they are read as they are, and mark nothing up."""
+    words = re.sub(r"[\\`*_\[\]<>&{}$~|#^@!]", lambda mark: f"&#{ord(mark[0])};", line(text))
+    return re.sub(r"^[-+=:]", lambda mark: f"&#{ord(mark[0])};", words)
+
+
+def code(text) -> str:
+    """The same in a typewriter's letters."""
+    return f"`{line(text).replace('`', chr(39))}`"
+
+
+def heading(level: int, text) -> str:
+    """A heading of plain words."""
+    return f"{'#' * level} {plain(text)}\n"
+
+
 def raw(text: str) -> str:
-    """HTML as it is."""
-    return f"```{{raw}} html\n{text.strip()}\n```\n"
+    """HTML as it is: its words are escaped already. The fence is longer than any in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{{raw}} html\n{text.strip()}\n{fence}\n"
 
 
-def bullets(sentences: list[str]) -> str:
-    """Sentences as a list."""
-    return "".join(f"- {sentence}\n" for sentence in sentences) + ("\n" if sentences else "")
+def bullets(sentences: list[str], markup: bool = False) -> str:
+    """Plain sentences as a list; with `markup` they are Markdown, and whoever wrote them has escaped the words from data."""
+    items = [line(sentence) if markup else plain(sentence) for sentence in sentences]
+    return "".join(f"- {item}\n" for item in items) + ("\n" if items else "")
 
 
 def note(text: str) -> str:
@@ -52,15 +80,15 @@ def picture(drawn: Picture) -> str:
     """Both shapes of a picture with one caption; the style sheet shows the one that fits the screen."""
     wide, narrow = (f"/book/_generated/{path.name}" for path in drawn.files)
     images = "".join(
-        f":::{{image}} {path}\n:class: {kind}\n:alt: {drawn.alt}\n:::\n\n"
+        f":::{{image}} {path}\n:class: {kind}\n:alt: {json.dumps(line(drawn.alt), ensure_ascii=False)}\n:::\n\n"
         for path, kind in ((wide, "modts-wide"), (narrow, "modts-narrow"))
     )
-    return f"::::{{div}} modts-picture\n{images}{drawn.caption}\n::::\n"
+    return f"::::{{div}} modts-picture\n{images}{plain(drawn.caption)}\n::::\n"
 
 
 def downloads(stem: str, rows: pd.DataFrame, tables: list[Table]) -> str:
     """Links to the rows behind a table (CSV, one row per measured number) and to the tables in LaTeX."""
-    write(f"{stem}.csv", rows.to_csv(index=False, lineterminator="\n"))
+    write(f"{stem}.csv", rows.map(runs.cell).to_csv(index=False, lineterminator="\n"))
     links = f"{{download}}`Rows as CSV </book/_generated/{stem}.csv>`"
     if tables:
         write(f"{stem}.tex", "\n".join(table.latex() for table in tables))
@@ -75,11 +103,11 @@ def command(record: dict) -> str:
     parts = []
     for name, value in record.get("params", {}).items():
         if isinstance(value, (list, dict)):
-            parts.append(f"-y '{name}: {json.dumps(value)}'")
+            parts.append(f"-y {shlex.quote(f'{name}: {json.dumps(value)}')}")
         elif value not in ("", None):
-            parts.append(f"-p {name} {value}")
+            parts.append(f"-p {shlex.quote(name)} {shlex.quote(str(value))}")
     stage = record.get("stage", "")
-    start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts run {stage}"
+    start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts run {shlex.quote(stage)}"
     return " ".join([start, *parts])
 
 

@@ -1,14 +1,17 @@
-"""The front page: the answer in three sentences and one picture."""
+"""The front page: the answer in three sentences and one forest plot."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from . import fragments, plots, verdicts
-from .figures import save
-from .prose import alt, count, plural, said, seeds, spread
-from .results import SINGLE, Results, at, for_figure, fractions, scarce
+from modts.study import ALL, question_name
+
+from . import effects, fragments, verdicts
+from .prose import count, plural, said, seeds, spread
+from .results import SINGLE, Results, at, fractions, scarce
 from .tables import number, percent
+
+QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
 
 
 def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
@@ -31,24 +34,11 @@ def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
 
 def front(found: Results) -> str:
     """Three sentences and one picture."""
-    out = [fragments.bullets(sentences(found))]
+    out = [fragments.bullets(sentences(found), markup=True)]
     rows, _ = front_rows(found)
-    rows = for_figure(rows[rows["source"] == ""])
-    if len(rows[rows["arm"] != "baseline"]):
-        title = found.title(rows["cohort"].iloc[0])
-        panels = [(f"{percent(value)} of the labels", at(rows, value)) for value in fractions(rows)]
-        out.append(
-            fragments.picture(
-                save(
-                    lambda narrow: plots.dots(panels, "auroc", narrow),
-                    "front",
-                    alt(title, rows, "auroc"),
-                    f"AUROC on {title}: each backbone trained in several ways, with 95 % intervals; lines "
-                    "are simple models on summary statistics.",
-                    fragments.out_dir(),
-                )
-            )
-        )
+    if len(rows):
+        key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
+        out.append(effects.forest(found, key, "auroc", "front", QUESTIONS))
     return "\n".join(out)
 
 
@@ -62,10 +52,11 @@ def sentences(results: Results) -> list[str]:
             "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
             "Until then this book shows the method, the notebooks and what each page will hold.",
         ]
-    where = results.title(rows["cohort"].iloc[0])
+    where = fragments.plain(results.title(rows["cohort"].iloc[0]))
     lead = f"On {where}," if real else f"The results on real data are not here yet; on {where}, which is generated,"
     frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
-    return [_light_heads(rows, frozen, lead), _end_to_end(rows, real), _simple_methods(results)]
+    answer = _answer(results, rows) or _end_to_end(rows, real)
+    return [_light_heads(rows, frozen, lead), answer, _simple_methods(results)]
 
 
 def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
@@ -84,6 +75,21 @@ def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
         if few and len(at(base, few)):
             words += f" and {said(at(base, few).iloc[0])}"
     return words + "."
+
+
+def _answer(results: Results, rows: pd.DataFrame) -> str:
+    """What freezing cost or brought: the mean over backbones of each question, at every share of the labels."""
+    found = effects.effects_of(results, rows["cohort"].iloc[0], rows["profile"].iloc[0])
+    found = found[(found["backbone"] == ALL) & (found["metric"] == "auroc")]
+    bits = []
+    for question in [name for name in QUESTIONS if (found["question"] == name).any()]:
+        part = found[found["question"] == question]
+        spans = [f"with {effects.labels(share)} {effects.span(at(part, share).iloc[0])}" for share in fractions(part)]
+        name = question_name(question)
+        bits.append(f"*{name[0].lower() + name[1:]}* {', and '.join(spans)}")
+    if not bits:
+        return ""
+    return f"Paired on the same stays, the mean difference in AUROC over these backbones: {'; '.join(bits)}."
 
 
 def _end_to_end(rows: pd.DataFrame, real: bool) -> str:
@@ -128,7 +134,7 @@ def _simple_methods(results: Results) -> str:
         if len(line) and len(models):
             ahead = int((models["value"] > line["value"].iloc[0]).sum())
             bits.append(
-                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {results.title(cohort)}"
+                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {fragments.plain(results.title(cohort))}"
             )
     if not bits:
         return "How well the backbones impute, beside interpolation, has not been scored yet."

@@ -24,7 +24,11 @@ def imputation(found: Results) -> str:
         title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
         shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
         theirs = others[others["cohort"] == key[0]]
-        out += [f"## {title}\n", setting(found, key, part), fragments.bullets(_beside_interpolation(shown, title))]
+        out += [
+            fragments.heading(2, title),
+            setting(found, key, part),
+            fragments.bullets(_beside_interpolation(shown, title)),
+        ]
         if len(shown[shown["arm"] != "baseline"]):
             out.append(
                 fragments.picture(
@@ -40,8 +44,8 @@ def imputation(found: Results) -> str:
                     )
                 )
             )
-        made = [_table(part, title, theirs)]
-        out += [fragments.raw(table.html()) for table in made]
+        made = [table(part, title, theirs)]
+        out += [fragments.raw(one.html()) for one in made]
         out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
     return "\n".join(out)
 
@@ -59,8 +63,10 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
     return [words]
 
 
-def _table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame) -> Table:
-    methods = [name for name in tables.BACKBONES] + list(dict.fromkeys(rows[rows["arm"] == "baseline"]["backbone"]))
+def table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame | tuple = ()) -> Table:
+    """Error by backbone and simple method, for every pattern; `theirs`, figures from elsewhere, in a last column."""
+    models = tables.backbone_names(rows)
+    methods = models + list(dict.fromkeys(rows[rows["arm"] == "baseline"]["backbone"]))
     columns = [(pattern, metric) for pattern in dict.fromkeys(rows["pattern"]) for metric in ("mae", "mse")]
     best = {
         key: tables.clear_winner(rows[(rows["pattern"] == key[0]) & (rows["metric"] == key[1])], key[1])
@@ -96,5 +102,5 @@ def _table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame) -> Table:
         ),
         header + (["TSI-Bench MAE"] if len(theirs) else []),
         body,
-        {len(tables.BACKBONES): "Simple methods"} if len(methods) > len(tables.BACKBONES) else {},
+        {len(models): "Simple methods"} if len(methods) > len(models) else {},
     )

@@ -25,10 +25,10 @@ def latency(found: Results) -> str:
         total = part[part["stage"] == "total"]
         ends = sorted({total["batch"].min(), total["batch"].max()})
         where = (
-            f"[profile {key[1]}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
-            f"{'; '.join(sorted(set(part['hardware'])))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
+            f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
+            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
         )
-        out += [f"## {title}\n", where]
+        out += [fragments.heading(2, title), where]
         sentences = [
             f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
             f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
@@ -72,7 +72,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
                 for arm in arms
             ),
         ]
-        for name in tables.BACKBONES
+        for name in tables.backbone_names(total)
     ]
     return Table(
         f"Raw window to prediction, milliseconds a batch, median and 99th percentile, {title}",
@@ -86,7 +86,7 @@ def _stage_table(part: pd.DataFrame, batch: float, title: str) -> Table:
     part = part[(part["arm"] == "frozen") & (part["batch"] == batch)]
     body = [
         [name, *(_milliseconds(part[(part["backbone"] == name) & (part["stage"] == stage)]) for stage in stages)]
-        for name in tables.BACKBONES
+        for name in tables.backbone_names(part)
     ]
     return Table(
         f"Modular, stage by stage, milliseconds at batch {batch:g}, {title}",

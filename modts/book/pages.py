@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from modts import runs
+from modts.errors import ModtsError
+from modts.study import check_published
 
 from . import (
     claims,
@@ -22,6 +24,7 @@ from . import (
     imputation,
     latency,
     learn,
+    own_backbone,
     prediction,
     results,
     speed,
@@ -43,6 +46,7 @@ PAGES = {  # piece -> results -> its text
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
+    "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
     "status": status.status,
@@ -70,10 +74,16 @@ def build(force: bool = False) -> bool:
     ----------
     force : bool
         Write even if nothing has changed.
+
+    Raises
+    ------
+    ModtsError
+        The published results do not agree with themselves, or a file cannot be read.
     """
     stamp, now = fragments.out_dir() / ".stamp", fingerprint()
     if not force and stamp.is_file() and stamp.read_text(encoding="utf-8") == now:
         return False
+    check_published()
     found = results.collect()
     for name, page in PAGES.items():
         fragments.write(f"{name}.md", page(found))
@@ -82,8 +92,12 @@ def build(force: bool = False) -> bool:
 
 
 def main() -> int:
-    """`python -m modts.book.pages [--force]`."""
-    written = build(force="--force" in sys.argv[1:])
+    """`python -m modts.book.pages [--force]`: exit status 2 after a mistake."""
+    try:
+        written = build(force="--force" in sys.argv[1:])
+    except ModtsError as error:
+        print(f"modts: {error}", file=sys.stderr)
+        return 2
     print(f"{fragments.out_dir()}: {'written' if written else 'up to date'}")
     return 0
 

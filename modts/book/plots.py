@@ -1,4 +1,4 @@
-"""The pictures of results: dots with intervals, scarcity, latency, the cost of tasks, serving, the roofline."""
+"""The pictures of results: forests of differences, dots with intervals, scarcity, latency, the cost of tasks, serving, the roofline."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from modts.backbones import BACKBONES
 from modts.learning import HIGHER_IS_BETTER
-from modts.study import METRIC_NAMES, TIMED_NAMES, arm_name, arm_order
+from modts.study import ALL, METRIC_NAMES, TIMED_NAMES, arm_name, arm_order
 
 from .figures import DASHES, NARROW, WIDE, grid, legend, mark_of
-from .tables import amount
+from .tables import amount, backbone_names, backbones_and
 
 
 def _arms(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -32,7 +31,7 @@ def dots(
     gives an arm other words in the legend.
     """
     models = pd.concat([rows[rows["arm"] != "baseline"] for _, rows in panels])
-    names = [name for name in BACKBONES if name in set(models["backbone"])]
+    names = [name for name in backbone_names(models) if name in set(models["backbone"])]
     arms = _arms(models)
     baselines = list(dict.fromkeys(name for _, rows in panels for name in rows[rows["arm"] == "baseline"]["backbone"]))
     row_height = 0.16 + 0.12 * len(arms)
@@ -69,7 +68,7 @@ def dots(
         axis.set(
             yticks=range(len(names)),
             yticklabels=names,
-            title=title,
+            title=title.replace("$", r"\$"),  # no formula
             xlabel=f"{METRIC_NAMES[metric]} ({'higher' if HIGHER_IS_BETTER[metric] else 'lower'} is better)",
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
@@ -81,9 +80,61 @@ def dots(
     return figure
 
 
+SHARES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "v"))  # of the labels, the largest first
+
+
+def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: bool) -> Figure:
+    """Differences: backbones down and their mean as a diamond below, a mark a share of the labels; one panel per title.
+
+    A panel is (title, rows of effects, half the width of the band that is too small to matter). Right of zero the first
+    arm of the title is better, in errors too. Filled marks are better or worse after the correction, hollow ones are not.
+    """
+    every = pd.concat([rows for _, rows, _ in panels])
+    names = backbones_and(ALL, every)
+    shares = sorted(every["label_fraction"].unique(), reverse=True)
+    height = (0.2 if len(shares) == 1 else 0.1 + 0.13 * len(shares)) * len(names) + 0.8
+    per_row = 3 if len(panels) > 4 else 2
+    figure, axes = grid(len(panels), narrow, height, per_row=per_row, sharex=True, sharey=True)
+    for axis, (title, rows, band) in zip(axes, panels, strict=True):
+        axis.axvspan(-band, band, color="#e8e8e8", zorder=0, label="too small to matter")
+        axis.axvline(0, color="#222222", linewidth=1)
+        for place, (share, (colour, mark)) in enumerate(zip(shares, SHARES, strict=False)):
+            words = "all labels" if share == 1 else f"{100 * share:g} % of the labels"
+            for _, row in rows[rows["label_fraction"] == share].iterrows():
+                y = names.index(row["backbone"]) + 0.62 * ((place + 0.5) / len(shares) - 0.5)
+                face = colour if row["verdict"] in ("better", "worse") else "white"
+                if row["backbone"] == ALL:
+                    ends, size = [row["low"], row["difference"], row["high"], row["difference"]], 0.42 / len(shares)
+                    axis.fill(
+                        ends, [y, y - size, y, y + size], facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3
+                    )
+                    continue
+                axis.hlines(y, row["low"], row["high"], color=colour, linewidth=1.4, zorder=2)
+                axis.plot(row["difference"], y, mark, color=colour, markerfacecolor=face, markersize=5, zorder=3)
+            axis.plot([], [], mark, color=colour, markersize=5, label=words)
+        axis.set(
+            yticks=range(len(names)),
+            yticklabels=["All of these" if name == ALL else name for name in names],
+            title=title.replace(" as shipped", "\nas shipped") if per_row == 3 and not narrow else title,
+        )
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="y", visible=False)
+        axis.tick_params(axis="y", length=0)
+        if ALL in names and len(names) > 1:
+            axis.axhline(len(names) - 1.5, color="#bbbbbb", linewidth=0.8)
+        axis.label_outer()
+    for axis in axes[-(1 if narrow else min(per_row, len(panels))) :]:  # with nothing below
+        axis.tick_params(labelbottom=True)
+    if not HIGHER_IS_BETTER[metric]:
+        axes[0].invert_xaxis()  # shared: right is better for the first arm
+    figure.supxlabel(f"difference in {METRIC_NAMES[metric]}; to the right the first is better", fontsize=9)
+    legend(figure, axes[:1], narrow)
+    return figure
+
+
 def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
     """One panel per backbone: the score against the share of labels, a line per arm, baselines in black."""
-    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     fractions = sorted(rows["label_fraction"].dropna().unique())
     figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
     arms = _arms(rows[rows["arm"] != "baseline"])
@@ -133,7 +184,7 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
 
 def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
     """One panel per backbone: milliseconds a window against batch size, a line per arm, p50 with a bar up to p99."""
-    names = [name for name in BACKBONES if name in set(rows["backbone"])]
+    names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
     for axis, name in zip(axes, names, strict=True):
         part = rows[rows["backbone"] == name]
@@ -208,7 +259,7 @@ def serving(times: pd.DataFrame, narrow: bool) -> Figure:
     Lengths are shares of PyPOTS's median; the words behind a bar are its median and 99th percentile. `times` (a row a
     backbone and batch): `ours`, `theirs`, `ours_late`, `theirs_late`, `forward`, `their_forward`, in milliseconds.
     """
-    names = [name for name in BACKBONES if name in set(times["backbone"])]
+    names = [name for name in backbone_names(times) if name in set(times["backbone"])]
     batches = sorted(times["batch"].unique())
     figure, axes = grid(len(batches), narrow, 0.95 + 0.44 * len(names), sharey=True, sharex=True)
     longest = max(1.0, (times["ours"] / times["theirs"]).max())

@@ -1,22 +1,20 @@
 """The pages on prediction: classification, regression, label scarcity.
 
-Each cohort, profile and device gets a heading of its own: findings in sentences, a picture, tables, the figures of
-others, downloads, and the runs behind it all.
+Each cohort, profile and device gets a heading of its own: the paired differences in sentences and as a forest, a picture
+of the scores, tables, the figures of others, downloads, and the runs behind it all.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
-from . import fragments, plots, tables
+from . import effects, fragments, plots, tables
 from .figures import save
-from .prose import alt, labels_words, said, setting
+from .prose import alt, labels_words, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
-from .tables import auroc_standard_error, number, signed
+from .tables import number
 
 
 def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool = False) -> str:
@@ -31,17 +29,10 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
     for key, part in blocks(rows):
         cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
         main = part[part["pooling"].isin(SINGLE)]
-        out += [f"## {title}\n", setting(found, key, part)]
-        full = at(main, fractions(main)[0])
-        out.append(
-            fragments.bullets(
-                [
-                    *findings(full, metrics[0], f"{title}{labels_words(fractions(main)[0])}", found.paired),
-                    *beside_simple(found, full, metrics[0]),
-                    *noise(found, cohort, full),
-                ]
-            )
-        )
+        out += [fragments.heading(2, title), setting(found, key, part)]
+        answers = effects.effects_of(found, *key[:2])
+        out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)], markup=True))
+        out.append(effects.forest(found, key, metrics[0], f"{stem}-effects"))
         shown = for_figure(part)
         shown = shown[shown["metric"] == metrics[0]]
         if len(shown[shown["arm"] != "baseline"]):
@@ -61,7 +52,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
                 )
             )
         made = [
-            tables.grid(at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", found.paired)
+            tables.grid(at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}")
             for metric in metrics
             for value in fractions(main)
         ]
@@ -73,14 +64,15 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
                     pd.concat([at(beside, value), at(others, value)]),
                     metrics[0],
                     f"Poolings beside the paper's: {METRIC_NAMES[metrics[0]]}, {title}{labels_words(value)}",
-                    found.paired,
                 )
                 for value in fractions(others)
             ]
+        differences = effects.grids(answers, metrics, title)
         out += [fragments.raw(table.html()) for table in made]
-        out.append(fragments.beside_ours(task, cohort, title, metrics))
-        out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join(out)
+        out += [effects.folded(differences), fragments.beside_ours(task, cohort, title, metrics)]
+        out.append(fragments.downloads(stem, part, [*made, *differences]))
+        out += [effects.downloads(answers, stem), fragments.how_made(list(part["run"]), found.runs)]
+    return "\n".join([*out, effects.over_cohorts(found, task, metrics)])
 
 
 def scarcity(found: Results) -> str:
@@ -97,7 +89,14 @@ def scarcity(found: Results) -> str:
         few = scarce(main)
         changed = changes(main)
         words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changed)
-        out += [f"## {title}\n", setting(found, key, main)]
+        answers = effects.effects_of(found, *key[:2])
+        answers = at(answers[answers["task"] == "classification"], few)
+        out += [
+            fragments.heading(2, title),
+            setting(found, key, main),
+            fragments.bullets(effects.facts(answers, ("auroc", "auprc")), markup=True),
+        ]
+        out.append(effects.forest(found, key, "auroc", f"{stem}-effects", share=few))
         out.append(
             fragments.picture(
                 save(
@@ -111,15 +110,7 @@ def scarcity(found: Results) -> str:
             )
         )
         made = [
-            tables.Table(
-                f"Change in mean AUROC from all labels to {tables.percent(few)} of them, {title}",
-                ["Arm", "Change", "Mean over"],
-                [
-                    [name, tables.signed(change), f"{size} backbones" if size else "one model"]
-                    for name, change, size in changed
-                ],
-            ),
-            tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}", found.paired),
+            tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}"),
         ]
         out += [fragments.raw(table.html()) for table in made]
         out.append(fragments.beside_ours("classification", key[0], title, ("auroc",), few))
@@ -127,62 +118,11 @@ def scarcity(found: Results) -> str:
     return "\n".join(out) or fragments.note("No cohort has been scored at two shares of labels yet.")
 
 
-def findings(rows: pd.DataFrame, metric: str, title: str, paired: pd.DataFrame) -> list[str]:
-    """What one cohort's rows say for one metric: the best mean, how many are in its noise, the baselines' place."""
-    rows = rows[(rows["metric"] == metric)].dropna(subset=["value"])
-    models, base = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
-    if models.empty:
-        return []
-    higher, out = HIGHER_IS_BETTER[metric], []
-    best = models.loc[models["value"].idxmax() if higher else models["value"].idxmin()]
-    rival = (models["high"] >= best["low"]) if higher else (models["low"] <= best["high"])
-    name = f"{best['backbone']}, {arm_name(best['arm'], best['head'], best['pooling'])}"
-    out.append(
-        f"Best mean {METRIC_NAMES[metric]} on {title}: {name}, {said(best)}; the intervals of "
-        f"{int(rival.sum()) - 1} of the {len(models) - 1} other results overlap with it. It was the best of "
-        f"{len(models)} on the test set, so it flatters itself."
-    )
-    for _, line in base.iterrows():
-        ahead = models["value"] > line["value"] if higher else models["value"] < line["value"]
-        out.append(
-            f"{line['backbone']} reaches {said(line)}: {int(ahead.sum())} of the {len(models)} results of "
-            "deep backbones have a better mean."
-        )
-    return out
-
-
-def beside_simple(results: Results, rows: pd.DataFrame, metric: str) -> list[str]:
-    """Complex beside Simple on frozen latents."""
-    part = rows[(rows["metric"] == metric) & (rows["arm"] == "frozen") & rows["pooling"].isin(["", "paper"])]
-    both = part.pivot_table(index="backbone", columns="head", values="value", aggfunc="first")
-    if not {"simple", "complex"} <= set(both.columns) or both.dropna().empty:
-        return []
-    both = both.dropna()
-    better = both["complex"] > both["simple"] if HIGHER_IS_BETTER[metric] else both["complex"] < both["simple"]
-    words = (
-        f"On frozen latents the Complex head has the better mean {METRIC_NAMES[metric]} for {int(better.sum())} of "
-        f"{len(both)} backbones; the mean difference (Complex minus Simple) is "
-        f"{signed((both['complex'] - both['simple']).mean())}."
-    )
-    return [words]
-
-
-def noise(results: Results, cohort: str, rows: pd.DataFrame) -> list[str]:
-    """How uncertain one AUROC is on this test set (Hanley and McNeil), and the best possible one where it is known."""
-    about = results.cohorts.get(cohort, {})
-    best = (about.get("notes") or {}).get("best_auroc")
-    known = [f"The best possible AUROC is known here, because the data are simulated: {number(best)}."] if best else []
-    positives, n_test = (about.get("positives") or {}).get("test"), about.get("test")
-    if not positives or not n_test:
-        return known
-    middle = rows[rows["metric"] == "auroc"]["value"].median()
-    error = auroc_standard_error(0.8 if np.isnan(middle) else middle, positives, n_test - positives)
-    words = (
-        f"One AUROC on these {n_test} test windows ({positives} of them positive) has a standard error of about "
-        f"{error:.3f} (Hanley and McNeil), so differences below about {2 * error:.2f} between two models are noise "
-        "unless a paired test says otherwise."
-    )
-    return [words, *known]
+def best_possible(results: Results, cohort: str) -> list[str]:
+    """The best AUROC there can be, where the data are simulated and it is known."""
+    best = (results.cohorts.get(cohort, {}).get("notes") or {}).get("best_auroc")
+    words = "The best possible AUROC is known here, because the data are simulated: "
+    return [f"{words}{number(best)}."] if isinstance(best, float) else []  # a note may be anything
 
 
 def changes(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name
 
+from .fragments import plain
 from .results import LOCAL, Results
 from .tables import interval, number, percent
 
@@ -64,8 +65,8 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
     )
     hardware += f"; {' and '.join(shipped)} read the batch as PyPOTS ships them" if shipped else ""
     return (
-        f"[profile {profile}]{{.modts-badge}} [{device}]{{.modts-badge}} {place}; {seeds(rows)}; "
-        f"{rows['n_test'].max():.0f} test windows; {hardware}. Intervals are 95 %.\n"
+        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}; "
+        f"{rows['n_test'].max():.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from modts import runs
-from modts.study import LATENCY_COLUMNS, PAIRED_COLUMNS
+from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
 KEY = [
@@ -44,6 +44,8 @@ NUMBERS = {
     "difference",
     "p",
     "p_holm",
+    "n_splits",
+    "n_draws",
     "ours",
     "theirs",
     "ratio",
@@ -69,8 +71,10 @@ class Results:
         One row per measured number (`runs.COLUMNS` and `place`).
     summary : pandas.DataFrame
         One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated).
-    latency, paired : pandas.DataFrame
-        As in `results/latency.csv` and `results/paired.csv`.
+    latency : pandas.DataFrame
+        As in `results/latency.csv`.
+    effects : pandas.DataFrame
+        As in `results/effects.csv`, with `profile` and `place`.
     cohorts : dict
         Cohort name to its `describe()`.
     runs : dict
@@ -85,7 +89,7 @@ class Results:
     metrics: pd.DataFrame
     summary: pd.DataFrame
     latency: pd.DataFrame
-    paired: pd.DataFrame
+    effects: pd.DataFrame
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
@@ -119,13 +123,37 @@ def _both(name: str, columns: list[str]) -> pd.DataFrame:
     local = read_csv(runs.work_dir() / "quick" / name, columns).assign(place=LOCAL)
     for frame in (published, local):
         frame["profile"] = frame["profile"].replace("quick-reference", "quick")
-    if "run" in columns:
-        ids = published["run"].str.replace("quick-reference-", "quick-", regex=False)
-        published = published[~ids.isin(set(local["run"]))]
-    elif len(local):
-        published = published[published["profile"] != "quick"]
-    frames = [frame for frame in (published, local) if len(frame)]
-    return pd.concat(frames, ignore_index=True) if frames else published
+    ids = published["run"].str.replace("quick-reference-", "quick-", regex=False)
+    return _joined(published[~ids.isin(set(local["run"]))], local)
+
+
+def _joined(*frames: pd.DataFrame) -> pd.DataFrame:
+    some = [frame for frame in frames if len(frame)]
+    for column in {"profile", "cohort", "source"} & set(frames[0].columns):  # files are named after them
+        for value in {value for frame in some for value in frame[column]} - {""}:
+            runs.plain_name(value, column)
+    return pd.concat(some, ignore_index=True) if some else frames[0]
+
+
+def _effects() -> pd.DataFrame:
+    """The published effects, and this machine's in place of the quick profile's."""
+    folders = {PUBLISHED: runs.results_dir(), LOCAL: runs.work_dir() / "quick"}
+    published, local = (
+        read_csv(folder / "effects.csv", list(EFFECT_COLUMNS)).assign(place=place) for place, folder in folders.items()
+    )
+    published, local = (
+        frame.assign(profile=pd.Series([profile_of(row) for row in frame.to_dict("records")], frame.index, object))
+        for frame in (published, local)
+    )
+    return _joined(published[~published["profile"].isin(set(local["profile"]))], local)
+
+
+def ended_at_cap(record: dict) -> bool | None:
+    """Whether a run's training stopped at its cap of epochs and not because it was done; None where the run does not say."""
+    if "capped" in record:
+        return bool(record["capped"])
+    epochs, history = record.get("params", {}).get("epochs"), record.get("history")
+    return any(len(curve) >= epochs for curve in history.values()) if epochs and history else None
 
 
 def _records(folder: Path, place: str) -> dict:
@@ -134,7 +162,7 @@ def _records(folder: Path, place: str) -> dict:
         record = runs.read_json(path)
         if isinstance(record, dict) and record.get("run"):
             found[record["run"]] = {key: value for key, value in record.items() if key not in ("rows", "history")}
-            found[record["run"]]["place"] = place
+            found[record["run"]] |= {"place": place, "capped": ended_at_cap(record)}
     return found
 
 
@@ -143,7 +171,7 @@ def _cohorts(path: Path) -> dict:
         return {}
     content = runs.read_json(path)
     rows = content if isinstance(content, list) else [{"name": name, **row} for name, row in content.items()]
-    return {row["name"]: row for row in rows}
+    return {runs.plain_name(row["name"], "cohort"): row for row in rows}
 
 
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -184,7 +212,7 @@ def collect() -> Results:
         metrics=metrics,
         summary=summarise(metrics),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
-        paired=_both("paired.csv", list(PAIRED_COLUMNS)),
+        effects=_effects(),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
@@ -198,7 +226,7 @@ def inputs() -> list[Path]:
     """The files `collect` reads, for whoever asks whether the pages are up to date."""
     found = []
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
-        found += [folder / name for name in ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")]
+        found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
     found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))

@@ -273,7 +273,9 @@ def speed(found: results.Results) -> str:
         return fragments.note("Speed and cost have not been measured yet. `make bench` measures them on this machine.")
     sizes, served, made = costs(rows), times(rows), []
     top = sizes[sizes["n"] == sizes["n"].max()].drop_duplicates("backbone")
-    machines = [f"[{results.device(name)}]{{.modts-badge}} {name}" for name in sorted(set(rows["hardware"]))]
+    machines = [
+        f"[{results.device(name)}]{{.modts-badge}} {fragments.plain(name)}" for name in sorted(set(rows["hardware"]))
+    ]
     out = [fragments.bullets(headline(rows, top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
     if sizes.empty:
         out.append(_missing("What one more task costs"))
@@ -339,6 +341,6 @@ def speed(found: results.Results) -> str:
             table, shown = fragments.raw(made[-1].html()), ":open:\n" if "missed" in made[-1].html() else ""
             if len(some) > 20:  # folded, unless a target in it is missed
                 table = f"::::{{dropdown}} All {len(some)} rows\n{shown}{table}::::\n"
-            out += [f"### {title}\n\n{targets(some)}\n", table]
+            out += [f"{fragments.heading(3, title)}\n{targets(some)}\n", table]
     out += [fragments.downloads("benchmarks", rows, made), fragments.how_made(list(rows["run"]), found.runs)]
     return "\n".join(out)

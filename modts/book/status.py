@@ -17,7 +17,7 @@ def status(found: Results) -> str:
     for profile in sorted(profiles, key=lambda name: (not name, name)):
         records = [record for record in found.runs.values() if record.get("profile", "") == profile]
         heading = f"Profile {profile}" if profile else "Benchmarks"  # those have no profile
-        out.append(f"## {heading}\n")
+        out.append(fragments.heading(2, heading))
         minutes = sum(record.get("seconds") or 0 for record in records) / 60
         words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
         places = sorted({record["place"] for record in records})
@@ -53,7 +53,7 @@ def status(found: Results) -> str:
         out.append(
             fragments.raw(
                 '<div class="modts-table modts-status" role="region" tabindex="0" '
-                f'aria-label="Runs: {heading}"><table>'
+                f'aria-label="Runs: {html.escape(heading)}"><table>'
                 f"<thead><tr>{head}</tr></thead><tbody>" + "\n".join(body) + "</tbody></table></div>"
             )
         )

@@ -1,15 +1,15 @@
 """Rows of results -> tables: HTML for the page, CSV and LaTeX for the reader's own paper.
 
 A table never mixes cohorts, profiles or devices (CPU and GPU). Every value carries its 95 % interval, baselines stand
-in the same table as the models, what was not run says so, and only a value that stands clear of all others is bold:
-by a paired test on the same test stays where one was stored, else by intervals that do not overlap. The threshold of
-the paired tests is 0.05 divided by the number of rivals (Bonferroni).
+in the same table as the models, what was not run says so, and only a value whose interval overlaps with no other's is
+bold. Differences between arms have tables of their own (see `effects`).
 """
 
 from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -19,6 +19,13 @@ from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
 NOT_RUN = "not run"
+_LATEX = {mark: "\\" + mark for mark in "&%$#_{}"} | {
+    "–": "--",
+    "→": r"$\to$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_LATEX["\\"] = r"\textbackslash{}"
 
 
 def percent(fraction: float) -> str:
@@ -51,6 +58,19 @@ def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
     q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     spread = auroc * (1 - auroc) + (positives - 1) * (q1 - auroc**2) + (negatives - 1) * (q2 - auroc**2)
     return math.sqrt(spread / (positives * negatives))
+
+
+def backbone_names(rows: pd.DataFrame) -> list[str]:
+    """The rows of every table: the six, run or not, then whoever else has a result, in the order of the alphabet."""
+    models = rows if "arm" not in rows else rows[rows["arm"] != "baseline"]
+    return [*BACKBONES, *sorted(set(models["backbone"]) - set(BACKBONES))]
+
+
+def backbones_and(all_of_them: str, rows: pd.DataFrame) -> list[str]:
+    """The backbones of these rows in the same order, and last the name that stands for all of them, if it is there."""
+    names = set(rows["backbone"])
+    found = [name for name in backbone_names(rows[rows["backbone"] != all_of_them]) if name in names]
+    return [*found, *({all_of_them} & names)]
 
 
 @dataclass
@@ -135,9 +155,7 @@ def _html_cell(cell: Cell | str, first: bool) -> str:
 
 
 def _latex(text: str) -> str:
-    for mark in "&%$#_{}":
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("–", "--").replace("→", r"$\to$")
+    return "".join(_LATEX.get(mark, mark) for mark in re.sub(r"[^\S\xa0]+", " ", text))
 
 
 def _latex_cell(cell: Cell | str) -> str:
@@ -148,54 +166,23 @@ def _latex_cell(cell: Cell | str) -> str:
     return rf"\multicolumn{{{cell.span}}}{{l}}{{{text}}}" if cell.span > 1 else text
 
 
-def clear_winner(rows: pd.DataFrame, metric: str, paired: pd.DataFrame | None = None):
-    """The index of the row that stands clear of all others, or None when the best is inside the noise."""
+def clear_winner(rows: pd.DataFrame, metric: str):
+    """The index of the row whose interval stands clear of all others', or None when the best is inside the noise."""
     rows = rows.dropna(subset=["value"])
     if len(rows) < 2:
         return None
     higher = HIGHER_IS_BETTER[metric]
     best = rows["value"].idxmax() if higher else rows["value"].idxmin()
-    for other in rows.index.drop(best):
-        tested = _paired_p(paired, rows.loc[best], rows.loc[other])
-        if tested is not None:
-            if not tested < 0.05 / (len(rows) - 1):
-                return None
-            continue
-        edge, rival = ("low", "high") if higher else ("high", "low")
-        gap = rows.loc[best, edge] - rows.loc[other, rival]
-        if not (gap > 0 if higher else gap < 0):  # NaN counts as noise
-            return None
-    return best
-
-
-def _paired_p(paired: pd.DataFrame | None, one: pd.Series, other: pd.Series) -> float | None:
-    row = paired_row(paired, one, other)
-    return None if row is None else float(row["p"])
-
-
-def paired_row(paired: pd.DataFrame | None, one: pd.Series, other: pd.Series) -> pd.Series | None:
-    """The stored paired test of two summary rows over all seeds (either order), or None."""
-    if paired is None or paired.empty:
-        return None
-    ids = ["/".join([row["backbone"], row["arm"], row["head"]]) for row in (one, other)]
-    same = paired[
-        (paired["profile"] == one["profile"])
-        & (paired["cohort"] == one["cohort"])
-        & (paired["metric"] == one["metric"])
-        & (paired["split_seed"] == "")
-    ]
-    if not pd.isna(one["label_fraction"]):
-        same = same[(same["label_fraction"] - one["label_fraction"]).abs() < 1e-9]
-    same = same[((same["a"] == ids[0]) & (same["b"] == ids[1])) | ((same["a"] == ids[1]) & (same["b"] == ids[0]))]
-    return None if same.empty else same.iloc[0]
+    edge, rival = ("low", "high") if higher else ("high", "low")
+    gaps = rows.loc[best, edge] - rows.drop(index=best)[rival]
+    return best if ((gaps > 0) if higher else (gaps < 0)).all() else None  # NaN counts as noise
 
 
 def grid(
     rows: pd.DataFrame,
     metric: str,
     caption: str,
-    paired: pd.DataFrame | None = None,
-    backbones: tuple[str, ...] = tuple(BACKBONES),
+    backbones: tuple[str, ...] | None = None,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -206,10 +193,8 @@ def grid(
     metric : str
         auroc, auprc, mae or mse.
     caption : str
-    paired : pandas.DataFrame, optional
-        Stored paired tests.
     backbones : tuple of str
-        All of these get a row; a cell without a result reads "not run".
+        All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
     """
     rows = rows[rows["metric"] == metric]
     models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
@@ -217,9 +202,9 @@ def grid(
         set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
         key=lambda key: (arm_order(*key[:2]), key[2]),
     )
-    best = clear_winner(rows, metric, paired)
+    best = clear_winner(rows, metric)
     body = []
-    for backbone in backbones:
+    for backbone in backbones or backbone_names(rows):
         line: list[Cell | str] = [backbone]
         for arm, head, pooling in arms:
             cell = models[

@@ -36,7 +36,11 @@ def transfer(found: Results) -> str:
             pair = pd.concat([pair, same]).drop_duplicates(identity).reset_index(drop=True)
             title = f"{found.title(source)} → {found.title(key[0])}"
             stem = f"transfer-{source}-{'-'.join(key)}".lower()
-            out += [f"## {title}\n", setting(found, key, pair), fragments.bullets(_overlap(found, source, key[0]))]
+            out += [
+                fragments.heading(2, title),
+                setting(found, key, pair),
+                fragments.bullets(_overlap(found, source, key[0])),
+            ]
             shown = for_figure(pair[pair["metric"] == metric])
             if len(shown[shown["arm"] != "baseline"]):
                 panels = [
@@ -60,7 +64,6 @@ def transfer(found: Results) -> str:
                     at(pair, value),
                     metric,
                     f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}",
-                    found.paired,
                 )
                 for value in shares
             ]

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from modts.errors import ModtsError, choose
+from modts.runs import atomic_write, load_arrays, plain_name
 
 from . import splits as _splits
 
@@ -35,7 +36,8 @@ class Cohort:
     Parameters
     ----------
     name, title : str
-        Short name, as given to :func:`modts.load_cohort`, and the name shown on pages.
+        Short name, as given to :func:`modts.load_cohort` (letters from a to z, digits and ``_ . -``, since files are named after
+        it), and the name shown on pages.
     X : numpy.ndarray
         ``(N, T, F)`` float32 in raw units; NaN = not measured (or beyond the end of a shorter series).
     y : numpy.ndarray
@@ -235,8 +237,6 @@ class Cohort:
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.npz`` file (no pickle, whole or not at all) that :func:`modts.load_cohort` reads."""
-        from modts.runs import atomic_write
-
         path = Path(path)
         if path.suffix != ".npz":
             raise ModtsError(f"A cohort is saved as an .npz file; {str(path)!r} does not end in .npz.")
@@ -269,8 +269,7 @@ class Cohort:
         if not path.is_file():
             raise ModtsError(f"There is no cohort file {str(path)!r}; write one with Cohort.save(path).")
         try:
-            with np.load(path, allow_pickle=False) as z:
-                arrays = {k: z[k] for k in z.files}
+            arrays = load_arrays(path)
             meta = json.loads(str(arrays.pop("meta")))
             stated = meta.pop("content_hash")
             if meta.pop("format") != _FORMAT:
@@ -288,6 +287,7 @@ class Cohort:
 
 def _check(c: Cohort) -> None:
     """Refuse a cohort whose parts do not fit together."""
+    plain_name(c.name, "cohort")
     choose(c.task, TASKS, "task")
     choose(c.split_by, SPLIT_BY, "kind of split")
     if c.X.ndim != 3 or 0 in c.X.shape:

@@ -89,7 +89,7 @@ def _download(tsdb: ModuleType, name: str, folder: Path) -> None:
         raise ModtsError(
             f"Downloading {name!r} through TSDB failed ({' '.join(str(error).split())[:160]}); check the network, or "
             "set MODTS_DATA to a folder that holds it."
-        ) from error
+        ) from None  # the chain behind it is four tracebacks long and says no more
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

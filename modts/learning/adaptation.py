@@ -74,6 +74,10 @@ class Shipped(nn.Module):
 
     def __init__(self, backbone: Backbone, seed: int):
         super().__init__()
+        if backbone.row.own:
+            raise ModtsError(
+                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
+            )
         with seeded(seed):
             loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
@@ -187,7 +191,7 @@ def adapt(
     Raises
     ------
     ModtsError
-        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for a regression.
+        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for a regression or for a backbone of one's own.
     """
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]

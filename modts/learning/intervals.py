@@ -1,19 +1,20 @@
-"""Intervals, and paired tests between two models on the same stays: a two-level bootstrap over seeds and stays.
+"""Intervals, and paired tests between models on the same stays: a bootstrap over splits, draws of labels and stays.
 
-Intervals are percentile bootstraps over stays (Efron and Tibshirani 1993), stratified by class for classification. Two models compared on the
-same stays share the matrix of resample multiplicities.
+Intervals are percentile bootstraps over stays (Efron and Tibshirani 1993), stratified by class for classification, or over blocks of
+consecutive windows for a series (see `resampling`). Models compared on the same stays share the matrix of resample multiplicities.
 """
 
 import numpy as np
 
 from modts.errors import ModtsError
 
+from .resampling import Ranks, block_length, levels
 from .scores import metrics_of, scorer
 
-_CELLS = 4_000_000  # at most this many multiplicities in memory at once (32 MB): resamples are drawn in chunks
+N_PAIRED = 20_000  # resamples of a paired test: p can be as small as 0.0001, which a family of some twenty tests can still reject
 
 
-def score(task, y, p, mask=None, n_boot=1000, seed=0):
+def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
     """All metrics of a task on one test set, each with a 95 % percentile bootstrap interval over stays.
 
     Parameters
@@ -26,6 +27,8 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0):
         Resamples.
     seed : int
         Seed of the resampling: same seed, same interval.
+    block : int, optional
+        Resample blocks of this many consecutive windows instead of single ones; for a series in the order of time (see `block_length`).
 
     Returns
     -------
@@ -35,21 +38,24 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0):
     Raises
     ------
     ModtsError
-        Unknown task, or a metric that is undefined (see `auroc`, `mae`).
+        Unknown task, a metric that is undefined (see `auroc`, `mae`), or blocks where they cannot be.
     """
-    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed)
+    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed, block=block)
 
 
-def score_seeds(task, items, n_boot=1000, seed=0):
-    """The mean of each metric over seeds, with the interval of a two-level bootstrap: first seeds, then stays.
+def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None):
+    """The mean of each metric over seeds, with the interval of a bootstrap in levels: first splits, then draws of labels, then stays.
 
     Parameters
     ----------
     task : {"classification", "regression", "imputation"}
     items : list of (y, p) or (y, p, mask)
         One entry a seed.
-    n_boot, seed : int
+    n_boot, seed, block
         See `score`.
+    splits : list, optional
+        For each entry the split it belongs to. Entries of one split are draws of its labels, share its test stays, and count together
+        as one; without it each entry is a split of its own.
 
     Returns
     -------
@@ -63,17 +69,19 @@ def score_seeds(task, items, n_boot=1000, seed=0):
     64/16/20 split), which needs about that much more width: the interval is honest rather than tight.
     """
     metrics = metrics_of(task)
-    seeds = [{m: s for m in metrics} for s in (scorer(task, *item) for item in _listed(items, 2, 3))]
-    draws = _two_level(seeds, metrics, n_boot, seed)
-    return {m: (_mean_value(seeds, m), *_interval(draws[m])) for m in metrics}
+    _check_block(task, block)
+    items = _listed(items, 2, 3)
+    units = _units([{"": scorer(task, *item)} for item in items], [item[0] for item in items], splits)
+    draws = levels(units, {m: ("", m) for m in metrics}, n_boot, seed, block)
+    return {m: (_mean_value(units, "", m), *_interval(draws[m])) for m in metrics}
 
 
-def paired(task, metric, y, p_a, p_b, mask=None, n_boot=2000, seed=0):
+def paired(task, metric, y, p_a, p_b, mask=None, n_boot=N_PAIRED, seed=0, block=None):
     """Is model a different from model b on the same stays? Both are scored on the same resamples.
 
     Parameters
     ----------
-    task, y, mask, n_boot, seed
+    task, y, mask, n_boot, seed, block
         See `score`.
     metric : str
         One metric of the task.
@@ -83,37 +91,88 @@ def paired(task, metric, y, p_a, p_b, mask=None, n_boot=2000, seed=0):
     Returns
     -------
     dict with difference (a - b), low, high (95 % interval of the difference) and p
-        p is two-sided: twice the smaller share of resampled differences at or beyond zero, at least 2 / (n_boot + 1).
+        p is two-sided: twice the smaller share of resampled differences at or beyond zero, and never below 2 / (n_boot + 1), which
+        is 0.0001 for the 20,000 resamples taken unless told otherwise: fewer can make a correction for many tests unable to reject.
 
     Raises
     ------
     ModtsError
         Unknown task or metric, or an undefined metric.
     """
-    return paired_seeds(task, metric, [(y, p_a, p_b, mask)], n_boot=n_boot, seed=seed)
+    return paired_seeds(task, metric, [(y, p_a, p_b, mask)], n_boot=n_boot, seed=seed, block=block)
 
 
-def paired_seeds(task, metric, items, n_boot=2000, seed=0):
-    """`paired` over several seeds at once: the mean difference, resampling seeds and then stays as in `score_seeds`.
+def paired_seeds(task, metric, items, n_boot=N_PAIRED, seed=0, splits=None, block=None):
+    """`paired` over several seeds at once: the mean difference, resampled in levels as in `score_seeds`.
 
     Parameters
     ----------
     items : list of (y, p_a, p_b) or (y, p_a, p_b, mask)
         One entry a seed.
+    splits : list, optional
+        See `score_seeds`.
     """
     if metric not in metrics_of(task):
         raise ModtsError(
             f"Metric {metric!r} does not belong to the task {task!r}: choose one of {', '.join(metrics_of(task))}."
         )
-    seeds = []
-    for y, p_a, p_b, *mask in _listed(items, 3, 4):
-        seeds.append({"a": scorer(task, y, p_a, *mask), "b": scorer(task, y, p_b, *mask)})
-    draws = _two_level(seeds, ("a", "b"), n_boot, seed, metric)
-    change = draws["a"] - draws["b"]
-    value = _mean_value(seeds, "a", metric) - _mean_value(seeds, "b", metric)
-    low, high = _interval(change)
-    tail = min(np.count_nonzero(change <= 0), np.count_nonzero(change >= 0))
-    return {"difference": value, "low": low, "high": high, "p": float(min(1.0, 2 * (tail + 1) / (len(change) + 1)))}
+    items = _listed(items, 3, 4)
+    entries = [(y, {"a": p_a, "b": p_b}, *mask) for y, p_a, p_b, *mask in items]
+    return contrasts(task, entries, {"": [("a", "b")]}, (metric,), n_boot, seed, splits, block)[metric][""]
+
+
+def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, splits=None, block=None, apart=None):
+    """Differences between models, one by one and as means of several, all on the same resamples.
+
+    Parameters
+    ----------
+    task : {"classification", "regression", "imputation"}
+    entries : list of (y, {model: p}) or (y, {model: p}, mask)
+        One entry a seed, or a draw of a seed's labels (see `splits`); every entry has the same models.
+    pairs : dict
+        Name -> list of (model a, model b): the mean of a - b over the list. A list of one is a paired test; one of several backbones
+        answers for them together, with their common luck in it.
+    metrics : tuple of str, optional
+        Some of the task's; all unless told otherwise.
+    n_boot, seed, splits
+        See `paired` and `score_seeds`.
+    block : int or "auto", optional
+        Length of the blocks of consecutive windows; "auto" takes the longest that `block_length` gives for any of the differences.
+    apart : callable, optional
+        model -> its group; groups draw their seeds apart where these are initialisations only (see `resampling.levels`).
+
+    Returns
+    -------
+    dict
+        metric -> name -> dict of difference, low, high and p, as `paired` gives them.
+    """
+    metrics = metrics_of(task) if metrics is None else metrics
+    _check_block(task, block)
+    models = list(dict.fromkeys(model for some in pairs.values() for pair in some for model in pair))
+    scorers = [{model: scorer(task, y, p[model], *mask) for model in models} for y, p, *mask in entries]
+    units = _units(scorers, [entry[0] for entry in entries], splits)
+    if block == "auto":
+        block = max(block_length(series) for series in _in_time(units, pairs))
+    quick = units
+    if task == "classification":
+        quick = [[{name: Ranks(one) for name, one in draw.items()} for draw in draws] for draws in units]
+    ask = {(model, metric): (model, metric) for model in models for metric in metrics}
+    draws = levels(quick, ask, n_boot, seed, block, np.float32, apart)
+    out = {}
+    for metric in metrics:
+        value = {model: _mean_value(units, model, metric) for model in models}
+        out[metric] = {}
+        for name, some in pairs.items():
+            change = np.mean([draws[a, metric] - draws[b, metric] for a, b in some], axis=0)
+            low, high = _interval(change)
+            tail = min(np.count_nonzero(change <= 0), np.count_nonzero(change >= 0))
+            out[metric][name] = {
+                "difference": float(np.mean([value[a] - value[b] for a, b in some])),
+                "low": low,
+                "high": high,
+                "p": float(min(1.0, 2 * (tail + 1) / (n_boot + 1))),
+            }
+    return out
 
 
 def _listed(items, fewest, most):
@@ -126,57 +185,44 @@ def _listed(items, fewest, most):
     return items
 
 
-def _draw(rng, strata, n_boot):
-    """Multiplicities of a bootstrap that resamples within each stratum: (n_boot, N), each row sums to N."""
-    weights = np.empty((n_boot, len(strata)))
-    for stratum in np.unique(strata):
-        where = np.flatnonzero(strata == stratum)
-        size = len(where)
-        picks = rng.integers(0, size, (n_boot, size)) + size * np.arange(n_boot)[:, None]
-        weights[:, where] = np.bincount(picks.ravel(), minlength=n_boot * size).reshape(n_boot, size)
-    return weights
+def _check_block(task, block):
+    if block is not None and task == "classification":
+        raise ModtsError(
+            f"Blocks of {block} windows are for the windows of a series, not for classification: leave it out."
+        )
 
 
-def _two_level(seeds, names, n_boot, seed, metric=None):
-    """Resampled means over seeds: {name: (n_boot,)}. `seeds`: a {name: scorer} a seed, over the same stays."""
-    if n_boot < 1:
-        raise ModtsError(f"The number of resamples must be at least 1, but it is {n_boot}.")
-    rng = np.random.default_rng(seed)
-    first = [entry[names[0]] for entry in seeds]
-    same = all(np.array_equal(s.y, first[0].y, equal_nan=s.y.dtype.kind == "f") for s in first)
-    # masks may differ between seeds of the same stays: a stay may be left empty only if it is empty for all of them
-    strata = np.max([s.strata for s in first], axis=0) if same else None
-    out = {name: np.zeros(n_boot) for name in names}
-    step = max(1, _CELLS // max(s.n for s in first))
-    for at in range(0, n_boot, step):
-        rows = min(step, n_boot - at)
-        shared = _draw(rng, strata, rows) if same else None
-        slots = rng.integers(0, len(seeds), (rows, len(seeds))) if len(seeds) > 1 else np.zeros((rows, 1), int)
-        for index, entry in enumerate(seeds):
-            where = np.nonzero(slots == index)[
-                0
-            ]  # the resamples in which this seed was drawn, once per time it was drawn
-            if not len(where):
-                continue
-            unique, back = np.unique(where, return_inverse=True)
-            # the same stays: one resample however often the seed is drawn; other stays: a fresh resample each time
-            weights, spread = (
-                (shared[unique], back) if same else (_draw(rng, first[index].strata, len(where)), slice(None))
-            )
-            groups = {}  # names that read the same scorer (all metrics of one model) are computed together
-            for name in names:
-                groups.setdefault(id(entry[name]), []).append(name)
-            for group in groups.values():
-                wanted = [metric or name for name in group]
-                values = entry[group[0]].values(weights, wanted)
-                for name, key in zip(group, wanted, strict=True):
-                    np.add.at(out[name], at + where, values[key][spread] / len(seeds))
-    return out
+def _units(scorers, labels, splits):
+    """Entries gathered by split: a list of draws for each."""
+    splits = list(range(len(scorers))) if splits is None else list(splits)
+    if len(splits) != len(scorers):
+        raise ModtsError(
+            f"There are {len(scorers)} entries to score, but {len(splits)} splits are named: name one an entry."
+        )
+    found = {}
+    for split, entry, y in zip(splits, scorers, labels, strict=True):
+        found.setdefault(split, []).append((entry, y))
+        if not np.array_equal(y, found[split][0][1], equal_nan=np.asarray(y).dtype.kind == "f"):
+            raise ModtsError(f"Draws of one split must share its test stays, but the labels of split {split!r} differ.")
+    return [[entry for entry, _ in draws] for draws in found.values()]
 
 
-def _mean_value(seeds, name, metric=None):
-    metric = metric or name
-    return float(np.mean([e[name].values(np.ones((1, e[name].n)), (metric,))[metric][0] for e in seeds]))
+def _in_time(units, pairs):
+    """For each name the differences of the models' errors, window by window, mean over splits and draws; NaN where nothing is scored."""
+    for some in pairs.values():
+        change = 0
+        for entry in (entry for draws in units for entry in draws):
+            for a, b in some:
+                count = np.where(entry[a].count > 0, entry[a].count, np.nan)
+                change = change + (entry[a].sums["mae"] - entry[b].sums["mae"]) / count
+        yield change
+
+
+def _mean_value(units, model, metric):
+    def value(entry):
+        return entry[model].values(np.ones((1, entry[model].n)), (metric,))[metric][0]
+
+    return float(np.mean([np.mean([value(entry) for entry in draws]) for draws in units]))
 
 
 def _interval(draws):

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from modts import runs
+from modts.backbones import remember_training, warn_of_another_scale
 from modts.cohorts import mask
 from modts.errors import ModtsError
 
@@ -196,6 +197,8 @@ def pretrain(
 ) -> History:
     """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
 
+    What happened is added to `backbone.card["past"]`; a warning says when the windows have another scale than the backbone's scaler.
+
     In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
     absolute error, in z-scores, on validation values hidden once.
 
@@ -226,6 +229,7 @@ def pretrain(
         Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
     Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
+    warn_of_another_scale(backbone, X_train)
     hidden_val = backbone.tensor(mask(X_val, pattern, rate, seed=runs.epoch_seed(seed, -1)))
     scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
     if not scored.any():
@@ -246,18 +250,23 @@ def pretrain(
         ]
         return (torch.cat(filled) - torch.nan_to_num(Z_val))[scored].abs().mean().item()
 
-    return fit(
+    optimiser = {
+        "epochs": epochs,
+        "patience": patience,
+        "batch_size": batch_size,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "seed": seed,
+    }
+    history = fit(
         backbone,
         step,
         validate,
         n=len(Z_train),
-        epochs=epochs,
-        patience=patience,
-        batch_size=batch_size,
-        lr=lr,
-        weight_decay=weight_decay,
-        seed=seed,
+        **optimiser,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
         progress=progress,
     )
+    remember_training(backbone, X_train, history, {"pattern": pattern, "rate": rate, **optimiser})
+    return history

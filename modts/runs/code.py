@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .files import key
+from .owned import own_file
 
 # Where a stage's stored units begin; a room stands for all its modules but those that a stage names itself.
 _PRETRAIN = ("runs.seeding", "cohorts", "backbones.backbone", "learning.training")
@@ -33,27 +34,39 @@ ONLY = {  # modules that only some backbones run through
     "backbones.recurrent": ("BRITS", "GRU-D", "CSAI"),
     "backbones.attention": ("CSAI",),
     "backbones.blocks": ("SAITS", "TimesNet", "Autoformer"),
+    "backbones.own": ("own",),  # whatever the class
 }
 # An import that decides nothing for who does not name the module itself: Backbone.latents is a short way to modts.backbones.latents.
-ASIDE = {("backbones.backbone", "backbones.latents")}
+ASIDE = {
+    ("backbones.backbone", "backbones.latents"),
+    ("backbones.backbone", "backbones.exchange"),
+    ("serving.predictor", "serving.saved"),
+}
 NEUTRAL = (
     "errors",
     "rooms",
     "runs.places",
     "runs.files",
+    "runs.arrays",
+    "runs.owned",
     "runs.code",
     "runs.provenance",
 )  # where a number goes, not what it is
 
 
 def code_hash(stage: str, backbone: str = "", rows: bool = False) -> str:
-    """Twelve hex digits over the modules that decide a stage's stored units for a backbone; with `rows`, the rows of its runs."""
-    return hash_of(*modules_of(stage, backbone, rows))
+    """Twelve hex digits over the modules that decide a stage's stored units for a backbone; with `rows`, the rows of its runs.
+
+    The file of a backbone of one's own counts as a whole, with its comments: its checkpoints ask for that very file.
+    """
+    modules, own = hash_of(*modules_of(stage, backbone, rows)), own_file(backbone)
+    return key({"modts": modules, "class": own.cls, "file": own.sha256()}) if own else modules
 
 
 @cache
 def modules_of(stage: str, backbone: str = "", rows: bool = False) -> tuple[str, ...]:
     """Those modules, such as "learning.training", in alphabetical order."""
+    backbone = "own" if own_file(backbone) else backbone
     entries = [*ENTRIES[stage], *(ROWS if rows else ())]
     named = {name for names in ENTRIES.values() for name in names} - set(entries)
     waiting = [

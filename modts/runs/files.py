@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 from pathlib import Path
@@ -16,18 +15,34 @@ from modts.errors import ModtsError
 
 @contextlib.contextmanager
 def whole_file(path: Path):
-    """A file to write to, beside its place: synced and renamed at the end, so that a reader sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file to write to, beside its place: synced and renamed at the end, so that a reader sees the old file or the new one, never a part.
+
+    A link stays a link: the file that it leads to is replaced. What is no plain file (a folder, a device) is left alone.
+
+    Raises
+    ------
+    ModtsError
+        There is no room, no permission, or no plain file in that place.
+    """
+    place = Path(path)
+    path = Path(os.path.realpath(place))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            raise ModtsError(
+                f"{place} cannot be written (it is {'a folder' if path.is_dir() else 'no plain file'}); name another."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        raise ModtsError(f"{place} cannot be written ({error.strerror or error}).") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -51,23 +66,19 @@ def read_json(path: Path):
         raise ModtsError(f"{path} is not readable JSON ({error}); delete it and run its job again.") from None
 
 
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Arrays as npz, written whole."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    atomic_write(path, buffer.getvalue())
+def cell(value):
+    """A CSV's cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe before it.
 
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays from npz, without pickle."""
+    >>> cell("=1+1"), cell("-0.5"), cell(-0.5)
+    ("'=1+1", '-0.5', -0.5)
+    """
+    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+        return value
     try:
-        # opened here: np.load leaves a broken file open
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise ModtsError(f"{path} does not exist.") from None
-    except Exception as error:  # zipfile and zlib raise many kinds
-        raise ModtsError(f"{path} is corrupt ({error}); delete it and run its job again.") from None
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def plain(value):

@@ -3,13 +3,66 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from modts.errors import choose
+from modts.errors import ModtsError, choose
 
 from .files import key
+from .owned import backbone_label
 
 STAGES = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency", "baselines")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # Windows keeps these for itself
+_RUN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9][A-Za-z0-9_.-]*)+")
+
+
+def plain_name(value, what: str, apart: str = "") -> str:
+    """Return `value` if it may become part of a run's name, and so of files, folders and command lines.
+
+    Letters from a to z, digits and _ . -, at most 64, a letter or digit first.
+
+    Parameters
+    ----------
+    value : str
+    what : str
+        What it names, in words.
+    apart : str
+        Marks that this kind of name may not hold, such as "-" where names are joined by it.
+
+    Raises
+    ------
+    ModtsError
+        It is no such name.
+
+    Examples
+    --------
+    >>> plain_name("italy_air", "cohort")
+    'italy_air'
+    """
+    if (
+        isinstance(value, str)
+        and _NAME.fullmatch(value)
+        and not _DEVICE.fullmatch(value)
+        and not set(value) & set(apart)
+    ):
+        return value
+    shown = repr(value) if len(repr(value)) < 80 else repr(value)[:60] + "..."
+    marks = " ".join(mark for mark in "_.-" if mark not in apart)
+    raise ModtsError(
+        f"The {what} name {shown} cannot be part of a file's name; use letters from a to z, digits and {marks} (at most 64, "
+        "a letter or digit first)."
+    )
+
+
+def profile_name(value) -> str:
+    """A profile's name: what comes before the first - in a run's name."""
+    return plain_name(value, "profile", apart=".-")
+
+
+def cohort_stem(cohort: str) -> str:
+    """How a cohort is called in a run's name: its own name, or its file's without the ending."""
+    return plain_name(Path(cohort).stem if str(cohort).endswith(".npz") else cohort, "cohort")
 
 
 def root() -> Path:
@@ -39,18 +92,25 @@ def cache_dir() -> Path:
 
 def artifact_dir(stage: str, cohort: str, backbone: str, spec: dict) -> Path:
     """Folder of one artefact, named after the content of its recipe: same recipe, same folder; another recipe, another folder."""
-    return work_dir() / "artifacts" / stage / f"{cohort}-{backbone}-{key(spec)}"
+    choose(stage, STAGES, "stage")
+    named = f"{plain_name(cohort, 'cohort')}-{plain_name(backbone_label(backbone), 'backbone')}-{key(spec)}"
+    return work_dir() / "artifacts" / stage / named
 
 
 def run_id(stage: str, params: dict) -> str:
-    """Such as cpu-heads-physionet_2012-SAITS, or cpu-heads-physionet_2012-CSAI-shipped where the backbone reads as PyPOTS ships it."""
-    source = f"-{Path(params['source']).stem}" if params.get("source") else ""
-    backbone = f"-{params['backbone']}" if params.get("backbone") else ""
-    cohort = Path(params["cohort"]).stem
+    """Such as cpu-heads-physionet_2012-SAITS; for a backbone of one's own, cpu-heads-physionet_2012-mine.MyImputer.
+
+    Where the backbone reads as PyPOTS ships it, "-shipped" follows.
+    """
+    source = f"-{cohort_stem(params['source'])}" if params.get("source") else ""
+    backbone = f"-{plain_name(backbone_label(params['backbone']), 'backbone')}" if params.get("backbone") else ""
+    profile, cohort = profile_name(params["profile"]), cohort_stem(params["cohort"])
     reading = "-shipped" if params.get("reading") == "shipped" else ""
-    return f"{params['profile']}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}{reading}"
+    return f"{profile}-{choose(stage, STAGES, 'stage')}-{cohort}{backbone}{source}{reading}"
 
 
 def run_path(run: str) -> Path:
     """Where a local run's file lies."""
+    if not _RUN.fullmatch(run):
+        raise ModtsError(f"{run!r} is not a run's name, such as quick-heads-simulated_icu-SAITS.")
     return work_dir() / run.split("-", 1)[0] / "runs" / f"{run}.json"

@@ -18,8 +18,9 @@ import numpy as np
 
 from modts.errors import ModtsError
 
+from .arrays import write_arrays
 from .code import code_hash, code_version
-from .files import write_arrays, write_json
+from .files import write_json
 from .places import run_id, run_path
 
 COLUMNS = (
@@ -93,7 +94,7 @@ class Run:
     def finish(self) -> Path:
         """Write predictions, then the run's file; the file is the sign of success."""
         if self.predictions:
-            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", **self.predictions)
+            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", self.id, **self.predictions)
         write_json(
             self.path,
             {

@@ -6,5 +6,6 @@ In: a pretrained backbone and trained heads. Out: predictions, latents on disk, 
 from modts.rooms import door
 
 __getattr__, __dir__, __all__ = door(
-    __name__, {"predictor": "Predictor", "streaming": "stream", "latency": "measure time_call"}
+    __name__,
+    {"predictor": "Predictor", "saved": "load_predictor", "streaming": "stream", "latency": "measure time_call"},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -67,7 +68,9 @@ class Predictor:
         trace: int = 0,
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
-        self.trace, self._traces = trace, {}
+        if isinstance(trace, bool) or not isinstance(trace, int) or trace < 0:
+            raise ModtsError(f"`trace` must be a whole number of 0 or more, not {trace!r}.")
+        self.trace, self._traces, self.card = trace, {}, {}
         self.single = isinstance(heads, Head)
         named = {"": heads} if self.single else heads
         if not isinstance(named, dict) or not named or not all(isinstance(head, Head) for head in named.values()):
@@ -118,6 +121,30 @@ class Predictor:
         outputs = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         answers = {name: self._answer(output) for name, output in zip(self.heads, outputs, strict=True)}
         return answers[""] if self.single else answers
+
+    def save(self, path: str | Path, **notes) -> Path:
+        """Write backbone, heads, pooling, target scaler and trace setting as one whole safetensors file, and its card beside it as <file>.json.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in .safetensors; "~" is your home. A file that modts did not write is never overwritten.
+        **notes
+            What else the card shall say, such as cohort="mine".
+
+        Returns
+        -------
+        Path
+            What modts.load_predictor reads, on any machine.
+
+        Raises
+        ------
+        ModtsError
+            See Backbone.save; and heads whose names are not words.
+        """
+        from .saved import save
+
+        return save(self, path, **notes)
 
     def _run(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (self._traced(len(X)) if len(X) <= self.trace else self._pass)(X)

@@ -53,11 +53,8 @@ def stream(
         raise ModtsError(f"The latents would overwrite their source {source}; name another target.")
     with open(source, "rb") as reading:
         shape, dtype = _header(reading, source, backbone)
-        try:
-            with runs.whole_file(target) as writing:
-                return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
-        except OSError as error:
-            raise ModtsError(f"{target} cannot be written ({error.strerror or error}).") from None
+        with runs.whole_file(target) as writing:
+            return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
 
 
 def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> int:

@@ -8,11 +8,12 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "names": "ARM_NAMES HEAD_NAMES METRIC_NAMES STAGE_NAMES TIMED_NAMES arm_name arm_order",
+        "names": "ARM_NAMES HEAD_NAMES METRIC_NAMES STAGE_NAMES TIMED_NAMES arm_name arm_order question_name",
         "params": "parse validate",
         "profiles": "read_profile read_yaml",
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
-        "pairs": "PAIRED_COLUMNS",
+        "effects": "ALL EFFECT_COLUMNS QUESTIONS holm margin profile_of",
+        "published": "check_published",
     },
 )

@@ -190,7 +190,7 @@ class _Units:
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
             "seed": seed,
-            "backbone": params.backbone,
+            "backbone": params.label,
             **recipe,
             "arm": arm.name,
             "head": arm.head,
@@ -200,20 +200,21 @@ class _Units:
             "wd": candidate[1],
         }
         folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
-        path, training = folder / "outcome.npz", folder / "training.safetensors"
+        recipe, path, training = runs.key(spec), folder / "outcome.npz", folder / "training.safetensors"
         if not path.exists():
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,
+                recipe,
                 prediction=made.prediction,
                 validation=np.float64(made.validation),
                 seconds=np.float64(time.perf_counter() - clock),
                 curve=np.array(made.history.validation),
             )
             training.unlink(missing_ok=True)
-        saved = runs.read_arrays(path)
+        saved = runs.read_arrays(path, recipe)
         return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
 
 
@@ -240,7 +241,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         cohort.task,
         items,
         seeds,
-        backbone=params.backbone,
+        backbone=params.label,
         arm=arm.name,
         head=arm.head,
         pooling=arm.pooling,

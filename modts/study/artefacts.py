@@ -15,6 +15,7 @@ from modts import runs
 from modts.backbones import build, load_backbone, options_of
 from modts.backbones import extract as extract_latents
 from modts.cohorts import load_cohort, mask
+from modts.errors import ModtsError
 from modts.learning import pretrain as pretrain_backbone
 
 from .params import Extract, Pretrain
@@ -54,7 +55,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         "stage": "pretrain",
         "code": runs.code_hash("pretrain", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         **settings(params, PRETRAINING),
     }
@@ -70,11 +71,12 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             parts["val"],
             seed=seed,
             checkpoint=folder / "training.safetensors",
-            progress=f"{params.backbone} seed {seed}",
+            progress=f"{params.label} seed {seed}",
             **training,
         )
         backbone.save(
             path,
+            recipe=runs.key(spec),
             cohort=cohort.name,
             data_hash=cohort.content_hash,
             split_seed=cohort.split_seed,
@@ -89,12 +91,26 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             packages=runs.packages(),
         )
         (folder / "training.safetensors").unlink(missing_ok=True)
-    backbone = load_backbone(path)
+    own = runs.own_file(params.backbone)
+    backbone = load_backbone(path, own=own and own.path)
+    _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
     return backbone, cohort, runs.key(spec)
+
+
+def _same_recipe(path, backbone, wanted: dict) -> None:
+    """Refuse a whole checkpoint that lies in another's place; its card says what it is."""
+    found = {name: backbone.card.get(name) for name in wanted}
+    if found != wanted:
+        differs = ", ".join(
+            f"{name} is {found[name]}, not {wanted[name]}" for name in wanted if found[name] != wanted[name]
+        )
+        raise ModtsError(
+            f"{path} is another backbone's checkpoint ({backbone.name}: {differs}); delete it and run its job again."
+        )
 
 
 def hidden_test(params, cohort, scaler, seed: int):
@@ -111,7 +127,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),
         "data": cohort.content_hash,
-        "backbone": params.backbone,
+        "backbone": params.label,
         "seed": seed,
         "start": start,
         "pooling": pooling,
@@ -124,5 +140,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         else:
             backbone = fresh(params, cohort, seed)
         runs.seed_everything(seed, params.threads)
-        runs.write_arrays(path, **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()})
-    return runs.read_arrays(path), cohort, runs.key(spec)
+        runs.write_arrays(
+            path, runs.key(spec), **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()}
+        )
+    return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)

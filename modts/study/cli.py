@@ -17,7 +17,7 @@ from .names import arm_name
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point. Returns the exit status: 0, 1 when something is stale, 2 after a mistake."""
+    """Entry point. Returns the exit status: 0, 1 when something is stale or does not conform, 2 after a mistake."""
     args = _parser().parse_args(argv)
     try:
         return args.does(args) or 0
@@ -51,17 +51,32 @@ def _parser() -> argparse.ArgumentParser:
         (
             "collect",
             _collect,
-            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, paired.csv, cohorts.json.",
+            "Join a profile's local runs into work/<profile>/metrics.csv, latency.csv, effects.csv, cohorts.json.",
         ),
         ("publish", _publish, "Copy a profile's local runs to results/ and rewrite the result tables there."),
     ):
         add(name, does, words).add_argument("profile", help="a profile's name or file")
+    add(
+        "effects",
+        _effects,
+        "Rewrite results/effects.csv from the published runs and predictions alone (about a minute).",
+    )
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
+    grid = add(
+        "grid", _grid, "Run what fits of a profile's grid into so many minutes; publish it when nothing is left."
+    )
+    grid.add_argument("profile", help="a profile's name or file")
+    grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
+    grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
+    check = add("check", _check, "Say whether a backbone of your own keeps the contract; exit status 1 if it does not.")
+    check.add_argument("backbone", help="a class in a file, such as mine.py:MyImputer")
+    check.add_argument("--steps", type=int, default=48, help="length of the windows that it is tried on (48)")
+    check.add_argument("--features", type=int, default=12, help="their number of features (12)")
     cohorts = add("cohorts", _cohorts, "List the cohorts, or describe one.")
     cohorts.add_argument("name", nargs="?", help="a cohort's name, or the path of a saved cohort (.npz)")
     return parser
@@ -73,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 def _runs(args) -> None:
     from . import collect
 
-    found = [(place, record) for place, record in collect.all_runs() if args.profile in (None, record["profile"])]
+    only = collect.known_profile(args.profile)
+    found = [(place, record) for place, record in collect.all_runs() if only in (None, record["profile"])]
     if not found:
         print("No runs yet: `make book` makes the quick ones.")
         return
@@ -113,8 +129,9 @@ def _show(args) -> None:
 
 
 def _stale(args) -> int:
-    from . import collect
+    from . import collect, published
 
+    published.check_published()
     found, notes = collect.stale(args.profile, data=not args.no_data)
     for note in notes:
         print(note, file=sys.stderr)
@@ -135,6 +152,24 @@ def _cohorts(args) -> None:
         print(f"{name:20} {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}")
 
 
+def _check(args) -> int:
+    from modts.learning import CHECKS, check_own
+
+    found = check_own(args.backbone, args.steps, args.features)
+    print(f"{args.backbone}, windows of {args.steps} steps and {args.features} features:")
+    for finding in found:
+        print(f"  {'yes' if finding.kept else 'NO ':3}  {finding.name}: {finding.sentence}")
+    broken = sum(not finding.kept for finding in found)
+    unasked = len(CHECKS) - len(found)
+    if not broken:
+        print("It conforms.")
+        return 0
+    print(
+        f"It does not conform: {broken} of {len(CHECKS)} checks failed{f', {unasked} were not tried' if unasked else ''}."
+    )
+    return 1
+
+
 # --- doing ---
 
 
@@ -149,6 +184,23 @@ def _publish(args) -> None:
     from . import collect
 
     for line in collect.publish(args.profile):
+        print(line)
+
+
+def _grid(args) -> int:
+    from . import collect, timebox
+    from .profiles import read_profile
+
+    lines, failed = timebox.run(read_profile(args.profile), args.minutes, args.cores)
+    for line in lines or collect.publish(args.profile):
+        print(line)
+    return int(failed)
+
+
+def _effects(args) -> None:
+    from . import collect
+
+    for line in collect.compare():
         print(line)
 
 

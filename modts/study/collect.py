@@ -1,12 +1,14 @@
-"""From run files to the tables that the pages read: metrics, latency, paired tests, cohorts.
+"""From run files to the tables that the pages read: metrics, latency, effects, cohorts.
 
 `collect` joins the runs of this machine (work/<profile>/), `publish` copies them to results/ and rewrites the tables
-there from all published runs. Nothing is measured here but the paired tests, which compare stored predictions.
+there from all published runs, `compare` makes the effects anew from what is published. Nothing is measured here but the
+effects, which compare stored predictions.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -29,7 +31,7 @@ LATENCY_COLUMNS = (
     "hardware",
     "run",
 )
-_KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
+KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high", "n_test", "hardware", "run"))
 
 
 # --- run files ---
@@ -50,6 +52,13 @@ def all_runs() -> list[tuple[str, dict]]:
     for folder in sorted(runs.work_dir().glob("*/runs")):
         found += [("local", record) for record in read_runs(folder)]
     return sorted(found, key=lambda item: (item[1]["run"], item[0]))
+
+
+def known_profile(name: str | None) -> str | None:
+    """The name of a profile that has a file, or runs; None asks for all."""
+    if name is None or name in {record["profile"] for _, record in all_runs()}:
+        return name
+    return read_profile(name).name
 
 
 def _profile(name: str) -> tuple[str, Profile | None]:
@@ -85,8 +94,8 @@ def metric_rows(records: list[dict]) -> list[dict]:
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
-            found.setdefault(tuple(str(row[name]) for name in _KEY), row)
-    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*_KEY, "run")])
+            found.setdefault(tuple(str(row[name]) for name in KEY), row)
+    return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
 
 def latency_rows(records: list[dict]) -> list[dict]:
@@ -101,7 +110,9 @@ def table(rows: list[dict], columns) -> str:
     writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore", restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        writer.writerow(
+            {name: f"{value:.6g}" if isinstance(value, float) else runs.cell(value) for name, value in row.items()}
+        )
     return file.getvalue()
 
 
@@ -129,30 +140,29 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
     return {name: row for name, row in found.items() if row}, said
 
 
-# --- the two commands ---
+# --- the three commands ---
 
 
 def collect(name: str) -> list[str]:
     """Join a profile's local runs into the tables of work/<profile>/. Returns lines that say what was done."""
-    from . import pairs
+    from . import effects
 
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     folder = runs.work_dir() / name
-    tests, more = pairs.compare(records, folder / "predictions")
+    found, more = effects.effects(records, folder / "predictions")
+    found = effects.judged(found, records)
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
-    _write(folder, metrics, latency_rows(records), tests, cohorts)
-    return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(tests)} paired tests"]
+    _write(folder, metrics, latency_rows(records), found, cohorts)
+    return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(found)} effects"]
 
 
 def publish(name: str) -> list[str]:
     """Copy a profile's local runs and predictions to results/, and rewrite its tables from all published runs.
 
-    A paired test, or a description, whose cohort cannot be loaded here stays as it was published before.
+    An effect, or a description, whose cohort cannot be loaded here stays as it was published before.
     """
-    from . import pairs
-
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     results, local = runs.results_dir(), runs.work_dir() / name
@@ -164,40 +174,63 @@ def publish(name: str) -> list[str]:
             runs.atomic_write(results / "predictions" / predictions.name, predictions.read_bytes())
         runs.atomic_write(results / "runs" / f"{record['run']}.json", _compact(record))
     published = read_runs(results / "runs")
-    mine = [record for record in published if record["profile"] == name]
-    fresh, more = pairs.compare(mine, results / "predictions")
-    said += more
-    done = {row["cohort"] for row in fresh}
-    old = [row for row in read_table(results / "paired.csv") if row["profile"] != name or row["cohort"] not in done]
-    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published}
-    tests = [row for row in old if (row["profile"], row["cohort"]) in alive] + fresh
-    cohorts, others = _describe(mine)
+    found, more = _effects(published, [name])
+    cohorts, others = _describe([record for record in published if record["profile"] == name])
     path = results / "cohorts.json"
     before = runs.read_json(path) if path.is_file() else {}
     metrics = metric_rows(published)
-    _write(results, metrics, latency_rows(published), tests, {**before, **cohorts})
+    _write(results, metrics, latency_rows(published), found, {**before, **cohorts})
     return [
         *said,
+        *more,
         *others,
         f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers",
     ]
 
 
-def _write(folder: Path, metrics, latency, tests, cohorts) -> None:
-    from .pairs import PAIRED_COLUMNS
+def compare() -> list[str]:
+    """Rewrite results/effects.csv from the published runs and predictions alone; what cannot be loaded here stays as it was."""
+    from .effects import EFFECT_COLUMNS
 
-    tests = sorted(
-        tests,
-        key=lambda row: [str(row.get(name, "")) for name in ("profile", "cohort", "task", "label_fraction", "a", "b")],
-    )
+    published = read_runs(runs.results_dir() / "runs")
+    if not published:
+        raise ModtsError(
+            f"There is nothing to compare: {runs.results_dir() / 'runs'} holds no run; publish a profile first."
+        )
+    found, said = _effects(published, sorted({record["profile"] for record in published}))
+    runs.atomic_write(runs.results_dir() / "effects.csv", table(found, EFFECT_COLUMNS))
+    return [*said, f"results/effects.csv: {len(found)} effects from {len(published)} runs"]
+
+
+def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[str]]:
+    """The effects of these profiles made anew, and those published before of other profiles and of cohorts that cannot be loaded here."""
+    from . import effects
+
+    fresh, said = [], []
+    for name in names:
+        rows, more = effects.effects(
+            [record for record in published if record["profile"] == name], runs.results_dir() / "predictions"
+        )
+        fresh, said = fresh + rows, said + more
+    done = {(effects.profile_of(row), row["cohort"]) for row in fresh}
+    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published} - done
+    old = read_table(runs.results_dir() / "effects.csv")
+    return effects.judged(
+        [*fresh, *(row for row in old if (effects.profile_of(row), row["cohort"]) in alive)], published
+    ), said
+
+
+def _write(folder: Path, metrics, latency, effects, cohorts) -> None:
+    from .effects import EFFECT_COLUMNS
+
     runs.atomic_write(folder / "latency.csv", table(latency, LATENCY_COLUMNS))
-    runs.atomic_write(folder / "paired.csv", table(tests, PAIRED_COLUMNS))
+    runs.atomic_write(folder / "effects.csv", table(effects, EFFECT_COLUMNS))
     runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))
     runs.atomic_write(folder / "metrics.csv", table(metrics, runs.COLUMNS))  # last: who sees it sees the others too
 
 
 def _compact(record: dict) -> str:
-    """A run file to commit: a line a row, numbers to six significant digits."""
+    """A run file to commit: a line a row, numbers to six significant digits, and the hash of what it holds."""
 
     def short(value):
         if isinstance(value, float):
@@ -208,6 +241,7 @@ def _compact(record: dict) -> str:
 
     # parameters stay as they were given: they are compared with the profile's
     parts = {name: value if name == "params" else short(value) for name, value in record.items()}
+    parts["hash"] = seal(parts)
     lines = []
     for name, value in parts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -218,12 +252,18 @@ def _compact(record: dict) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def seal(record: dict) -> str:
+    """The hash of a published run's content, its own entry left out."""
+    content = {name: value for name, value in record.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 # --- what is stale ---
 
 
 def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Runs that a fresh start would not reproduce: (where, run, why), and lines on what could not be checked."""
-    found, notes, profiles, hashes = [], [], {}, {}
+    found, notes, profiles, hashes, only = [], [], {}, {}, known_profile(only)
     for place, record in all_runs():
         name, run = record["profile"], record["run"]
         if only not in (None, name):
@@ -235,8 +275,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
         why = [*_params_why(profiles[name], record)]
-        if record["code_hash"] != runs.code_hash(record["stage"], record["params"].get("backbone", ""), rows=True):
-            why.append("the code that decides its numbers has changed")
+        why += _code_why(record, notes)
         if data:
             why += _data_why(record, hashes, notes)
         if why:
@@ -254,6 +293,16 @@ def _params_why(profile: Profile | None, record: dict):
         before, now = record["params"], job.decisive()
         names = [key for key, value in now.items() if before.get(key, "absent") != value]
         yield "other parameters: " + ", ".join(f"{key} was {before.get(key, 'absent')}, is {now[key]}" for key in names)
+
+
+def _code_why(record: dict, notes: list[str]):
+    try:
+        now = runs.code_hash(record["stage"], record["params"].get("backbone", ""), rows=True)
+    except ModtsError as error:  # the file of a backbone of one's own
+        notes.append(f"code of {record['run']} is not checked: {error}")
+        return
+    if record["code_hash"] != now:
+        yield "the code that decides its numbers has changed"
 
 
 def _data_why(record: dict, hashes: dict, notes: list[str]):

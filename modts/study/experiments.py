@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, pool
+from modts.backbones import BACKBONES, Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
+from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import measure
 
@@ -31,7 +32,7 @@ def pretrain(params: Pretrain) -> runs.Run:
         hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
         items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
         seeds.append((cohort.split_seed, seed))
-    score_rows(run, "imputation", items, seeds, backbone=params.backbone, arm="frozen", pattern=params.pattern)
+    score_rows(run, "imputation", items, seeds, backbone=params.label, arm="frozen", pattern=params.pattern)
     run.finish()
     return run
 
@@ -66,17 +67,26 @@ def heads(params: Heads) -> runs.Run:
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped."""
+    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task != "classification":
+        raise ModtsError(
+            f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
+        )
     run = runs.Run("end_to_end", params.model_dump())
     for name, pooling, fraction in itertools.product(params.arms, params.poolings, params.label_fractions):
         if name != "e2e_shipped":
             run_arm(run, WholeArm(params, name, params.heads[0], pooling), fraction)
-        elif cohort_for(params.cohort, params.seeds[0]).task == "classification" and pooling == params.poolings[0]:
+        elif _ships(params, cohort_for(params.cohort, params.seeds[0]).task) and pooling == params.poolings[0]:
             run_arm(
                 run, WholeArm(params, name, "", ""), fraction
             )  # PyPOTS ships classifiers with a pooling of their own
     run.finish()
     return run
+
+
+def _ships(params: Pretrain, task: str) -> bool:
+    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, no regression, none for a class of one's own."""
+    return task == "classification" and params.backbone in BACKBONES
 
 
 def transfer(params: Transfer) -> runs.Run:
@@ -104,8 +114,10 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(path, **{name: extract_latents(source, X, pooling) for name, X in shifted.items()})
-        return runs.read_arrays(path), target, runs.key(spec)
+            runs.write_arrays(
+                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
+            )
+        return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
@@ -123,7 +135,7 @@ def transfer(params: Transfer) -> runs.Run:
 
 
 def latency(params: Latency) -> runs.Run:
-    """Raw window to prediction, stage by stage: the modular model, and PyPOTS's end-to-end classifier of the same sizes."""
+    """Raw window to prediction, stage by stage: the modular model, and where there is one PyPOTS's end-to-end classifier of the same sizes."""
     import torch
 
     run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
@@ -146,7 +158,7 @@ def latency(params: Latency) -> runs.Run:
         return pool(backbone.row.kind, states, given[1], pooling)
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
-    if cohort.task == "classification":
+    if _ships(params, cohort.task):
         shipped = Shipped(fresh(params, cohort, seed), seed)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
@@ -160,7 +172,7 @@ def latency(params: Latency) -> runs.Run:
                 {
                     "profile": params.profile,
                     "cohort": cohort.name,
-                    "backbone": params.backbone,
+                    "backbone": params.label,
                     "arm": arm,
                     "stage": row["stage"],
                     "batch": row["batch"],

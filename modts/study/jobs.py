@@ -21,9 +21,12 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
+from . import warden
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+UNTIL = "MODTS_UNTIL"  # seconds since 1970 after which no job starts or goes on (see timebox)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
 UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
@@ -55,7 +58,7 @@ class Job:
         """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
         cohort = Path(self.params["cohort"]).stem
         cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
-        return " ".join([self.stage, cohort, self.params.get("backbone", "")]).strip()
+        return " ".join([self.stage, cohort, runs.backbone_label(self.params.get("backbone", ""))]).strip()
 
     def decisive(self) -> dict:
         """The parameters that decide this job's numbers."""
@@ -130,23 +133,29 @@ def run_job(job: Job) -> None:
     Raises
     ------
     ModtsError
-        The job failed: the sentence from its log, and where the log lies.
+        The job failed: the sentence from its log, and where the log lies. Or there is no room for a log.
     """
     log = runs.work_dir() / job.params["profile"] / "logs" / f"{job.run}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    remains = float(os.environ.get(UNTIL, "inf")) - time.time()
+    if remains <= 0:
+        raise ModtsError(f"{job.label} was not started: the time is over.")
     threads = {name: str(job.params["threads"]) for name in _THREADS}
-    job.path.unlink(missing_ok=True)
     clock = time.perf_counter()
-    with open(log, "wb") as file:
+    with _opened(log, job.path) as file:
         process = subprocess.Popen(
-            command(job, log),
+            warden.command(command(job, log)),
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=runs.root(),
             env={**MEMORY, **os.environ, **threads},
+            start_new_session=True,  # what kills this process's group leaves the warden to clear up
         )
         with _passing_on(process):
-            code = process.wait()
+            try:
+                code = process.wait(None if remains == float("inf") else remains)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                raise ModtsError(f"{job.label} was stopped: the time is over; what it has finished is kept.") from None
     if code or not job.path.is_file():
         raise ModtsError(f"{job.label} failed: {reason(log.read_text(errors='replace'), code)} (log: {_shown(log)})")
     if not job.same_as(runs.read_json(job.path)):
@@ -175,15 +184,23 @@ def reason(text: str, code: int = 1) -> str:
     return (errors or lines or [f"exit status {code}"])[-1]
 
 
+def _opened(log: Path, result: Path):
+    """A job's log, open; its run file of before is gone. A log takes a page at once, so that a full disk is noticed here."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        result.unlink(missing_ok=True)
+        runs.atomic_write(log, b" " * 4096)
+        return open(log, "wb")
+    except OSError as error:
+        raise ModtsError(f"{log} cannot be written ({error.strerror or error}).") from None
+
+
 @contextlib.contextmanager
 def _passing_on(process: subprocess.Popen):
     """Whoever stops this process stops the job's too."""
 
     def stop(number, frame):
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        process.kill()
+        _end(process)
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -192,6 +209,14 @@ def _passing_on(process: subprocess.Popen):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ask a job's warden to stop, which it does in a few seconds."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(warden.PATIENCE + 15)
+    process.kill()
 
 
 def _shown(path: Path) -> str:

@@ -34,3 +34,13 @@ def arm_order(arm: str, head: str) -> tuple[int, int]:
     """The place of an arm among the columns; unknown ones go last."""
     arms, heads = list(ARM_NAMES), ["", *HEAD_NAMES]
     return arms.index(arm) if arm in arms else len(arms), heads.index(head) if head in heads else len(heads)
+
+
+def question_name(question: str) -> str:
+    """The words for a difference between two arms.
+
+    >>> question_name("frozen - e2e_shipped"), question_name("frozen - LightGBM")
+    ('Frozen minus end to end as shipped', 'Frozen minus LightGBM')
+    """
+    a, b = (ARM_NAMES.get(side) or HEAD_NAMES.get(side) or side[0].upper() + side[1:] for side in question.split(" - "))
+    return f"{a} minus {b if b[1:] != b[1:].lower() else b.lower()}"

@@ -6,26 +6,56 @@ hands its names to `validate`, which stops with one sentence.
 
 from __future__ import annotations
 
+import difflib
+import re
 import types
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
+from modts import runs
 from modts.backbones import BACKBONES, POOLINGS, READINGS
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 
+
+def _differ(values: list, info: ValidationInfo) -> list:
+    if len(set(values)) != len(values):
+        raise ModtsError(f"{info.field_name.capitalize()} must differ, got {values}.")
+    return values
+
+
+Several = (Field(min_length=1), AfterValidator(_differ))  # of a list: not empty, nothing twice
+Profile = Annotated[str, AfterValidator(runs.profile_name)]
 Name = Annotated[str, Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
-LearningRate = Annotated[float, Field(gt=0, le=1)]
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-BackboneName = Literal[*BACKBONES]
+Rate = Annotated[float, Field(ge=1e-6, lt=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+LearningRate = Annotated[float, Field(ge=1e-12, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+def _backbone(name: str) -> str:
+    """A name of the table, or a class in a file that is there; the file does not run for that."""
+    try:
+        own = runs.own_file(name)
+        if own:
+            own.read()
+    except ModtsError as error:
+        raise PydanticCustomError("own_backbone", "{why}", {"why": str(error).removesuffix(".")}) from None
+    if not own and name not in BACKBONES:
+        known = ", ".join(map(repr, BACKBONES))
+        raise PydanticCustomError("backbone", f"Input should be {known} or a class of your own, 'mine.py:MyImputer'")
+    return name
+
+
+BackboneName = Annotated[str, AfterValidator(_backbone)]
 
 
 class Common(BaseModel):
@@ -33,20 +63,20 @@ class Common(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    profile: Name = "quick"
+    profile: Profile = "quick"
     cohort: Name = "simulated_icu"
     seeds: Seeds = [0]
-    threads: Positive = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @model_validator(mode="after")
     def _known(self):
         for name in (self.cohort, getattr(self, "source", "") or self.cohort):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
-            elif not Path(name).exists():
-                raise ValueError(f"There is no cohort file {name}.")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"Seeds must differ, got {self.seeds}.")
+            elif runs.cohort_stem(name) in cohort_names():
+                raise ModtsError(f"The cohort file {name!r} is called like a cohort that is always here; rename it.")
+            elif not Path(name).is_file():
+                raise ModtsError(f"There is no cohort file {name}.")
         return self
 
 
@@ -64,20 +94,25 @@ class Pretrain(Common):
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
 
+    @property
+    def label(self) -> str:
+        """What rows and stored files call the backbone: "SAITS", or "mine.MyImputer"."""
+        return runs.backbone_label(self.backbone)
+
 
 class Extract(Pretrain):
     """Extraction of latents."""
 
-    poolings: Annotated[list[Pooling], Field(min_length=1)] = ["paper"]
+    poolings: Annotated[list[Pooling], *Several] = ["paper"]
 
 
 class Adapt(Extract):
     """What heads and end-to-end training share."""
 
-    heads: Annotated[list[HeadName], Field(min_length=1)] = ["simple", "complex"]
-    label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
-    head_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [1e-2]
-    head_weight_decays: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = [1e-4, 1e-2]
+    heads: Annotated[list[HeadName], *Several] = ["simple", "complex"]
+    label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
+    head_lrs: Annotated[list[LearningRate], *Several] = [1e-2]
+    head_weight_decays: Annotated[list[Weight], *Several] = [1e-4, 1e-2]
     head_epochs: Positive = 200
     head_patience: Positive = 40
 
@@ -89,15 +124,15 @@ class Heads(Adapt):
 class EndToEnd(Adapt):
     """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
 
-    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], Field(min_length=1)] = [
+    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], *Several] = [
         "finetune",
         "e2e",
         "e2e_shipped",
     ]
-    e2e_lrs: Annotated[list[LearningRate], Field(min_length=1)] = [1e-3, 3e-4]
+    e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
-    auxiliary: Annotated[float, Field(ge=0)] = 1.0
+    auxiliary: Weight = 1.0
 
     @model_validator(mode="after")
     def _same_budget(self):
@@ -125,14 +160,14 @@ class Transfer(EndToEnd):
 class Latency(Extract):
     """Raw window to prediction."""
 
-    batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1)] = [1, 8, 64, 512]
+    batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], *Several] = [1, 8, 64, 512]
     repeats: Positive = 30
 
 
 class Baselines(Common):
     """The simple baselines of a cohort: no backbone."""
 
-    label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
+    label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
     pattern: Pattern = "point"
     rate: Rate = 0.1
 
@@ -142,30 +177,34 @@ STAGE_PARAMS = {
     "baselines": Baselines,
 }  # fmt: skip
 
+# IPython's own names, and what they are while nobody has given them another value.
+_KERNELS = {"In": list, "Out": dict, "get_ipython": object, "exit": object, "quit": object, "open": object}
+
 
 def parse(stage: str, values: dict) -> Common:
     """Validated parameters of a stage, or a ModtsError of one sentence."""
     model = STAGE_PARAMS[choose(stage, STAGE_PARAMS, "stage")]
     try:
-        return model(**values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise ModtsError(_sentence(model, error)) from None
 
 
 def _sentence(model, error: ValidationError) -> str:
     first = error.errors()[0]
+    if isinstance(first.get("ctx", {}).get("error"), ModtsError):
+        return str(first["ctx"]["error"])
     name, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        import difflib
-
         near = difflib.get_close_matches(name, model.model_fields, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; the parameters are {', '.join(model.model_fields)}."
         return f"Unknown parameter {name!r}{hint}"
     if not name:
-        return message
+        return message if message.endswith(".") else f"The parameters cannot be read: {message}."
     if first["type"] == "float_type" and isinstance(first["input"], str):
         message += " (YAML reads 1e-4 as text; write 0.0001 or 1.0e-4)"
-    return f"Parameter {name} = {first['input']!r}: {message}."
+    shown = repr(first["input"])
+    return f"Parameter {name} = {shown if len(shown) < 80 else shown[:60] + '...'}: {message}."
 
 
 def validate(stage: str, namespace: dict) -> Common:
@@ -173,11 +212,14 @@ def validate(stage: str, namespace: dict) -> Common:
 
     In a notebook a ModtsError is shown as its one sentence, without traceback, and papermill still fails.
     """
-    values = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_")
-        and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
-        and not isinstance(value, (types.ModuleType, types.FunctionType, type))
-    }
-    return parse(stage, values)
+    known = STAGE_PARAMS[choose(stage, STAGE_PARAMS, "stage")].model_fields
+    return parse(stage, {n: value for n, value in namespace.items() if n in known or not _of_python(n, value, known)})
+
+
+def _of_python(name: str, value, known) -> bool:
+    """True for what a kernel or an import puts among a notebook's names, False for what papermill does."""
+    if name in _KERNELS:
+        return not isinstance(value, (bool, int, float, str, types.NoneType)) and isinstance(value, _KERNELS[name])
+    if name.startswith("_"):  # a kernel has many of these; none of them looks like a parameter
+        return bool(re.fullmatch("__.*__", name)) or not difflib.get_close_matches(name.strip("_"), known, 1, 0.8)
+    return isinstance(value, (types.ModuleType, types.FunctionType, type))

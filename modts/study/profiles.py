@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from modts import runs
 from modts.errors import ModtsError
@@ -61,7 +61,7 @@ class _Transfer(_Strict):
 
 
 class _File(_Strict):
-    profile: str = Field(pattern=r"^[A-Za-z0-9_]+$")
+    profile: Annotated[str, AfterValidator(runs.profile_name)]
     reuse_published: bool = False
     defaults: Settings = {}
     backbone_settings: dict[BackboneName, Settings] = {}
@@ -119,7 +119,7 @@ def read_profile(name: str | Path) -> Profile:
     """
     path = profile_path(str(name))
     try:
-        file = _File(**read_yaml(path))
+        file = _File.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ModtsError(f"{path}: {_sentence(error)}") from None
     jobs: dict[str, Job] = {}
@@ -138,16 +138,38 @@ def read_profile(name: str | Path) -> Profile:
 
 
 def read_yaml(path: Path) -> dict:
-    """A profile's content as written."""
+    """A profile's content as written; a key that is there twice is a mistake."""
     import yaml
 
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ModtsError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from None
+        text = path.read_text(encoding="utf-8")
+        twice = _twice(yaml.compose(text, yaml.SafeLoader))
+        given = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: not UTF-8, a number of thousands of digits
+        raise ModtsError(f"{path} is not readable YAML: {' '.join(str(error).split())[:200]}.") from None
+    except RecursionError:
+        raise ModtsError(f"{path} is not readable YAML: it is nested too deep.") from None
+    if twice:
+        raise ModtsError(f"{path}: {twice}; keep one of them.")
     if not isinstance(given, dict):
         raise ModtsError(f"{path} is not a profile: it must have the keys profile, defaults and cohorts.")
     return given
+
+
+def _twice(root) -> str:
+    """The first key that one block of a YAML document holds twice, in words; YAML itself would let the last one win."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop(0)
+        if id(node) in seen or not isinstance(getattr(node, "value", ""), list):
+            continue
+        seen.add(id(node))
+        keys = [pair[0].value for pair in node.value if isinstance(pair, tuple)]
+        for place, pair in enumerate(node.value):
+            if isinstance(pair, tuple) and isinstance(pair[0].value, str) and pair[0].value in keys[:place]:
+                return f"line {pair[0].start_mark.line + 1} gives {pair[0].value!r} again"
+            waiting += pair if isinstance(pair, tuple) else [pair]
+    return ""
 
 
 def _grid(path: Path, file: _File):
@@ -245,6 +267,8 @@ def _hint(name: str, allowed: list[str]) -> str:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
+    if isinstance(first.get("ctx", {}).get("error"), ModtsError):
+        return str(first["ctx"]["error"])
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         *above, name = first["loc"]

@@ -19,7 +19,7 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts.book import figures, fragments, pages, plots, results, tables, verdicts
+from modts.book import effects, figures, fragments, pages, plots, results, tables, verdicts
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
@@ -113,7 +113,15 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert speed.count("not been measured yet") >= 2 and "<strong>missed</strong>" in speed
     if kind == "full":
         assert tables.NOT_RUN not in text.split("## Simulated")[0]
-        assert "LightGBM" in text and "standard error" in text
+        assert (
+            "LightGBM" in text
+            and text.count("**Frozen minus fine-tuned**, mean of these six backbones: AUROC with all labels") == 2
+        )
+        assert "front-wide.svg" in front and "classification-physionet_2012-cpu-cpu-effects-narrow.svg" in text
+        assert "**Complex minus simple**, mean of these six backbones: MAE" in (out / "regression.md").read_text()
+        assert "with 10 % of the labels" in front and "Forest plot" in (out / "scarcity.md").read_text()
+    for words in ("are noise", "flatters itself"):
+        assert words not in text
     for piece in (text, speed):
         assert "nan" not in piece.lower().replace("finance", ""), "a missing number was printed"
 
@@ -155,24 +163,9 @@ def test_bold_only_outside_the_noise():
     far = pd.DataFrame([_row(value=0.85, low=0.82, high=0.88), _row(backbone="BRITS", value=0.75, low=0.70, high=0.80)])
     assert tables.clear_winner(far, "auroc") == 0
     assert tables.clear_winner(far, "mae") == 1
-    paired = pd.DataFrame(
-        [
-            {
-                "profile": "cpu",
-                "cohort": "c",
-                "task": "classification",
-                "metric": "auroc",
-                "label_fraction": 1.0,
-                "split_seed": "",
-                "a": "BRITS/frozen/simple",
-                "b": "SAITS/frozen/simple",
-                "p": 0.001,
-            }
-        ]
-    )
-    assert tables.clear_winner(near, "auroc", paired) == 0
-    assert "<strong>0.850</strong>" in tables.grid(near, "auroc", "caption", paired).html()
+    assert "<strong>0.850</strong>" in tables.grid(far, "auroc", "caption").html()
     assert "<strong>" not in tables.grid(near, "auroc", "caption").html()
+    assert tables.clear_winner(near.assign(low=float("nan")), "auroc") is None
 
 
 def test_no_interval_is_invented_and_devices_stay_apart():
@@ -211,9 +204,171 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
         "cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
         "and label_fraction == 0.1"
     ).iloc[0]
-    assert (outcome["P3"].word == verdicts.DIFFERS) == (row["low"] > 0.465)
+    assert (
+        row["low"] > 0.465 and outcome["P3"].word == verdicts.SMALL
+    )  # nothing says that these runs had the paper's size
     assert outcome["P6"].word == verdicts.UNTESTED  # BeijingAir is not among the made-up results
     assert outcome["P1"].word != verdicts.DIFFERS  # a best over all data sets cannot fail on one of them
+
+
+def _effect(**values):
+    base = {
+        "profile": "cpu", "cohort": "italy_air", "task": "regression", "question": "frozen - e2e", "backbone": "all", "label_fraction": 1.0,
+        "metric": "mae", "test": "split", "difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.001, "p_holm": 0.01, "family": "f",
+        "n_splits": 3, "n_draws": 1, "verdict": "worse", "run": "r",
+    }  # fmt: skip
+    return base | values
+
+
+def test_effects_in_sentences():
+    rows = pd.DataFrame(
+        [
+            _effect(backbone=name, verdict=word)
+            for name, word in (("SAITS", "worse"), ("BRITS", "cannot tell"), ("all", "worse"))
+        ]
+        + [_effect(metric="mse", difference=-0.2, low=-0.3, high=-0.1, verdict="better")]
+        + [_effect(question="complex - simple", backbone="SAITS", verdict="equivalent")]
+    )
+    first, second = effects.facts(rows, ("mae", "mse"))
+    assert first == (
+        "**Frozen minus end to end**, mean of these two backbones: MAE +0.100 (+0.050 to +0.150), worse. MSE −0.200 (−0.300 to −0.100), "
+        "better. Backbone by backbone (MAE): one worse, one cannot tell."
+    )
+    assert second == "**Complex minus simple**, SAITS: MAE +0.100 (+0.050 to +0.150), equivalent."
+
+
+def test_effects_over_cohorts_are_told_below_the_cohorts(monkeypatch):
+    found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
+    found.effects = pd.DataFrame([_effect(), _effect(cohort="all", verdict="cannot tell")])
+    text = effects.over_cohorts(found, "regression", ("mae", "mse"))
+    assert (
+        "## Over these cohorts" in text
+        and "**Frozen minus end to end**: MAE +0.100 (+0.050 to +0.150), cannot tell." in text
+    )
+    assert effects.over_cohorts(found, "classification", ("auroc",)) == ""
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_forest_says_which_side_is_better(narrow):
+    rows = pd.DataFrame(
+        [
+            _effect(backbone=name, label_fraction=share, verdict=word)
+            for name, word in (("SAITS", "worse"), ("BRITS", "cannot tell"), ("all", "worse"))
+            for share in (1.0, 0.1)
+        ]
+    )
+    figure = plots.forest([("one", rows, 0.02), ("two", rows[rows["backbone"] == "SAITS"], 0.01)], "mae", narrow)
+    axes = figure.axes[:2]
+    assert all(axis.xaxis_inverted() for axis in axes)  # an error that is higher lies to the left
+    band = axes[0].patches[0].get_extents().transformed(axes[0].transData.inverted())
+    assert sorted((band.x0, band.x1)) == pytest.approx([-0.02, 0.02])
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["BRITS", "SAITS", "All of these"]
+    faces = {str(line.get_markerfacecolor()) for line in axes[0].lines if len(line.get_xdata()) == 1}
+    assert (
+        "white" in faces and len(faces) == 3
+    )  # hollow where it cannot be told, filled in the colour of its share where it can
+    assert not plots.forest([("one", rows.assign(metric="auroc"), 0.02)], "auroc", narrow).axes[0].xaxis_inverted()
+
+
+def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
+    """Results of one summary row, and the part of a claim that sets it beside a figure."""
+    about = {"physionet_2012": COHORTS["physionet_2012"]}
+    empty = pd.DataFrame(columns=["profile", "cohort", "question", "backbone", "metric", "label_fraction"])
+    found = results.Results(pd.DataFrame(), pd.DataFrame([row]), pd.DataFrame(), empty, about, runs_of or {})
+    return found, verdicts._against(found, pd.Series(row), figure, "it")
+
+
+@pytest.mark.parametrize(
+    "value, half, figure, word, p",
+    [
+        (0.813, 0.0365, 0.850, verdicts.NOISE, 0.22),  # outside our interval, inside both errors
+        (0.736, 0.0375, 0.832, verdicts.NOISE, 0.0019),  # decided by its p
+        (0.813, 0.0365, 0.840, verdicts.AGREES, 1.0),
+    ],
+)
+def test_a_published_figure_has_an_error_of_its_own(monkeypatch, value, half, figure, word, p):
+    row = _row(cohort="physionet_2012", value=value, low=value - half, high=value + half)
+    _, part = _claimed(monkeypatch, row, figure)
+    assert part.word == word and part.p == pytest.approx(p, rel=0.05)
+
+
+def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
+    row = _row(cohort="italy_air", metric="mae", value=0.3, low=0.29, high=0.31)
+    _, part = _claimed(monkeypatch, row, 0.1)
+    assert part.word == verdicts.CANNOT_TELL and part.p == 1 and "no error is known" in part.found
+
+
+@pytest.mark.parametrize(
+    "size, pretrained, word, lacks",
+    [
+        ("paper", {"capped": False}, verdicts.DIFFERS, None),
+        ("small", {"capped": False}, verdicts.SMALL, "size small."),
+        ("paper", {"capped": True}, verdicts.SMALL, "ended at its cap of 40 epochs."),
+        ("paper", {}, verdicts.SMALL, "not stored whether"),
+    ],
+)
+def test_a_run_of_less_chance_decides_nothing_against_the_paper(monkeypatch, size, pretrained, word, lacks):
+    params = {"cohort": "physionet_2012", "backbone": "SAITS", "size": size, "epochs": 40}
+    ran = {
+        "r": {"stage": "heads", "profile": "cpu", "params": params},
+        "cpu-pretrain-physionet_2012-SAITS": {"stage": "pretrain", **pretrained},
+    }
+    row = _row(cohort="physionet_2012", value=0.7, low=0.68, high=0.72)
+    found, part = _claimed(monkeypatch, row, 0.85, ran)
+    outcome = verdicts.decided(found, [{"id": "P5", "claim": "c"}], [[part]])[0]
+    assert outcome.word == word and (lacks is None or lacks in outcome.found)
+
+
+def test_verdicts_are_corrected_over_all_claims(monkeypatch):
+    found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
+    rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
+    part = verdicts.Part(verdicts.NOISE, "f.", (), 0.006)
+    alone = verdicts.decided(found, rows[:1], [[part]])
+    among = verdicts.decided(found, rows, [[part], *[[]] * 9])
+    assert (alone[0].word, among[0].word) == (verdicts.DIFFERS, verdicts.NOISE)  # .006 x 10 is above .05
+    assert {one.word for one in among[1:]} == {verdicts.UNTESTED}
+    sure = verdicts.Part(verdicts.NOISE, "f.", (), 1e-6)
+    assert verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == verdicts.DIFFERS
+    assert (
+        verdicts.decided(found, rows, [[sure, verdicts.Part(verdicts.AGREES, "g.", ())], *[[]] * 9])[0].word
+        == verdicts.PARTLY
+    )
+
+
+@pytest.mark.parametrize(
+    "words, p, word",
+    [
+        (["better", "better"], [0.001, 0.001], verdicts.AGREES),
+        (["better", "cannot tell"], [0.001, 0.5], verdicts.PARTLY),
+        (["cannot tell", "equivalent"], [0.5, 0.5], verdicts.NOISE),
+        (["worse", "cannot tell"], [0.0002, 0.5], verdicts.SMALL),
+        (["worse", "cannot tell"], [0.03, 0.5], verdicts.NOISE),  # not among ten claims
+    ],
+)
+def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, word):
+    row = _row(profile="cpu", cohort="italy_air", task="regression", metric="mae", value=0.3)
+    found, _ = _claimed(monkeypatch, row, 0.3)
+    cells = {
+        "profile": "cpu",
+        "cohort": "italy_air",
+        "question": "complex - simple",
+        "metric": "mae",
+        "label_fraction": 1.0,
+        "run": "r",
+    }
+    found.effects = pd.DataFrame(
+        [
+            {**cells, "backbone": name, "verdict": one, "p_holm": q}
+            for name, one, q in zip(("A", "B"), words, p, strict=True)
+        ]
+        + [
+            {**cells, "backbone": "all", "verdict": "worse", "p_holm": 1e-9},
+            {**cells, "cohort": "ett_h1", "backbone": "A", "verdict": "worse", "p_holm": 1e-9},
+        ]
+    )
+    found.runs["r"] = {"stage": "heads", "profile": "cpu", "params": {"cohort": "italy_air", "size": "small"}}
+    rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
+    assert verdicts.decided(found, rows, [verdicts.p7(found, {}), *[[]] * 9])[0].word == word
 
 
 def test_a_local_quick_run_hides_its_published_copy(tmp_path, monkeypatch):
@@ -326,3 +481,29 @@ def test_benchmarks_write_what_the_page_reads():
         assert f'"{words}, {{what}}"' in source["bench_economics"]
     for words in (speed_pages.WHOLE, speed_pages.FLOOR, speed_pages.THEIR_FLOOR):
         assert f'"{words}"' in source["bench_serving"]
+
+
+def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_path, monkeypatch):
+    def written(folder):
+        for name, value in {"HOME": folder, "RESULTS": folder / "results", "WORK": folder / "work"}.items():
+            monkeypatch.setenv(f"MODTS_{name}", str(value))
+        pages.build(force=True)
+        return {path.stem: path.read_text() for path in fragments.out_dir().glob("*.md")}
+
+    fabricate(tmp_path, "full")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
+    monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
+    before = written(tmp_path)
+    assert "No backbone beyond the six" in before["own_backbone"]
+    for name in ("metrics.csv", "latency.csv"):
+        path = tmp_path / "results" / name
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        own = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")].assign(backbone="mine.MyImputer")
+        pd.concat([rows, own]).to_csv(path, index=False)
+    after = written(tmp_path)
+    for page in ("imputation", "classification", "regression", "scarcity", "latency", "own_backbone"):
+        following = re.findall(r'>Autoformer</th>.*?<th scope="row">([^<]*)<', after[page], flags=re.DOTALL)
+        assert following and following[0] == "mine.MyImputer", (page, following)
+    words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
+    assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from modts.errors import ModtsError
-from modts.learning import intervals, scores
+from modts.learning import intervals, resampling, scores
 
 
 def drawn(n=400, shift=1.0, seed=0, ties=False, rate=0.2):
@@ -31,7 +31,7 @@ def test_ranking_metrics_equal_scikit_learn(ties, shift):
 @pytest.mark.parametrize("ties", [False, True])
 def test_multiplicities_mean_repeated_stays(ties):
     y, p = drawn(n=80, ties=ties)
-    weights = intervals._draw(np.random.default_rng(1), y, 20)
+    weights = resampling.draw(np.random.default_rng(1), y, 20)
     assert (weights.sum(1) == 80).all() and ((weights * y).sum(1) == y.sum()).all()  # stratified
     got = scores._Ranked(y, p).values(weights, ("auroc", "auprc"))
     for row, times in enumerate(weights.astype(int)):
@@ -99,7 +99,7 @@ def test_same_seed_same_bits_and_fast():
 def test_resamples_drawn_in_chunks_are_as_good(monkeypatch):
     y, p = drawn(n=300)
     whole = intervals.score("classification", y, p, n_boot=600)["auroc"]
-    monkeypatch.setattr(intervals, "_CELLS", 300 * 50)
+    monkeypatch.setattr(resampling, "CELLS", 300 * 50)
     assert intervals.score("classification", y, p, n_boot=600)["auroc"] == pytest.approx(whole, abs=0.02)
 
 

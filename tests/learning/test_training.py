@@ -13,6 +13,8 @@ from core_fixture import places  # noqa: F401
 from torch import nn
 
 from modts import runs
+from modts.backbones import Scaler
+from modts.backbones.backbone import tensors_hash
 from modts.errors import ModtsError
 from modts.learning.training import fit, pretrain
 
@@ -21,14 +23,20 @@ class Toy(nn.Module):
     """The parts of a Backbone that pretraining uses, on a network that needs no PyPOTS."""
 
     device = torch.device("cpu")
+    name, n_steps, features, config, criterion, options = "toy", 6, ("a", "b", "c"), {}, "mse", {}
+    scaler = Scaler(np.zeros(3, np.float32), np.ones(3, np.float32))
 
     def __init__(self, features=3, seed=0):
         super().__init__()
+        self.card = {}
         torch.manual_seed(seed)
         self.layers = nn.Sequential(nn.Linear(2 * features, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Dropout(0.2))
         self.out = nn.Linear(16, features)
         self.steps = 0
         self.die = None  # called before each training step
+
+    def weights_hash(self):
+        return tensors_hash(self.state_dict())
 
     def tensor(self, X):
         return torch.from_numpy(np.asarray(X, dtype=np.float32))

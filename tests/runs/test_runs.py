@@ -54,6 +54,8 @@ def test_run_names():
     own = PARAMS | {"cohort": "/a/mine.npz", "source": "/b/theirs.npz"}
     assert runs.run_id("transfer", own) == "quick-transfer-mine-SAITS-theirs"
     assert runs.run_id("heads", PARAMS | {"reading": "shipped"}) == "quick-heads-italy_air-SAITS-shipped"
+    mine = PARAMS | {"backbone": "/some where/my-net;v2.py:MyImputer"}
+    assert runs.run_id("heads", mine) == "quick-heads-italy_air-my_net_v2.MyImputer"
     with pytest.raises(ModtsError, match="Unknown stage 'head'"):
         runs.run_id("head", PARAMS)
 
@@ -150,7 +152,7 @@ def test_every_stage_has_a_beginning_and_what_lies_below_it_counts():
             name for name in found if name.startswith(("study", "book"))
         ]  # those are hashed apart, or decide nothing
         assert len(runs.code_hash(stage)) == 12
-        assert set(runs.modules_of(stage, rows=True)) - set(found) == {"learning.intervals"} | (
+        assert set(runs.modules_of(stage, rows=True)) - set(found) == {"learning.intervals", "learning.resampling"} | (
             {"learning.scores"} - set(found)
         )
 
@@ -276,7 +278,8 @@ def test_a_module_of_some_backbones_counts_for_those_alone():
     assert len({runs.code_hash("pretrain", name) for name in ("CSAI", "BRITS", "SAITS")}) == 3
     for module, names in code.ONLY.items():
         counted = {name for name in BACKBONES if module in runs.modules_of("pretrain", name)}
-        assert counted == set(names), module
+        assert counted == set(names) - {"own"}, module
+        assert (module in runs.modules_of("pretrain", "mine.py:MyImputer")) == ("own" in names)
 
 
 @pytest.mark.parametrize(
@@ -313,3 +316,50 @@ def test_a_new_cohort_module_and_an_offered_name_count(copied):
     before = code_hash("pretrain")
     (folder / "backbones" / "extra.py").write_text("more = 2\n")
     assert code_hash("pretrain") != before
+
+
+# --- what is in the place already -----------------------------------------------------------------------------------
+
+
+def test_a_links_target_is_written_and_the_link_stays(tmp_path):
+    real, link = tmp_path / "real" / "a.txt", tmp_path / "link.txt"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    for content in ("one", "two"):  # where the target is not there yet, and where it is
+        runs.atomic_write(link, content)
+        assert link.is_symlink() and real.read_text() == content
+    assert files(tmp_path) == ["a.txt", "link.txt"]
+
+
+@pytest.mark.parametrize("kind", ["device", "link to a device", "pipe", "folder"])
+def test_what_is_no_plain_file_is_left_alone(tmp_path, kind):
+    path = tmp_path / "place"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link to a device":
+        path.symlink_to("/dev/null")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path("/dev/null")
+    before = os.stat(path).st_mode
+    with pytest.raises(ModtsError, match=f"{path} cannot be written .it is (a folder|no plain file)"):
+        runs.atomic_write(path, "x")
+    assert os.stat(path).st_mode == before and not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("number", ["ENOSPC", "EROFS", "EACCES", "EDQUOT"])
+def test_no_room_and_no_permission_are_one_sentence(tmp_path, monkeypatch, number):
+    import errno
+
+    def full(*args):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    for where in ("fsync", "replace"):
+        with monkeypatch.context() as context:
+            context.setattr(os, where, full)
+            with pytest.raises(ModtsError, match="a.txt cannot be written .(No space|Read-only|Permission|Disk quota)"):
+                runs.atomic_write(tmp_path / "a.txt", "x")
+    with pytest.raises(ModtsError, match="/dev/null/a.txt cannot be written"):
+        runs.atomic_write("/dev/null/a.txt", "x")
+    assert files(tmp_path) == []

@@ -10,7 +10,7 @@ import pytest
 from modts import runs
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
-from modts.study import cli, collect, pairs, profiles
+from modts.study import cli, collect, effects, profiles
 
 PROFILE = """
 profile: tiny
@@ -99,7 +99,9 @@ def made(tmp_path, monkeypatch):
     for stage, (record, predictions) in contents.items():
         runs.write_json(jobs[stage].path, record)
         if predictions:
-            runs.write_arrays(tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", **predictions)
+            runs.write_arrays(
+                tmp_path / "work" / "tiny" / "predictions" / f"{jobs[stage].run}.npz", jobs[stage].run, **predictions
+            )
     return jobs
 
 
@@ -116,14 +118,14 @@ def test_collect_makes_the_four_tables(made, capsys):
     assert {row["value"] for row in metrics if row["backbone"] == "SAITS"} == {"0.912346"}
     assert read(folder / "latency.csv")[0]["p50_ms"] == "1.23457"
     assert runs.read_json(folder / "cohorts.json")["simulated_icu"]["n"] == 600
-    tests = {(row["a"], row["b"]): row for row in read(folder / "paired.csv")}
-    assert set(tests) == {
-        ("SAITS/frozen/simple", "SAITS/untrained/simple"),
-        ("SAITS/frozen/simple", "LightGBM/baseline/"),
-    }
-    for row in tests.values():
-        assert float(row["difference"]) > 0.2 and float(row["p"]) < 0.01 and row["n_test"] == "120"
-        assert float(row["p_holm"]) >= float(row["p"])
+    found = {(row["question"], row["metric"]): row for row in read(folder / "effects.csv")}
+    assert tuple(read(folder / "effects.csv")[0]) == effects.EFFECT_COLUMNS
+    asked = ("frozen - untrained", "frozen - LightGBM")
+    assert set(found) == {(question, metric) for question in asked for metric in ("auroc", "auprc")}
+    for row in found.values():  # one backbone: no pooled row
+        assert float(row["difference"]) > 0.2 and float(row["p"]) < 0.01 and row["verdict"] == "better"
+        assert float(row["p_holm"]) == float(row["p"]) and (row["n_splits"], row["n_draws"]) == ("2", "1")
+    assert found["frozen - LightGBM", "auroc"]["run"] == f"{made['heads'].run},{made['baselines'].run}"
 
 
 def test_a_run_with_other_parameters_is_left_out_and_said(made, capsys):
@@ -142,13 +144,14 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     other = _record(made["heads"]) | {"run": "other-heads-x-SAITS", "profile": "other"}
     other["params"] = {**other["params"], "cohort": "x"}
     runs.write_json(results / "runs" / "other-heads-x-SAITS.json", other)
-    old = dict.fromkeys(pairs.PAIRED_COLUMNS, "1") | {"profile": "other", "cohort": "x"}
-    runs.atomic_write(results / "paired.csv", collect.table([old], pairs.PAIRED_COLUMNS))
+    old = OLD | {"run": "other-heads-x-SAITS,other-baselines-x", "family": "other, frozen - LightGBM, x, auroc"}
+    runs.atomic_write(results / "effects.csv", collect.table([old], effects.EFFECT_COLUMNS))
     assert cli.main(["publish", "tiny"]) == 0
-    names = ("metrics.csv", "latency.csv", "paired.csv", "cohorts.json")
+    names = ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")
     first = {name: (results / name).read_bytes() for name in names}
     assert len(read(results / "metrics.csv")) == 6
-    assert {row["profile"] for row in read(results / "paired.csv")} == {"other", "tiny"}
+    kept, *fresh = read(results / "effects.csv")
+    assert kept == old and {row["family"].split(",")[0] for row in fresh} == {"tiny"}
     assert (results / "predictions" / f"{made['heads'].run}.npz").is_file()
     published = runs.read_json(results / "runs" / f"{made['heads'].run}.json")
     assert made["heads"].same_as(published) and published["rows"][0]["value"] == 0.912346
@@ -156,19 +159,40 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     assert first == {name: (results / name).read_bytes() for name in names}
 
 
-def test_paired_tests_of_absent_data_stay_as_published(made, monkeypatch, capsys):
+OLD = {
+    "cohort": "x", "task": "classification", "question": "frozen - LightGBM", "backbone": "SAITS", "label_fraction": "1",
+    "metric": "auroc", "test": "split", "difference": "0.1", "low": "0.05", "high": "0.15", "p": "0.001", "p_holm": "0.001",
+    "family": "", "n_splits": "3", "n_draws": "1", "verdict": "better", "run": "",
+}  # fmt: skip
+
+
+def test_effects_of_absent_data_stay_as_published(made, monkeypatch, capsys):
     assert cli.main(["publish", "tiny"]) == 0
-    before = read(runs.results_dir() / "paired.csv")
+    before = read(runs.results_dir() / "effects.csv")
 
     def absent(*args, **options):
         raise ModtsError("The data are not here.")
 
     monkeypatch.setattr("modts.study.artefacts.cohort_for", absent)
     monkeypatch.setattr("modts.cohorts.load_cohort", absent)
-    assert cli.main(["publish", "tiny"]) == 0
-    assert read(runs.results_dir() / "paired.csv") == before
-    assert "paired tests are kept as they were" in capsys.readouterr().out
+    for command in (["publish", "tiny"], ["effects"]):
+        assert cli.main(command) == 0
+        assert read(runs.results_dir() / "effects.csv") == before
+        assert "its effects are kept as they were" in capsys.readouterr().out
     assert runs.read_json(runs.results_dir() / "cohorts.json")["simulated_icu"]
+
+
+def test_effects_come_from_what_is_published_alone(made, capsys):
+    assert cli.main(["effects"]) == 2
+    assert "There is nothing to compare" in capsys.readouterr().err
+    assert cli.main(["publish", "tiny"]) == 0
+    path = runs.results_dir() / "effects.csv"
+    before = path.read_bytes()
+    path.unlink()
+    for job in made.values():
+        job.path.unlink(missing_ok=True)
+    assert cli.main(["effects"]) == 0
+    assert path.read_bytes() == before
 
 
 def test_stale_names_parameters_code_and_data(made, capsys, tmp_path):
@@ -224,12 +248,3 @@ def test_listing_runs_loads_nothing_heavy(made):
     code += "print([name for name in ('torch', 'pypots', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
-def test_planned_pairs():
-    models = [("SAITS", arm, head) for arm in ("frozen", "untrained") for head in ("simple", "complex")]
-    models += [("SAITS", "finetune", "simple"), ("SAITS", "e2e_shipped", ""), pairs.TREES]
-    named = [("/".join(a), "/".join(b)) for a, b in pairs.planned(models)]
-    assert len(named) == len(set(named)) == 2 * 3 + 1 + 3
-    assert ("SAITS/frozen/simple", "SAITS/frozen/complex") in named
-    assert ("SAITS/frozen/simple", "SAITS/untrained/complex") not in named

@@ -55,6 +55,4 @@ def test_no_output_of_a_notebook_shows_a_code(path):
     for cell in json.loads(path.read_text())["cells"]:
         for output in cell.get("outputs", []):
             text = "".join(output.get("text", [])) + "".join(output.get("data", {}).get("text/html", []))
-            assert not re.search(r"e2e|finetune|[>']frozen[<']", re.sub('data:image[^"]*', "", text)), text[
-                :200
-            ]
+            assert not re.search(r"e2e|finetune|[>']frozen[<']", re.sub('data:image[^"]*', "", text)), text[:200]

@@ -4,6 +4,7 @@ import types
 
 import pytest
 from core_fixture import places, tiny  # noqa: F401
+from own_fixture import EXAMPLE
 
 from modts.errors import ModtsError
 from modts.study import params
@@ -23,7 +24,7 @@ MISTAKES = {
     "truth for a count": ("pretrain", {"epochs": True}, "epochs = True"),
     "zero epochs": ("pretrain", {"epochs": 0}, "epochs = 0: Input should be greater than or equal to 1"),
     "rate of one": ("pretrain", {"rate": 1.0}, "rate = 1.0: Input should be less than 1"),
-    "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than 0"),
+    "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than or equal to 0"),
     "label fraction in percent": (
         "heads",
         {"label_fractions": [10.0]},
@@ -39,7 +40,27 @@ MISTAKES = {
         "Unknown cohort 'physionet'; choose one of: simulated_icu, .*traffic",
     ),
     "missing cohort file": ("heads", {"cohort": "nowhere.npz"}, "There is no cohort file nowhere.npz"),
-    "unknown backbone": ("heads", {"backbone": "GRUD"}, "backbone = 'GRUD': Input should be 'BRITS', 'GRU-D'"),
+    "unknown backbone": (
+        "heads",
+        {"backbone": "GRUD"},
+        "backbone = 'GRUD': Input should be 'BRITS', 'GRU-D', .*'Autoformer' or a class of your own",
+    ),
+    "a backbone's file that is not there": (
+        "heads",
+        {"backbone": "nowhere/mine.py:MyImputer"},
+        "There is no file nowhere/mine.py .* to take MyImputer from",
+    ),
+    "a backbone's class that is not there": (
+        "heads",
+        {"backbone": f"{EXAMPLE}:Yours"},
+        "mine.py has no class 'Yours'; it has: MyImputer",
+    ),
+    "a backbone's file without a class": (
+        "heads",
+        {"backbone": str(EXAMPLE)},
+        "or a class of your own, 'mine.py:MyImputer'",
+    ),
+    "a backbone that is no text": ("heads", {"backbone": 3}, "backbone = 3: Input should be a valid string"),
     "unknown pattern": ("baselines", {"pattern": "mcar"}, "pattern = 'mcar': Input should be 'point'"),
     "unknown pooling": ("extract", {"poolings": ["paper", "max"]}, "poolings.1 = 'max'"),
     "unknown arm": ("end_to_end", {"arms": ["frozen"]}, "arms.0 = 'frozen'"),
@@ -61,7 +82,7 @@ MISTAKES = {
         "2 end-to-end learning rates against 4 head settings",
     ),
     "batch of none": ("latency", {"batch_sizes": [0]}, "batch_sizes.0 = 0"),
-    "empty profile": ("heads", {"profile": ""}, "profile = ''"),
+    "empty profile": ("heads", {"profile": ""}, "The profile name '' cannot be part"),
     "no learning rates": ("heads", {"head_lrs": []}, "head_lrs"),
     "no candidates end to end": ("end_to_end", {"e2e_lrs": [], "head_lrs": []}, "_lrs"),
 }
@@ -92,7 +113,7 @@ def test_literal_names_are_those_of_the_tables():
     from modts.learning import ARMS, HEADS
     from modts.runs import STAGES
 
-    assert get_args(params.BackboneName) == tuple(BACKBONES)
+    assert [params.parse("pretrain", {"backbone": name}).backbone for name in BACKBONES] == list(BACKBONES)
     assert get_args(params.HeadName) == HEADS
     assert get_args(params.Pooling) == POOLINGS
     for model in (params.Pretrain, params.Baselines):
@@ -126,10 +147,10 @@ def test_a_namespace_is_read_without_modules_functions_and_private_names():
         "Cohort": dict,
         "In": [],
         "Out": {},
-        "get_ipython": None,
-        "exit": 1,
-        "quit": 1,
-        "open": 1,
+        "get_ipython": print,
+        "exit": object(),
+        "quit": object(),
+        "open": open,
     }
     checked = params.validate("pretrain", namespace)
     assert (checked.cohort, checked.epochs) == ("simulated_air", 3)

@@ -1,0 +1,182 @@
+"""The answers: paired differences between arms, as sentences, a forest plot and tables, for every page that asks a question.
+
+All of it is read from `results/effects.csv`; the words better, worse, equivalent and cannot tell are that table's.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from modts.study import ALL, METRIC_NAMES, QUESTIONS, margin, question_name
+
+from . import fragments, plots, tables
+from .figures import save
+from .prose import count, plural
+from .results import SINGLE, Results, at, fractions
+from .tables import Cell, Table, percent, signed
+
+WORDS = ("better", "worse", "equivalent", "cannot tell")
+LEGEND = (
+    "A line is a backbone, with its 95 % interval; the diamond is the mean over these backbones. Filled: better or worse after the "
+    "correction for several tests. Grey: differences too small to matter."
+)
+
+
+def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
+    """The effects of a cohort in a profile, in the order of the table."""
+    rows = found.effects
+    return rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+
+
+def span(row) -> str:
+    """ "-0.002 (-0.012 to +0.007), equivalent", with true minus signs."""
+    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {fragments.plain(row['verdict'])}"
+
+
+def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
+    """A sentence a question, in Markdown: the mean over the backbones, each metric and share of labels; and how many alone are decided."""
+    out = []
+    for question in [name for name in QUESTIONS if (rows["question"] == name).any()]:
+        part = rows[rows["question"] == question]
+        names = [name for name in dict.fromkeys(part["backbone"]) if name != ALL]
+        one = names[0] if len(names) == 1 else ALL
+        who = (
+            f", {fragments.plain(one)}"
+            if one != ALL
+            else f", mean of these {plural(len(names), 'backbone')}"
+            if names
+            else ""
+        )
+        bits = []
+        for metric in metrics:
+            some = part[(part["metric"] == metric) & (part["backbone"] == one)]
+            shares = "; ".join(
+                (f"with {labels(share)} " if len(fractions(part)) > 1 else "") + span(at(some, share).iloc[0])
+                for share in fractions(some)
+                if len(at(some, share))
+            )
+            bits += [f"{METRIC_NAMES[metric]} {shares}"] if shares else []
+        words = f"**{question_name(question)}**{who}: {'. '.join(bits)}."
+        single = part[(part["backbone"] != ALL) & (part["metric"] == metrics[0])]
+        if len(names) > 1 and len(single):
+            decided = {word: int((single["verdict"] == word).sum()) for word in WORDS}
+            told = ", ".join(f"{count(n)} {word}" for word, n in decided.items() if n)
+            words += f" Backbone by backbone ({METRIC_NAMES[metrics[0]]}): {told}."
+        out.append(words)
+    return out
+
+
+def labels(share: float) -> str:
+    """ "all labels" or "10 % of the labels"."""
+    return "all labels" if share == 1 else f"{percent(share)} of the labels"
+
+
+def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
+    """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
+    rows = found.effects
+    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
+    out = []
+    for profile, part in rows.groupby("profile", sort=False):
+        out += [
+            "## Over these cohorts\n",
+            f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "
+            "the interval of Hartung and Knapp; they speak of the cohorts above and of no others.\n",
+            fragments.bullets(facts(part, metrics), markup=True),
+        ]
+    return "\n".join(out)
+
+
+def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None) -> str:
+    """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels."""
+    rows = effects_of(found, *key[:2])
+    rows = rows[(rows["metric"] == metric) & rows["question"].isin(questions)]
+    rows = rows if share is None else at(rows, share)
+    if rows.empty:
+        return ""
+    title = found.title(key[0])
+    panels = [
+        (question_name(name), rows[rows["question"] == name], _band(found, key, name, metric, share))
+        for name in questions
+        if (rows["question"] == name).any()
+    ]
+    several = share is None and len(fractions(rows)) > 1
+    words = "; ".join(
+        question_name(row["question"]) + (f", {labels(row['label_fraction'])}" if several else "") + f", {span(row)}"
+        for _, row in rows[rows["backbone"] == ALL].iterrows()
+    )
+    told = f" Means over backbones: {words}." if words else ""
+    of = "" if share is None else f", {labels(share)}"
+    return fragments.picture(
+        save(
+            lambda narrow: plots.forest(panels, metric, narrow),
+            stem,
+            f"Forest plot of paired differences in {METRIC_NAMES[metric]} on {title}{of}, a panel a question, a line a backbone.{told}",
+            f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {LEGEND}",
+            fragments.out_dir(),
+        )
+    )
+
+
+def _band(found: Results, key, question: str, metric: str, share: float | None) -> float:
+    """Half the width of what is too small to matter: a fixed one, or a share of the mean error of the arm compared with."""
+    arm, head = QUESTIONS[question][1]
+    rows = found.summary
+    rows = rows[
+        (rows["cohort"] == key[0])
+        & (rows["profile"] == key[1])
+        & (rows["arm"] == arm)
+        & (rows["metric"] == metric)
+        & (rows["source"] == "")
+        & rows["pooling"].isin(SINGLE)
+        & (rows["label_fraction"] == (share or 1.0))
+    ]
+    rows = rows[rows["backbone" if arm == "baseline" else "head"] == head]
+    return margin(metric, 0.0 if rows.empty else float(rows["value"].mean()))
+
+
+def grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
+    """Backbones down, questions across, a table a metric and share of labels."""
+    out = []
+    questions = [name for name in QUESTIONS if (rows["question"] == name).any()]
+    names = tables.backbones_and(ALL, rows)
+    for metric in metrics:
+        for share in fractions(rows):
+            part = at(rows[rows["metric"] == metric], share)
+            if part.empty:
+                continue
+            body: list[list[Cell | str]] = [
+                [
+                    "All of these" if name == ALL else name,
+                    *(_cell(part[(part["backbone"] == name) & (part["question"] == one)]) for one in questions),
+                ]
+                for name in names
+            ]
+            of = f", {labels(share)}" if len(fractions(rows)) > 1 else ""
+            caption = f"Paired differences in {METRIC_NAMES[metric]} with 95 % intervals, {title}{of}"
+            out.append(Table(caption, ["Backbone", *map(question_name, questions)], body))
+    return out
+
+
+def _cell(rows: pd.DataFrame) -> Cell:
+    if rows.empty:
+        return Cell(tables.NOT_RUN, absent=True)
+    row = rows.iloc[0]
+    return Cell(
+        signed(row["difference"]),
+        f"{signed(row['low'])} to {signed(row['high'])}, {row['verdict']}",
+        title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
+    )
+
+
+def folded(made: list[Table]) -> str:
+    """These tables in a box to open."""
+    return (
+        f"::::{{dropdown}} The differences in numbers\n{''.join(fragments.raw(one.html()) for one in made)}::::\n"
+        if made
+        else ""
+    )
+
+
+def downloads(rows: pd.DataFrame, stem: str) -> str:
+    """A link to the rows of the effects."""
+    return "" if rows.empty else fragments.downloads(f"{stem}-effects", rows, [])

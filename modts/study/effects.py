@@ -1,0 +1,347 @@
+"""Effects: what the study answers with. Paired differences between arms on the same test stays, few and named beforehand.
+
+A question is one difference, such as `frozen - e2e`. Each is asked of every backbone, and of the mean over these backbones (backbone "all"),
+whose splits, draws of labels and stays are resampled together; over cohorts (cohort "all") it is a random-effects mean with the interval of
+Hartung and Knapp. A family is one question, one cohort and one metric: its p-values carry Holm's correction (Scand J Stat 6:65-70, 1979).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from modts import runs
+from modts.errors import ModtsError
+
+EFFECT_COLUMNS = (
+    "cohort", "task", "question", "backbone", "label_fraction", "metric", "test", "difference", "low", "high", "p", "p_holm",
+    "family", "n_splits", "n_draws", "verdict", "run",
+)  # fmt: skip
+BASELINE = "baseline"
+QUESTIONS = {  # (arm, head) a and b, of one backbone, or a baseline; all at the paper's pooling
+    "frozen - e2e": (("frozen", "simple"), ("e2e", "simple")),
+    "frozen - e2e_shipped": (("frozen", "simple"), ("e2e_shipped", "")),
+    "frozen - finetune": (("frozen", "simple"), ("finetune", "simple")),
+    "frozen - untrained": (("frozen", "simple"), ("untrained", "simple")),
+    "frozen - LightGBM": (("frozen", "simple"), (BASELINE, "LightGBM")),
+    "complex - simple": (("frozen", "complex"), ("frozen", "simple")),
+    "fusion - LightGBM": (("fusion", "simple"), (BASELINE, "LightGBM")),
+}
+ALL = "all"
+SPLIT = "split"  # the test stays of the cohort's own split
+BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
+MARGIN, MARGIN_OF_ERROR = 0.02, 0.05  # what is too small to matter: of AUROC or AUPRC; as a share of an error
+LEVEL = 0.05
+POOLING = ("paper", "statistics", "")  # of a backbone, of the baselines, of a classifier that brings its own
+N_BOOT = 20_000
+
+Model = tuple[str, str, str]  # backbone, arm, head; a baseline has no backbone and its name as head
+
+
+def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[list[dict], list[str]]:
+    """Every question that the runs' predictions can answer, cohort by cohort.
+
+    Parameters
+    ----------
+    records : list of dict
+        Run records of one profile.
+    folder : Path
+        Where <run>.npz lie, keyed "<arm>|<head>|<pooling>|<label fraction>|<split seed>|<initial seed>", and "|<draw of labels>"
+        where there are several.
+    n_boot : int
+        Resamples.
+
+    Returns
+    -------
+    rows : list of dict
+        `EFFECT_COLUMNS` but for what `judged` adds; difference = a - b.
+    said : list of str
+        A line on each cohort or run that could not be compared.
+    """
+    rows, said = [], []
+    cohorts = defaultdict(list)
+    for record in records:
+        cohorts[record["params"]["cohort"]].append(record)
+    for name, group in cohorts.items():
+        stored = [record for record in group if (folder / f"{record['run']}.npz").is_file()]
+        if not stored:
+            continue
+        try:
+            truth = _Truth(name)
+            predictions = _read(stored, folder, truth, said)
+        except ModtsError as error:
+            said.append(f"cohort {name} cannot be compared, its effects are kept as they were: {error}")
+            continue
+        for fraction, models in sorted(predictions.items(), reverse=True):
+            for question in QUESTIONS:
+                rows += _answers(question, fraction, models, truth, n_boot)
+    return rows, said
+
+
+def judged(rows: list[dict], records: list[dict]) -> list[dict]:
+    """These rows with the random-effects means over cohorts, Holm's correction and the verdicts, in the order of the table.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `effects` makes them, or read from the table; of one profile or of several, which share no family.
+    records : list of dict
+        The runs behind them: a margin of an error is a share of the error that the arm b has.
+    """
+    rows = [row for row in rows if row["cohort"] != ALL]
+    margins = _margins(rows, records)
+    rows = [{**row, "margin": allowed} for row, allowed in zip(rows, margins, strict=True)]
+    rows += _over_cohorts(rows)
+    families = defaultdict(list)
+    for row in rows:
+        names = [profile_of(row), row["question"], row["cohort"], row["metric"]]
+        row["family"] = ", ".join(names if row["test"] == SPLIT else [*names, row["test"]])
+        families[row["family"]].append(row)
+    for family in families.values():
+        for row, p in zip(family, holm([float(row["p"]) for row in family]), strict=True):
+            row["p_holm"] = p
+            row["verdict"] = verdict(row, row["margin"])
+    order = list(QUESTIONS)
+    return sorted(
+        rows,
+        key=lambda row: (
+            profile_of(row),
+            row["cohort"] == ALL,
+            row["cohort"],
+            row["metric"],
+            order.index(row["question"]),
+            -float(row["label_fraction"]),
+            row["backbone"] == ALL,
+            row["backbone"],
+        ),
+    )
+
+
+def profile_of(row: dict) -> str:
+    """The profile whose runs a row compares: a run is called after it."""
+    return row["run"].split("-", 1)[0]
+
+
+def margin(metric: str, reference: float) -> float:
+    """The difference that is too small to matter: .02 of AUROC or AUPRC, 5 % of the error that stands against it.
+
+    >>> margin("auroc", 0.8), margin("mae", 0.4)
+    (0.02, 0.02)
+    """
+    from modts.learning import HIGHER_IS_BETTER
+
+    return MARGIN if HIGHER_IS_BETTER[metric] else MARGIN_OF_ERROR * reference
+
+
+def verdict(row: dict, allowed: float) -> str:
+    """The word for one effect, of a seen from b.
+
+    *equivalent*: the 95 % interval lies within the margin (stricter than the two one-sided tests at 5 %, whose interval is the 90 % one), be
+    the difference zero or not; else *better* or *worse* where Holm's correction leaves p below .05; else *cannot tell*.
+    """
+    from modts.learning import HIGHER_IS_BETTER
+
+    if -allowed < float(row["low"]) and float(row["high"]) < allowed:
+        return EQUIVALENT
+    if float(row["p_holm"]) < LEVEL:
+        return BETTER if (float(row["difference"]) > 0) == HIGHER_IS_BETTER[row["metric"]] else WORSE
+    return CANNOT_TELL
+
+
+def holm(p: list[float]) -> list[float]:
+    """Holm's step-down adjustment.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, highest = [0.0] * len(p), 0.0
+    for rank, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+# --- one question, one cohort, one share of the labels ---
+
+
+def _pair(question: str, backbone: str) -> tuple[Model, Model]:
+    a, b = (("", *side) if side[0] == BASELINE else (backbone, *side) for side in QUESTIONS[question])
+    return a, b
+
+
+def _backbone(model: Model) -> str:
+    return model[0]
+
+
+def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot: int) -> list[dict]:
+    """A row a backbone and metric, and one for their mean where there are several.
+
+    Compared are the splits and draws that both models have; the mean is of those that all of its models have.
+    """
+    from modts.learning import METRICS, contrasts
+
+    backbones = [
+        name
+        for name in dict.fromkeys(model[0] for model in models)
+        if name and all(model in models for model in _pair(question, name))
+    ]
+    sets = {name: _shared(models, _pair(question, name)) for name in backbones}
+    groups = defaultdict(list)  # backbones with the same splits and draws are resampled together
+    for name in backbones:
+        if sets[name]:
+            groups[tuple(sets[name])].append(name)
+    asked = [(units, {name: [name] for name in names}) for units, names in groups.items()]
+    if len(backbones) > 1:
+        every = tuple(_shared(models, [model for name in backbones for model in _pair(question, name)]))
+        if every in groups and len(groups) == 1:
+            asked[0][1][ALL] = backbones
+        elif every:
+            asked.append((every, {ALL: backbones}))
+    rows = []
+    for units, names in asked:
+        used = dict.fromkeys(model for some in names.values() for name in some for model in _pair(question, name))
+        entries = [
+            (truth[split][0], {model: models[model][0][split, init, draw] for model in used}, truth[split][1])
+            for split, init, draw in units
+        ]
+        pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
+        splits = [(split, init) for split, init, _ in units]
+        # a series has one split: its seeds are initialisations, and those of two backbones have nothing in common
+        options = {"block": "auto", "apart": _backbone} if truth.series else {}
+        found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
+        for metric in METRICS[truth.task]:
+            for name, some in names.items():
+                value = found[metric][name]
+                rows.append(
+                    {
+                        "cohort": truth.title,
+                        "task": truth.task,
+                        "question": question,
+                        "backbone": name,
+                        "label_fraction": fraction,
+                        "metric": metric,
+                        "test": SPLIT,
+                        **{key: value[key] for key in ("difference", "low", "high", "p")},
+                        "n_splits": len(set(splits)),
+                        "n_draws": min(splits.count(split) for split in splits),
+                        "run": ",".join(
+                            dict.fromkeys(models[model][1] for one in some for model in _pair(question, one))
+                        ),
+                    }
+                )
+    return rows
+
+
+def _shared(models: dict, some) -> list[tuple[int, int, int]]:
+    """The (split, initial seed, draw) that all of these models have predicted."""
+    return sorted(set.intersection(*(set(models[model][0]) for model in some)))
+
+
+def _margins(rows: list[dict], records: list[dict]) -> list[float]:
+    """The margin of each row, from the stored score of its arm b (for a pooled row, the mean over its backbones); 0 where none is stored."""
+    scores: dict = {}
+    for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
+        for row in record.get("rows", []):
+            if row["split_seed"] == "" and row["pooling"] in POOLING and row["label_fraction"] != "":
+                model = (
+                    ("", BASELINE, row["backbone"])
+                    if row["arm"] == BASELINE
+                    else tuple(map(row.get, ("backbone", "arm", "head")))
+                )
+                place = record["profile"], row["cohort"], model, f"{float(row['label_fraction']):g}", row["metric"]
+                scores.setdefault(place, row["value"])
+    where = [
+        (profile_of(row), row["cohort"], row["question"], f"{float(row['label_fraction']):g}", row["metric"])
+        for row in rows
+    ]
+    backbones = defaultdict(list)
+    for row, place in zip(rows, where, strict=True):
+        if row["backbone"] != ALL:
+            backbones[place].append(row["backbone"])
+    out = []
+    for row, place in zip(rows, where, strict=True):
+        profile, cohort, question, fraction, metric = place
+        names = backbones[place] if row["backbone"] == ALL else [row["backbone"]]
+        found = [scores.get((profile, cohort, _pair(question, name)[1], fraction, metric), 0.0) for name in names]
+        out.append(margin(metric, sum(found) / max(1, len(found))))
+    return out
+
+
+def _over_cohorts(rows: list[dict]) -> list[dict]:
+    """A random-effects mean of each question over the cohorts of real data, from their pooled rows and the widths of their intervals."""
+    from modts.learning import random_effects
+
+    pooled = defaultdict(list)
+    for row in rows:
+        if row["backbone"] == ALL and not row["cohort"].startswith("simulated"):
+            names = [row[name] for name in ("task", "question", "metric", "test")]
+            pooled[profile_of(row), *names, f"{float(row['label_fraction']):g}"].append(row)
+    out = []
+    for some in pooled.values():
+        errors = [(float(row["high"]) - float(row["low"])) / (2 * 1.96) for row in some]
+        if len(some) < 2 or min(errors) <= 0:
+            continue
+        found = random_effects([float(row["difference"]) for row in some], errors)
+        out.append(
+            {
+                **some[0],
+                "cohort": ALL,
+                "difference": found["mean"],
+                **{name: found[name] for name in ("low", "high", "p")},
+                "n_splits": min(int(row["n_splits"]) for row in some),
+                "n_draws": min(int(row["n_draws"]) for row in some),
+                "run": ",".join(dict.fromkeys(run for row in some for run in row["run"].split(","))),
+                "margin": sum(row["margin"] for row in some) / len(some),
+            }
+        )
+    return out
+
+
+# --- what was predicted, and what is true ---
+
+
+class _Truth:
+    """Test labels of a cohort by split seed, as the arms were scored: (y, observed or None)."""
+
+    def __init__(self, name: str):
+        from .artefacts import cohort_for
+
+        self.cohort_for, self.name, self.found = cohort_for, name, {}
+        cohort = cohort_for(name, 0)
+        self.task, self.series, self.title = cohort.task, cohort.series, Path(name).stem
+
+    def __getitem__(self, seed: int):
+        import numpy as np
+
+        from modts.learning import labels
+
+        if seed not in self.found:
+            y = labels(self.cohort_for(self.name, seed))[0]["test"]
+            self.found[seed] = np.nan_to_num(y.y), y.seen
+        return self.found[seed]
+
+    def matches(self, record: dict) -> bool:
+        """True if the record's data are these."""
+        stored = record.get("data_hash", {})
+        return all(self.cohort_for(self.name, int(seed)).content_hash == value for seed, value in stored.items())
+
+
+def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> dict:
+    """{label fraction: {model: ({(split, initial seed, draw): prediction}, its run)}}; an arm's own run speaks before a transfer's."""
+    found: dict = defaultdict(dict)
+    for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
+        if not truth.matches(record):
+            said.append(f"{record['run']} was made with other data than those here: not compared; run it again")
+            continue
+        mine: dict = defaultdict(lambda: defaultdict(dict))
+        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz", record["run"], unsealed=True).items():
+            arm, head, pooling, fraction, split, init, *draw = key.split("|")
+            if pooling in POOLING:
+                backbone = runs.backbone_label(record["params"].get("backbone", ""))
+                own = ("", BASELINE, arm) if record["stage"] == "baselines" else (backbone, arm, head)
+                place = int(split), int(init), int(draw[0]) if draw else 0
+                mine[float(fraction)][own][place] = prediction
+        for fraction, models in mine.items():
+            for model, predictions in models.items():
+                found[fraction].setdefault(model, (predictions, record["run"]))
+    return found

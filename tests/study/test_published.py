@@ -1,0 +1,138 @@
+"""Published results that were changed since: nothing is made from them, and the sentence names the file and the row."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from core_fixture import places  # noqa: F401
+
+from modts import runs
+from modts.errors import ModtsError
+from modts.study import check_published, cli, collect
+
+HOME = Path(__file__).resolve().parent.parent.parent
+ROW = "cpu,physionet_2012,classification,SAITS,frozen,simple,paper,1,point,,,auroc,"
+
+
+@pytest.fixture
+def published(places):  # noqa: F811
+    """A copy of the published results; its run files have no hash yet unless `sealed` writes them."""
+    shutil.copytree(HOME / "results", places / "results", ignore=shutil.ignore_patterns("predictions", "gpu"))
+    return places / "results"
+
+
+def sealed(folder):
+    """The same results as they would be published today."""
+    for record in collect.read_runs(folder / "runs"):
+        runs.atomic_write(folder / "runs" / f"{record['run']}.json", collect._compact(record))
+
+
+def change(path, line, before, after):
+    """Replace text in the one line that begins so; line "" is the first that holds it."""
+    lines = path.read_text().split("\n")
+    place = next(i for i, text in enumerate(lines) if text.startswith(line) and before in text)
+    lines[place] = lines[place].replace(before, after, 1)
+    path.write_text("\n".join(lines))
+    return place + 1
+
+
+def test_what_is_published_agrees_with_itself_and_is_checked_in_no_time(published):
+    sealed(published)
+    clock = time.process_time()
+    check_published()
+    assert time.process_time() - clock < 2
+    record = runs.read_json(next((published / "runs").glob("*.json")))
+    assert record["hash"] == collect.seal(record)
+
+
+@pytest.mark.parametrize("value", ["0.999999", "abc", "", "nan", "1e999", "=1+1"])
+def test_a_changed_number_in_the_table_is_named(published, value, capsys):
+    text = (published / "metrics.csv").read_text()
+    old = next(line for line in text.splitlines() if line.startswith(ROW)).removeprefix(ROW).split(",")[0]
+    place = change(published / "metrics.csv", ROW, f",auroc,{old},", f",auroc,{value},")
+    words = rf"metrics.csv, line {place} \(cpu physionet_2012 .*auroc\): value is '{value}', but its run cpu-heads-.* says '{old}'"
+    with pytest.raises(ModtsError, match=words.replace("+", r"\+")):
+        check_published()
+    assert cli.main(["stale", "--no-data"]) == 2
+    said = capsys.readouterr()
+    assert f"line {place}" in said.err and not said.out
+
+
+@pytest.mark.parametrize("seal", [False, True])
+def test_a_changed_number_in_a_run_file_is_named(published, seal):
+    if seal:
+        sealed(published)
+    path = published / "runs" / "cpu-heads-physionet_2012-SAITS.json"
+    record = runs.read_json(path)
+    record["rows"][0]["value"] = 0.999999
+    path.write_text(json.dumps(record))
+    says = "SAITS.json has changed since it was published" if seal else "says '0.999999'; bring it back from git"
+    with pytest.raises(ModtsError, match=says):
+        check_published()
+
+
+@pytest.mark.parametrize("field", ["seconds", "hardware", "params", "data_hash"])
+def test_what_no_table_shows_is_covered_by_the_hash(published, field):
+    sealed(published)
+    path = published / "runs" / "cpu-heads-physionet_2012-SAITS.json"
+    record = runs.read_json(path) | {field: "another"}
+    path.write_text(json.dumps(record))
+    with pytest.raises(ModtsError, match="has changed since it was published"):
+        check_published()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+def double(path):
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[5]]))
+
+
+DAMAGES = {
+    "table cut": (
+        "metrics.csv",
+        cut,
+        "metrics.csv, line .* but its run|metrics.csv, line .* no run says this|metrics.csv lacks the row",
+    ),
+    "latency cut": ("latency.csv", cut, "latency.csv, line|latency.csv lacks the row"),
+    "a row twice": ("metrics.csv", double, "metrics.csv, line 2504 .* a row says it already"),
+    "table gone": ("metrics.csv", Path.unlink, "metrics.csv is missing"),
+    "no text": ("metrics.csv", lambda path: path.write_bytes(b"\xff\xfe\x00"), "metrics.csv is not readable"),
+    "a run gone": ("runs/cpu-heads-italy_air-SAITS.json", Path.unlink, "metrics.csv, line .*SAITS.*: no run says this"),
+    "a run cut": (
+        "runs/cpu-heads-italy_air-SAITS.json",
+        lambda path: path.write_bytes(path.read_bytes()[:900]),
+        "is not readable JSON",
+    ),
+    "a row without columns": (
+        "runs/cpu-heads-italy_air-SAITS.json",
+        lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {"rows": [{}]})),
+        "has a row that is no row of results",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", DAMAGES)
+def test_damage_of_every_kind_is_one_sentence(published, which):
+    name, damage, says = DAMAGES[which]
+    damage(published / name)
+    with pytest.raises(ModtsError, match=says) as error:
+        check_published()
+    assert "\n" not in str(error.value)
+
+
+def test_no_page_is_made_from_changed_results(published, places, monkeypatch):  # noqa: F811
+    change(published / "metrics.csv", ROW, "0.", "9.")
+    (places / "book").mkdir()
+    monkeypatch.setenv("MODTS_HOME", str(places))
+    done = subprocess.run(
+        [sys.executable, "-m", "modts.book.pages"], cwd=HOME, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2 and done.stderr.startswith("modts: ") and done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr and not (places / "book" / "_generated").exists()

@@ -1,0 +1,113 @@
+"""Nothing of a job outlives it: not its papermill, not the kernel, not what a cell started; and a job that cannot begin says why."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modts import runs
+from modts.errors import ModtsError
+from modts.study import cli, jobs, profiles, warden
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can adopt what a job leaves behind")
+PROFILE = "profile: small\ncohorts:\n  simulated_icu: {stages: [pretrain], backbones: [SAITS]}\n"
+RUN = "small-pretrain-simulated_icu-SAITS"
+# A cell that starts a process in a session of its own, says that it is there, and waits.
+CELL = """
+import os, pathlib, subprocess, time
+subprocess.Popen(["sleep", "300"], start_new_session=True)
+pathlib.Path(os.environ["MODTS_HOME"], "here").write_text("x")
+time.sleep(float(os.environ.get("TEST_WAIT", 0)))
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "_toc.yml").write_text("")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "small.yaml").write_text(PROFILE)
+    (tmp_path / "notebooks").mkdir()
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": [], "execution_count": None}
+        for tags, source in ((["parameters"], 'profile = "small"\n'), ([], CELL))
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
+    (tmp_path / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
+    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("TEST_WAIT", "300")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def alive(project) -> list[str]:
+    """The commands of the processes that carry this test's work folder in their environment, this one aside."""
+    mark, found = f"MODTS_WORK={project}/work\0".encode(), []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (place / "environ").read_bytes() + b"\0" and int(place.name) != os.getpid():
+                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            pass
+    return [words for words in found if words]
+
+
+def wait_for(condition, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL of the group"])
+def test_a_killed_job_leaves_no_process(project, how):
+    command = [sys.executable, "-m", "modts.study.cli", "job", "small", RUN]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert wait_for((project / "here").exists), "the notebook did not begin in a minute"
+    assert any("ipykernel" in words for words in alive(project)) and any("sleep" in words for words in alive(project))
+    number = getattr(signal, how.split()[0])
+    (os.killpg if how.endswith("group") else os.kill)(process.pid, number)
+    process.wait(30)
+    assert wait_for(lambda: not alive(project), 20), alive(project)
+    assert not list((project / "work").rglob("runs/*")) and not list((project / "work").rglob("*.part"))
+
+
+def test_a_job_that_is_over_leaves_no_process(project, monkeypatch):
+    monkeypatch.setenv("TEST_WAIT", "0")
+    with pytest.raises(ModtsError, match="pretrain simulated_icu SAITS failed"):  # this notebook writes no run file
+        jobs.run_job(profiles.read_profile("small").job(RUN))
+    assert (project / "here").exists() and wait_for(lambda: not alive(project), 5), alive(project)
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("kill -11 $$", -11)])
+def test_a_warden_ends_as_its_job_did(script, code):
+    assert subprocess.run(warden.command(["sh", "-c", script]), timeout=60).returncode == code
+
+
+def test_a_warden_without_its_parent_does_nothing(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "modts.study.warden", "1", "touch", str(tmp_path / "x")], timeout=60)
+    assert done.returncode == 1 and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("why", ["No space left on device", "Read-only file system", "Permission denied"])
+@pytest.mark.parametrize("where", ["fsync", "mkdir", "open"])
+def test_a_job_without_room_to_begin_is_one_sentence(project, monkeypatch, capsys, why, where):
+    def full(*args, **more):
+        raise OSError(1, why)
+
+    if where == "fsync":
+        monkeypatch.setattr(os, "fsync", full)
+    elif where == "mkdir":
+        monkeypatch.setattr(Path, "mkdir", full)
+    else:
+        monkeypatch.setattr(jobs, "open", full, raising=False)
+    assert cli.main(["job", "small", RUN]) == 2
+    said = capsys.readouterr()
+    assert f"{RUN}.log cannot be written ({why})" in said.err and said.err.count("\n") == 1
+    assert not runs.run_path(RUN).exists()
