@@ -23,6 +23,7 @@ from . import (
     front,
     imputation,
     latency,
+    learn,
     own_backbone,
     prediction,
     results,
@@ -49,16 +50,19 @@ PAGES = {  # piece -> results -> its text
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
     "status": status.status,
+    **learn.PIECES,
 }
 
 
 def fingerprint() -> str:
-    """A hash of everything the generated pieces depend on: result files, the figures of others, this room's code and the names of arms."""
+    """A hash of everything the generated pieces depend on: result files, the figures of others, this room's code and the names of arms, and
+    for the chapters under "Learn", which compute, their text and the code of cohorts and scores."""
     digest = hashlib.sha256()
     room = Path(__file__).parent
     code = [*sorted(room.glob("*.py")), room.parent / "study" / "names.py", diagram.contract()]
     data = sorted((runs.root() / "book" / "data").glob("*.csv"))
-    for path in [*results.inputs(), *code, *data]:
+    digest.update(runs.code_hash("baselines", rows=True).encode())
+    for path in [*results.inputs(), *code, *data, *learn.sources()]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

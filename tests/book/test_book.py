@@ -90,7 +90,8 @@ def test_no_number_is_typed_on_a_result_page(page):
 def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
     fabricate(tmp_path, kind)
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
+    for folder in ("data", "learn"):
+        (tmp_path / "book" / folder).symlink_to(ROOT / "book" / folder)
     monkeypatch.setenv("MODTS_HOME", str(tmp_path))
     monkeypatch.setenv("MODTS_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("MODTS_WORK", str(tmp_path / "work"))

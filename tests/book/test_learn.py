@@ -1,0 +1,178 @@
+"""The chapters under "Learn": their code cells run, in order, and their sentences say what the numbers say."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from book_fixture import ROOT
+
+from modts.book import figures, fragments, learn, results
+from modts.book import learn_numbers as numbers
+from modts.cohorts import load_cohort
+from modts.errors import ModtsError
+
+CHAPTERS = [ROOT / "book" / "learn" / name for name in ("missing_values.md", "holes.md")]
+CODE = re.compile(r"^```(?:python|\{code-block\} python\n:name: \S+\n)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def run(page, folder, monkeypatch):
+    """What is defined after all code cells of a chapter have run one after another, solutions included, in an empty folder."""
+    monkeypatch.chdir(folder)
+    names = {"__name__": page.stem}
+    for number, cell in enumerate(CODE.findall(page.read_text(encoding="utf-8")), 1):
+        exec(compile(cell, f"{page.name}, cell {number}", "exec"), names)
+    return names
+
+
+def test_the_primers_cells_run_and_its_solutions_say_what_comes_out(tmp_path, monkeypatch, capsys):
+    names = run(CHAPTERS[0], tmp_path, monkeypatch)
+    off, repaired = names["off"], names["repaired"]
+    assert 0 > off("MNAR", 0.2) > off("MNAR", 0.5) > off("MNAR", 0.8)  # grows with every value that is lost
+    assert all(abs(off("MCAR", rate)) < 0.02 for rate in (0.2, 0.5, 0.8))
+    before, after = repaired("MAR")
+    assert abs(after) < 0.15 * abs(before)  # nearly all of it is gone
+    before, after = repaired("MNAR")
+    assert abs(after) > 0.9 * abs(before)  # nothing was gained
+    ranking = [name for _, name in names["ranking"]]
+    assert ranking.index("Lactate") < 3 and names["ranking"][0][0] > 0.6
+    assert "MNAR -" in capsys.readouterr().out
+
+
+def test_the_cells_on_own_data_run_from_a_table_to_a_table_without_gaps(tmp_path, monkeypatch, capsys):
+    names = run(CHAPTERS[1], tmp_path, monkeypatch)
+    said = capsys.readouterr().out
+    cohort, X = names["cohort"], load_cohort("simulated_icu").X
+    assert cohort.X.shape == X.shape and np.array_equal(np.isnan(cohort.X), np.isnan(X)), (
+        "the table lost or gained a value"
+    )
+    assert not np.isnan(names["complete"]).any() and (tmp_path / "complete.npy").is_file()
+    kept = ~np.isnan(cohort.X)
+    assert np.array_equal(names["complete"][kept], cohort.X[kept]), "a measured value was changed"
+    assert not (names["scored"] & np.isnan(names["X_test"])).any(), "a real gap was scored"
+    errors = names["errors"]
+    assert errors["interpolation"] < errors["SAITS"] < 1.2  # "expect the line to win"
+    assert names["in_runs"] > 1.2 * errors["interpolation"]  # "it grows"
+    assert names["in_units"].idxmax() != names["in_deviations"].idxmax()
+    for name in ("leaking-mask", "leaking-scaler"):  # what the page shows is what its cells print
+        assert learn.printed(CHAPTERS[1], name) in said
+
+
+def test_the_cells_that_leak_show_it():
+    first, right, real = (float(line.split()[-1]) for line in learn.printed(CHAPTERS[1], "leaking-mask").splitlines())
+    assert first < 0.5 * right and right == pytest.approx(real, abs=0.03)
+    train, everything = (float(line.split()[-2]) for line in learn.printed(CHAPTERS[1], "leaking-scaler").splitlines())
+    assert everything < 0.9 * train
+    with pytest.raises(ModtsError, match="no code cell 'nothing'; it has leaking-mask, leaking-scaler"):
+        learn.printed(CHAPTERS[1], "nothing")
+
+
+def value(rows, **where):
+    for name, wanted in where.items():
+        rows = rows[rows[name] == wanted]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_means_are_off_as_the_chapter_says():
+    rows = numbers.means()
+    bias = rows.pivot(index="variable", columns="mechanism", values="bias")
+    assert (bias["MCAR"].abs() < 0.01).all()
+    assert (bias["MNAR"] < -0.4).all() and (bias["MNAR"] > -0.5).all()
+    assert (bias.loc[["HR", "MAP"], "MAR"] == 0).all() and bias.drop(["HR", "MAP"])["MAR"].abs().between(
+        0.02, 0.2
+    ).all()
+    assert bias["informative"].idxmax() == "Lactate" and bias["informative"].idxmin() == "GCS"
+    cohort = load_cohort("simulated_icu", mechanism="MNAR", rate=0.5)
+    f = cohort.features.index("BUN")
+    assert value(rows, mechanism="MNAR", variable="BUN")["seen"] == pytest.approx(
+        np.nanmean(cohort.X[..., f]), rel=1e-5
+    )
+
+
+def test_scores_mislead_as_the_chapter_says():
+    rows = numbers.imputers()
+
+    def pair(mechanism, imputer="Linear interpolation"):
+        return (value(rows, mechanism=mechanism, imputer=imputer, kind=kind) for kind in ("scored", "true"))
+
+    scored, true = pair("MCAR")
+    assert scored["value"] == pytest.approx(true["value"], abs=0.01)
+    for mechanism in ("MNAR", "informative", numbers.EXCEPTION):  # too good
+        scored, true = pair(mechanism)
+        assert scored["high"] < true["low"]
+    scored, true = pair(numbers.EXCEPTION, "Mean")  # too bad
+    assert scored["low"] > 2 * true["high"]
+
+
+def test_counts_predict_as_the_chapter_says():
+    rows = numbers.predictions()
+    assert value(rows, mechanism="informative", features="counts")["low"] > 0.65
+    for mechanism in ("MCAR", "moved"):
+        row = value(rows, mechanism=mechanism, features="counts")
+        assert row["low"] < 0.5 < row["high"]
+    assert (rows[rows["features"] == "values"]["value"] > 0.8).all()
+    both = value(rows, mechanism="informative", features="both")
+    assert value(rows, mechanism="moved", features="both")["high"] < both["low"] + 0.01
+
+
+def test_the_shape_of_gaps_counts_for_more_than_their_share():
+    rows = numbers.rates()
+    single, runs = (rows[rows["run"] == run].set_index("rate") for run in (1, numbers.RUN))
+    assert single["value"].is_monotonic_increasing
+    assert runs["low"].min() > single["high"].max()
+    true = value(numbers.imputers(), mechanism="informative", imputer="Linear interpolation", kind="true")["value"]
+    assert single["value"].iloc[1] < true < runs["value"].min()  # the dashed line lies between the two
+
+
+def test_what_is_hidden_is_not_drawn_with_what_was_lost():
+    truth = numbers.stays().truth
+    lost = np.isnan(numbers.by_exception(truth))
+    assert lost.mean() == pytest.approx(numbers.RATE, abs=0.005)
+    hidden = np.isnan(numbers.hide(truth))
+    assert hidden[lost].mean() == pytest.approx(hidden[~lost].mean(), abs=0.005)
+    runs = np.isnan(numbers.hide(truth, 0.3, run=12))
+    assert runs.mean() == pytest.approx(0.3, abs=0.05)
+    assert runs[:, 1:][runs[:, :-1]].mean() > 0.8  # runs, not points
+
+
+def test_the_pieces_take_seconds_and_no_network(tmp_path, monkeypatch):
+    for made in (numbers.stays, numbers.means, numbers.imputers, numbers.rates, numbers.predictions, learn.printed):
+        made.cache_clear()
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
+    found = results.collect()
+    clock = time.process_time()
+    pieces = {name: piece(found) for name, piece in learn.PIECES.items()}
+    assert time.process_time() - clock < 20, "twice what they should take, for a slow machine"
+    text = "\n".join(pieces.values())
+    assert "nan" not in re.findall(r"\b\w+\b", text.lower())
+    for page in CHAPTERS:
+        words = page.read_text(encoding="utf-8")
+        used = set(re.findall(r"_generated/([\w-]+)\.md", words))
+        assert used <= set(pieces)
+        pieces = {name: piece for name, piece in pieces.items() if name not in used}
+    assert not pieces, "made and shown nowhere"
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_a_chapter_opens_and_ends_as_a_lesson_and_types_no_number(page):
+    text = page.read_text(encoding="utf-8")
+    opening = text.split("\n## ")[0]
+    assert all(f"**{words}**" in opening for words in ("You will learn", "You need", "It takes"))
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[-2:] == ["Take-aways", "Exercises"]
+    exercises, solutions = text.count(":::{admonition} Exercise"), re.findall(r"\{dropdown\} Solution\n```python", text)
+    assert exercises == len(solutions) and 2 <= exercises <= 3
+    words = re.sub(r"```.*?```|\{cite:p\}`[^`]*`|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
+    assert not re.search(r"\d", words), re.findall(r".{0,30}\d.{0,30}", words)
+
+
+def test_every_term_that_was_asked_for_is_in_the_glossary():
+    text = (ROOT / "book" / "learn" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^(?! |#|`|$)([^ ].*)$", text.split("{glossary}")[1], re.MULTILINE)
+    wanted = (
+        "Backbone,Head,Frozen,Latent,Linear probe,AUROC,AUPRC,MAE,LOCF,Delta,Decay,MCAR,MAR,MNAR,ORT,MIT,Equivalence,Holm,"
+        "Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score"
+    )
+    assert sorted(terms) == sorted(wanted.split(","))
