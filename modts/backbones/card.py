@@ -85,6 +85,7 @@ def remember_training(backbone, X: np.ndarray, history, settings: dict) -> None:
         epochs=len(happened["validation"]),
         best_epoch=happened["best_epoch"],
         validation=happened["best"],
+        rivals=happened["rivals"],
     )
 
 

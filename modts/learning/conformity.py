@@ -238,7 +238,9 @@ def _gradients(subject: _Subject) -> str:
 
 def _learns(subject: _Subject) -> str:
     backbone, (train, val) = subject.made(), (subject.windows(64, seed) for seed in (0, 1))
-    history = pretrain(backbone, train, val, rate=0.2, epochs=EPOCHS, patience=EPOCHS, batch_size=16, lr=3e-3)
+    history = pretrain(
+        backbone, train, val, rate=0.2, epochs=EPOCHS, patience=EPOCHS, batch_size=16, lr=3e-3, progress=None
+    )
     if not min(history.loss[1:]) < history.loss[0]:
         raise _Broken(f"{EPOCHS} epochs on a toy do not lower its loss ({history.loss[0]:.3g} in the first).")
     if not min(history.validation[1:]) < history.validation[0]:

@@ -80,7 +80,7 @@ class Recipe:
         settings = asdict(self)
         for name in ("backbone", "features", "device", *_BUILDING):
             del settings[name]
-        pretrain(backbone, X, X_val, **settings)
+        pretrain(backbone, X, X_val, progress=None, **settings)
         _keep(cache, key, backbone)
         return backbone
 

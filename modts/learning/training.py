@@ -22,16 +22,19 @@ from modts.backbones import remember_training, warn_of_another_scale
 from modts.cohorts import mask
 from modts.errors import ModtsError
 
+from .gaps import rivals
+
 
 @dataclass
 class History:
-    """What happened: validation score per epoch, the best epoch (0-based), training loss per epoch."""
+    """What happened: validation score and training loss per epoch, the best epoch (0-based); of a pretraining, what simple imputers reach."""
 
     validation: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     best_epoch: int = -1
     best: float | None = None
     finished: bool = False
+    rivals: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -193,11 +196,12 @@ def pretrain(
     weight_decay: float = 0.0,
     seed: int = 0,
     checkpoint: Path | None = None,
-    progress: str = "",
+    progress: str | None = "",
 ) -> History:
     """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
 
-    What happened is added to `backbone.card["past"]`; a warning says when the windows have another scale than the backbone's scaler.
+    What happened is added to `backbone.card["past"]`, the error of interpolation and the like on the same hidden values with it; a sentence says
+    when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
     In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
     absolute error, in z-scores, on validation values hidden once.
@@ -216,12 +220,13 @@ def pretrain(
         Of Adam's mini-batches; the seed orders them and draws the masks.
     checkpoint : Path, optional
         Resume from, and write to, this file after every epoch.
-    progress : str
-        A label; if not empty, one line at the end, and one an epoch on a terminal.
+    progress : str, optional
+        A label; if not empty, two lines at the end, and one an epoch on a terminal. None: say nothing, also when the backbone is behind.
 
     Returns
     -------
     History
+        With the mean absolute error of each simple imputer as `rivals`.
 
     Raises
     ------
@@ -266,7 +271,14 @@ def pretrain(
         **optimiser,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
-        progress=progress,
+        progress=progress or "",
     )
+    history.rivals = rivals(*(part.cpu().numpy() for part in (hidden_val, torch.nan_to_num(Z_val), scored)))
+    ahead = min(history.rivals, key=history.rivals.get)
+    behind = history.best > history.rivals[ahead]
+    if progress or (behind and progress is not None):
+        said = ", ".join(f"{name} {error:.4f}" for name, error in history.rivals.items())
+        verdict = f"; {backbone.name} ({history.best:.4f}) is behind {ahead}" if behind else ""
+        print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
     remember_training(backbone, X_train, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history

@@ -4,16 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from core_fixture import places  # noqa: F401
+from core_fixture import places, tiny  # noqa: F401
 from torch import nn
 
 from modts import runs
-from modts.backbones import Scaler
+from modts.backbones import BACKBONES, Scaler, build
 from modts.backbones.backbone import tensors_hash
 from modts.errors import ModtsError
 from modts.learning.training import fit, pretrain
@@ -25,6 +26,7 @@ class Toy(nn.Module):
     device = torch.device("cpu")
     name, n_steps, features, config, criterion, options = "toy", 6, ("a", "b", "c"), {}, "mse", {}
     scaler = Scaler(np.zeros(3, np.float32), np.ones(3, np.float32))
+    row = BACKBONES["SAITS"]
 
     def __init__(self, features=3, seed=0):
         super().__init__()
@@ -315,3 +317,18 @@ def test_hidden_values_do_not_reach_the_network():
     observed = sum(int((~torch.isnan(original)).sum()) for _, original in seen)
     assert hidden / observed == pytest.approx(0.1, abs=0.03)
     assert all(torch.equal(Z[~torch.isnan(Z)], original[~torch.isnan(Z)]) for Z, original in seen)
+
+
+def test_pretraining_stands_beside_interpolation(capsys):
+    """On straight lines interpolation is right: an imputer of two epochs is behind it, and says so."""
+    slopes = np.random.default_rng(0).normal(size=(60, 1, 3))
+    X = (slopes * np.arange(12)[None, :, None]).astype(np.float32)
+    cohort = replace(tiny(n=60, steps=12, features=3), X=X, y=np.arange(60) % 2)
+    backbone = build("GRU-D", cohort)
+    history = pretrain(backbone, X[:40], X[40:], epochs=2, batch_size=16)
+    line, mean = history.rivals["Linear interpolation"], history.rivals["Mean"]
+    assert line < mean / 3 and history.best > line
+    assert "is behind Linear interpolation" in capsys.readouterr().out
+    assert backbone.card["past"][-1]["rivals"] == history.rivals
+    pretrain(backbone, X[:40], X[40:], epochs=1, batch_size=16, progress=None)
+    assert capsys.readouterr().out == ""
