@@ -12,8 +12,7 @@ import peers
 import pytest
 import torch
 
-from modts import runs
-from modts.backbones import backbone as backbones
+from modts import backbones, runs
 from modts.cohorts import load_cohort, mask
 from modts.learning import training
 

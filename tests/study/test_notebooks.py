@@ -15,6 +15,9 @@ from modts.study import params
 ROOT = Path(__file__).parent.parent.parent
 CHAPTERS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 EACH = pytest.mark.parametrize("chapter", CHAPTERS)
+ALL = pytest.mark.parametrize(
+    "chapter", [*CHAPTERS, "own_data"]
+)  # that one has no parameters: its data are its reader's
 
 
 def cells(chapter, kind=None):
@@ -34,11 +37,11 @@ def parameters(chapter):
     return cell, namespace
 
 
-def test_there_are_six_and_no_other():
-    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted(CHAPTERS)
+def test_there_are_six_and_own_data():
+    assert sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")) == sorted([*CHAPTERS, "own_data"])
 
 
-@EACH
+@ALL
 def test_it_opens_with_a_title_and_its_question(chapter):
     first = cells(chapter)[0]
     assert first["cell_type"] == "markdown" and source(first).startswith("# ")
@@ -73,7 +76,7 @@ def test_its_second_code_cell_validates_and_nothing_runs_before(chapter):
     assert "experiments." not in second.split("params.validate")[0]
 
 
-@EACH
+@ALL
 def test_its_cells_are_short(chapter):
     for cell in cells(chapter, "code"):
         if "parameters" not in cell["metadata"].get("tags", []):
@@ -81,14 +84,14 @@ def test_its_cells_are_short(chapter):
             assert len(lines) <= 14, source(cell)
 
 
-@EACH
+@ALL
 def test_it_ends_with_what_to_notice(chapter):
     last = cells(chapter)[-1]
     assert last["cell_type"] == "markdown" and "## What to notice" in source(last)
     assert source(last).count("\n- ") >= 2
 
 
-@EACH
+@ALL
 def test_its_outputs_are_committed_and_hold_no_error_and_no_path(chapter):
     printing = [
         cell
@@ -103,7 +106,7 @@ def test_its_outputs_are_committed_and_hold_no_error_and_no_path(chapter):
             assert not re.search("/(root|home|tmp)/", text)
 
 
-@EACH
+@ALL
 def test_every_picture_has_alt_text(chapter):
     for cell in cells(chapter, "code"):
         for output in cell["outputs"]:
