@@ -394,7 +394,7 @@ def _built(kind: str) -> Path:
     shutil.copytree(ROOT / "book", home / "book", ignore=shutil.ignore_patterns("_generated"))
     shutil.copytree(ROOT / "examples", home / "examples")
     (home / "notebooks").mkdir()
-    for name in NOTEBOOKS:
+    for name in (*NOTEBOOKS, "own_data"):
         source = ROOT / "notebooks" / f"{name}.ipynb"
         shutil.copy(source, home / "notebooks") if source.is_file() else _stand_in(home / "notebooks" / f"{name}.ipynb")
     if kind == "made up":
