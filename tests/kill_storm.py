@@ -120,8 +120,11 @@ def storm(folder: Path, kills: int, length: float, draw: random.Random, log, ref
             process.wait(120)
         else:
             if process.returncode == 0:
-                print(f"done between kills: compared, and begun anew; {runs_in(folder)} run files", flush=True)
-                differs += compare(reference, bits(folder))
+                differs += (found := compare(reference, bits(folder)))
+                print(
+                    f"done between kills: {len(found)} differences in {runs_in(folder)} run files; begun anew",
+                    flush=True,
+                )
                 shutil.rmtree(folder / "work")
         until = time.monotonic() + 60
         while (alive := processes(folder)) and time.monotonic() < until:
