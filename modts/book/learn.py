@@ -88,7 +88,7 @@ def maps(found: Results) -> str:
     )
     real = found.cohorts.get("physionet_2012")
     words = (
-        f"\nReal wards look like the first two: in {real['title']}, {100 * real['missing_rate']:.0f} % of the cells are missing.\n"
+        f"\nReal wards look like the first two: in {fragments.plain(real['title'])}, {100 * real['missing_rate']:.0f} % of the cells are missing.\n"
         if real
         else ""
     )
@@ -275,7 +275,14 @@ def printed(page: Path, name: str) -> str:
 
 def output(name: str):
     """A piece: what that cell of the page on own data prints."""
-    return lambda found: f"```text\n{printed(runs.root() / 'book' / 'learn' / 'holes.md', name).rstrip()}\n```\n"
+
+    def piece(found):
+        page = runs.root() / "book" / "learn" / "holes.md"
+        if not page.is_file():  # pieces can be made for a folder that holds results alone
+            return fragments.note("The page on own data is not in this folder.")
+        return f"```text\n{printed(page, name).rstrip()}\n```\n"
+
+    return piece
 
 
 PIECES = {

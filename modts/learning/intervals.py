@@ -154,7 +154,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
     if block == "auto":
         block = max(block_length(series) for series in _in_time(units, pairs))
     quick = units
-    if task == "classification":
+    if task == "classification" and set(metrics) <= set(Ranks.METRICS):
         quick = [[{name: Ranks(one) for name, one in draw.items()} for draw in draws] for draws in units]
     ask = {(model, metric): (model, metric) for model in models for metric in metrics}
     draws = levels(quick, ask, n_boot, seed, block, np.float32, apart)

@@ -149,6 +149,8 @@ class Ranks:
     Both need the negatives only as counts between the scores of the positives, which are few.
     """
 
+    METRICS = ("auroc", "auprc")
+
     def __init__(self, ranked):
         self.y, self.n, self.strata = ranked.y, ranked.n, ranked.strata
         group = np.cumsum(np.bincount(ranked.starts, minlength=self.n)) - 1  # of tied scores, in the order of scores

@@ -148,6 +148,7 @@ def test_weights_that_somebody_moved_say_so(cohort, tmp_path):
 
 
 @pytest.mark.parametrize("change", [lambda X: X * 5, lambda X: X + 5 * np.nanstd(X, (0, 1)), lambda X: X / 10])
+@pytest.mark.filterwarnings("ignore:The values of .* may be in another unit")  # the check of every window says so too
 def test_another_scale_is_said_in_one_sentence(cohort, change):
     X, X_val = cohort.part("train")[0], cohort.part("val")[0]
     backbone = build("GRU-D", cohort)

@@ -359,11 +359,11 @@ def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, w
     found.effects = pd.DataFrame(
         [
             {**cells, "backbone": name, "verdict": one, "p_holm": q}
-            for name, one, q in zip(("A", "B"), words, p, strict=True)
+            for name, one, q in zip(("SAITS", "BRITS"), words, p, strict=True)
         ]
         + [
             {**cells, "backbone": "all", "verdict": "worse", "p_holm": 1e-9},
-            {**cells, "cohort": "ett_h1", "backbone": "A", "verdict": "worse", "p_holm": 1e-9},
+            {**cells, "cohort": "ett_h1", "backbone": "SAITS", "verdict": "worse", "p_holm": 1e-9},
         ]
     )
     found.runs["r"] = {"stage": "heads", "profile": "cpu", "params": {"cohort": "italy_air", "size": "small"}}
@@ -490,6 +490,7 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
         pages.build(force=True)
         return {path.stem: path.read_text() for path in fragments.out_dir().glob("*.md")}
 
+    monkeypatch.setattr(pages, "check_published", lambda: None)  # the rows added below come from no run
     fabricate(tmp_path, "full")
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")

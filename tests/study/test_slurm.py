@@ -85,7 +85,7 @@ def done(project) -> set[str]:
     return {path.stem.rsplit("pretrain-simulated_icu-", 1)[1] for path in (project / "work/small/runs").glob("*.json")}
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=300):
     for _ in range(seconds * 5):
         found = condition()
         if found:
@@ -113,14 +113,14 @@ def test_a_grid_on_a_node_survives_the_death_of_a_job(project):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    said = first.communicate(timeout=120)[0]
+    said = first.communicate(timeout=300)[0]
     assert first.returncode != 0, said[-3000:]
     assert done(project) == {"BRITS", "GRU-D"} and not list(project.rglob("*.part"))
     times = {path: path.stat().st_mtime_ns for path in (project / "work/small/runs").glob("*.json")}
 
     (project / "wait").write_text("0")
     second = start(project)
-    said = second.communicate(timeout=120)[0]
+    said = second.communicate(timeout=300)[0]
     assert second.returncode == 0, said[-3000:]
     assert done(project) == set(NAMES)
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())  # what was done is not done again
