@@ -88,7 +88,8 @@ def maps(found: Results) -> str:
     )
     real = found.cohorts.get("physionet_2012")
     words = (
-        f"\nReal wards look like the first two: in {fragments.plain(real['title'])}, {100 * real['missing_rate']:.0f} % of the cells are missing.\n"
+        f"\nReal wards look like the first two: in {fragments.plain(real['title'])}, "
+        f"{100 * real['missing_rate']:.0f} % of the cells are missing.\n"
         if real
         else ""
     )
