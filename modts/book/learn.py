@@ -161,7 +161,8 @@ def imputers(found: Results) -> str:
             f"**By its own height** the score is too good: interpolation scores {height[0]}, and is {height[1]} off where it matters.",
             f"**Where only odd values are noted**, it can be too bad: filling with the mean scores {odd[0]}, because the hidden values are all "
             f"odd ones; under the real gaps, where nothing was odd, it is off by {odd[1]}.",
-        ]
+        ],
+        markup=True,
     )
     names = {**MECHANISMS, EXCEPTION: EXCEPTION}
     kinds = [(name, kind) for name in dict.fromkeys(rows["imputer"]) for kind in ("scored", "true")]

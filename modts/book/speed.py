@@ -160,7 +160,7 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
     found_here = (
         f"up to {amount(whole.max())} times for the whole path, {amount(models.max())} times for the models alone"
     )
-    out = [f"Claim {claim['id']} of the paper: {claim['claim']} Here it is {found_here}. **{word}.**"]
+    out = [f"Claim {claim['id']} of the paper: {fragments.plain(claim['claim'])} Here it is {found_here}. **{word}.**"]
     for batch, at in found.groupby("batch").groups.items():
         held = (
             ""
@@ -310,7 +310,7 @@ def speed(found: results.Results) -> str:
             "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
             "pass is what the network itself takes on the same loops and blocks, the rest is the code around it.",
         )
-        out += [drawn, fragments.bullets(models_or_code(served))]
+        out += [drawn, fragments.bullets(models_or_code(served), markup=True)]
     out.append("## How near the machine's limits\n")
     near = limits(rows, found.roofline)
     if near.empty:

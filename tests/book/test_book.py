@@ -508,3 +508,9 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
         assert following and following[0] == "mine.MyImputer", (page, following)
     words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
     assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)
+
+
+def test_no_mark_of_markdown_is_left_on_a_page(built):
+    for path, soup in built.items():
+        left = [text for text in soup.select("article")[:1] for text in text.find_all(string=re.compile(r"\*\*"))]
+        assert not [text for text in left if not text.find_parents(["pre", "code", "script", "table"])], path
