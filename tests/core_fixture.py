@@ -1,9 +1,36 @@
 """Small things that the core tests share: a folder of their own, and a cohort that trains in a second."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from modts.cohorts import Cohort, load_cohort
+from modts.errors import ModtsError
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+def snakemake_command(profile, cores):
+    """The words that start the repository's workflow on a profile."""
+    words = [sys.executable, "-m", "snakemake", "-s", str(HOME / "Snakefile")]
+    return [*words, "--configfile", str(profile), "--cores", str(cores)]
+
+
+def unnoticed_flips(path, load, head, stride):
+    """Positions of a file at which a flipped bit does not stop ``load``: 60 drawn ones and every ``stride``-th of the first ``head``."""
+    data, survived = path.read_bytes(), []
+    for at in np.random.default_rng(0).integers(0, len(data), 60).tolist() + list(range(8, head, stride)):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        path.write_bytes(bytes(changed))
+        try:
+            load(path)
+            survived.append(at)
+        except ModtsError:
+            pass
+    return survived
 
 
 @pytest.fixture(autouse=True)

@@ -57,17 +57,9 @@ def project(folder: Path) -> Path:
 
 def start(folder: Path, log) -> subprocess.Popen:
     """The grid, in a session of its own: the same command every time."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(HOME / "Snakefile"),
-        "--configfile",
-        "storm.yaml",
-        "--cores",
-        "2",
-    ]
+    from core_fixture import snakemake_command
+
+    command = snakemake_command("storm.yaml", 2)
     places = {"MODTS_HOME": folder, "MODTS_WORK": folder / "work", "MODTS_RESULTS": folder / "results"}
     env = {
         **os.environ,

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 import traceback
 import types
 from pathlib import Path
 
 import pytest
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import places, snakemake_command, tiny  # noqa: F401
 
 from modts import runs
 from modts.cohorts import Cohort, load_cohort
@@ -110,18 +109,9 @@ def project(tmp_path, monkeypatch):
 
 def snakemake(project, profile, *options):
     pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(HOME / "Snakefile"),
-        "--configfile",
-        profile,
-        "--cores",
-        "1",
-    ]
-    return subprocess.run([*command, *options], cwd=project, capture_output=True, text=True, timeout=180)
+    return subprocess.run(
+        [*snakemake_command(profile, 1), *options], cwd=project, capture_output=True, text=True, timeout=180
+    )
 
 
 def test_a_cohort_files_name_runs_no_command(project):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from core_fixture import snakemake_command
 
 pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
 from modts import runs
@@ -56,18 +57,7 @@ def project(tmp_path, monkeypatch):
 
 
 def snakemake(project, *options, profile="profiles/small.yaml", **settings):
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(HOME / "Snakefile"),
-        "--configfile",
-        profile,
-        "--cores",
-        "2",
-        *options,
-    ]
+    command = [*snakemake_command(profile, 2), *options]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, **settings)
 
 
@@ -238,19 +228,8 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
     (project / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(HOME / "Snakefile"),
-        "--configfile",
-        "profiles/small.yaml",
-        "--cores",
-        "1",
-    ]
     process = subprocess.Popen(
-        [*command, "--rerun-incomplete"],
+        [*snakemake_command("profiles/small.yaml", 1), "--rerun-incomplete"],
         cwd=project,
         env={**os.environ, "TEST_WAIT": "60"},
         start_new_session=True,
