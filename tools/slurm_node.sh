@@ -33,6 +33,8 @@ chown root: /etc/munge /etc/munge/munge.key /run/munge && chmod 700 /etc/munge &
 munge -n > /dev/null 2>&1 || munged --force --pid-file "$folder/munged.pid" --log-file "$folder/munged.log"
 
 host=$(hostname -s)
+cpus=$(nproc)
+[ "$cpus" -ge 4 ] || cpus=4 # a job that waits must not keep the others from starting on a machine of one core
 cat > "$folder/slurm.conf" <<CONF
 ClusterName=modts
 SlurmctldHost=$host(127.0.0.1)
@@ -41,6 +43,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
 MpiDefault=none
 ReturnToService=2
 SlurmUser=root
@@ -51,7 +54,7 @@ SlurmctldPidFile=$folder/slurmctld.pid
 SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo) State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo) State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 mkdir -p /etc/slurm && ln -sfn "$folder/slurm.conf" "$link"
