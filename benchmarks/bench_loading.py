@@ -17,7 +17,7 @@ tsdb = import_tsdb()
 from benchpots.datasets import preprocess_physionet2012
 preprocess_physionet2012(subset="all", rate=0.1)
 """
-OURS = "import modts; modts.load_cohort('physionet_2012', seed=0, subset='all')"
+OURS = "import modts; modts.load_cohort('physionet_2012_all', seed=0)"
 NOTEBOOK = "import modts; from modts import experiments, notebook, params; modts.load_cohort('simulated_icu', seed=0)"
 
 

@@ -25,6 +25,7 @@ def needs(folder: str):
 # cohort, its folder, (train, val, test), (T, F), missing rate, prevalence (None: regression)
 KNOWN = [
     ("physionet_2012", "physionet_2012", (2557, 640, 800), (48, 35), 0.805, 0.1386),
+    ("physionet_2012_b", "physionet_2012", (2555, 639, 799), (48, 35), 0.804, 0.1422),
     ("physionet_2019", "physionet_2019/training_setB", (2950, 738, 923), (48, 34), 0.803, 0.104),
     ("italy_air", "italy_air_quality", (467, 155, 155), (12, 12), 0.146, None),
     ("beijing_air", "beijing_multisite_air_quality", (852, 305, 304), (24, 131), 0.0157, None),

@@ -68,8 +68,8 @@ def assert_equals_tsdb(folder):
     from tsdb.loading_funcs import load_physionet2012
 
     theirs = load_physionet2012(str(folder))
-    for subset in ("set-a", "set-b", "set-c"):
-        ours = load_cohort("physionet_2012", subset=subset)
+    for name, subset in (("physionet_2012", "set-a"), ("physionet_2012_b", "set-b"), ("physionet_2012_c", "set-c")):
+        ours = load_cohort(name)
         X, ids = tsdb_grid(theirs[subset], ours.features)
         np.testing.assert_array_equal(ours.ids, ids)
         np.testing.assert_array_equal(ours.X, X)
@@ -88,9 +88,18 @@ def test_physionet_2012_grid(home):
     assert "130021" not in c.ids  # the stay without a series
     assert (c.X[:, 47, c.features.index("GCS")] == 15).any()
     assert c.y[list(c.ids).index("130000")] == 1
-    assert load_cohort("physionet_2012", subset="all").n_samples == 39
-    with pytest.raises(ModtsError, match="Unknown subset of physionet_2012 'a'"):
-        load_cohort("physionet_2012", subset="a")
+
+
+def test_the_sets_of_physionet_2012_are_cohorts_of_their_own(home):
+    make_2012(home)
+    a, b, c, everything = (load_cohort(f"physionet_2012{name}", seed=3) for name in ("", "_b", "_c", "_all"))
+    assert [one.n_samples for one in (a, b, c, everything)] == [13, 13, 13, 39]
+    assert set(everything.ids) == {*a.ids, *b.ids, *c.ids} and not set(a.ids) & set(b.ids)
+    assert b.name == "physionet_2012_b" and b.notes["subset"] == "set-b" and b.features == a.features
+    assert {split: len(rows) for split, rows in b.splits.items()} == {"train": 7, "val": 3, "test": 3}
+    assert b.content_hash != load_cohort("physionet_2012_b", seed=4).content_hash
+    with pytest.raises(ModtsError, match="Cohort 'physionet_2012' has no option 'subset'; its options: none"):
+        load_cohort("physionet_2012", subset="set-b")
 
 
 def test_cache_is_used_and_follows_files_and_loader_version(home, monkeypatch):
