@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from modts.errors import ModtsError, choose
+from modts.runs import ask_unsealed
 
 from . import splits
 from .base import Cohort
@@ -35,6 +36,7 @@ FEATURES_2012 = {
     "Platelets": "1e3/uL", "Urine": "mL", "NIMAP": "mmHg", "Creatinine": "mg/dL", "ALP": "IU/L",
 }  # fmt: skip
 _SETS_2012 = ("set-a", "set-b", "set-c")
+_SEALED_2012 = "set-c"  # see runs.protocol
 _VERSION_2012 = 1  # raise with every change of what _parse_2012 returns: the cache then parses anew
 
 FEATURES_2019 = {
@@ -61,17 +63,19 @@ def load_2012_b(seed: int) -> Cohort:
 
 
 def load_2012_c(seed: int) -> Cohort:
-    """PhysioNet 2012, set-c: 3,998 other stays, the external test of models trained on set-a."""
+    """PhysioNet 2012, set-c: 3,998 other stays, the external test of models trained on set-a; sealed until the protocol is frozen."""
     return _stays_2012("physionet_2012_c", ("set-c",), seed)
 
 
 def load_2012_all(seed: int) -> Cohort:
-    """PhysioNet 2012, all three sets: 11,988 stays."""
+    """PhysioNet 2012, all three sets: 11,988 stays; sealed with set-c."""
     return _stays_2012("physionet_2012_all", _SETS_2012, seed)
 
 
 def _stays_2012(name: str, subsets: tuple[str, ...], seed: int) -> Cohort:
     """The stays of one or several sets, with a split of their own."""
+    if _SEALED_2012 in subsets:
+        ask_unsealed(name)
     folder = dataset_folder("physionet_2012")
     sets = [reading("PhysioNet 2012", folder, lambda subset=subset: _cached_2012(folder, subset)) for subset in subsets]
     X, y, ids = (np.concatenate([s[k] for s in sets]) for k in ("X", "y", "ids"))
