@@ -31,7 +31,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
 UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
 # What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.
-ALWAYS = ("study.artefacts", "study.arms", "study.experiments")
+ALWAYS = runs.STUDY
 
 
 @dataclass(frozen=True)
