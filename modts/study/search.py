@@ -163,12 +163,34 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
     if arm in ("imputer", "frozen"):
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
-        scores = _validation(params, _frozen(params), search.label_fractions)
-        return Tried(*scores, card["validation_mae"], bool(card.get("capped")))
+        return Tried(*_validation(params, _arm(params, arm)), card["validation_mae"], bool(card.get("capped")))
     if arm == "finetune":
         chosen = winner(search, backbone, "frozen") | chosen
     params = search.params("end_to_end", backbone, chosen)
-    return Tried(*_validation(params, _whole(params, arm), search.label_fractions))
+    return Tried(*_validation(params, _arm(params, arm)))
+
+
+def _arm(params, arm: str):
+    """The arm of a trial: the paper's pooling and head."""
+    from .arms import HeadArm, WholeArm
+    from .artefacts import latents_for
+
+    if arm not in ("imputer", "frozen"):
+        return WholeArm(params, arm, *(("", "") if arm == "e2e_shipped" else ("simple", "paper")))
+    return HeadArm(
+        params, "frozen", "simple", "paper", latents=lambda seed: latents_for(params, seed, "pretrained", "paper")
+    )
+
+
+def _validation(params, arm) -> list[float]:
+    """AUROC on validation with all labels and with the fewest, the best candidate of each draw of labels, draws averaged."""
+    from .arms import best_of
+
+    seed, found = params.seeds[0], {}
+    for fraction in params.label_fractions:
+        draws = range(arm.draws(fraction))
+        found[fraction] = sum(best_of(arm, fraction, seed, draw).validation for draw in draws) / len(draws)
+    return [found[max(found)], found[min(found)]]
 
 
 def start(search: Search, backbone: str, arm: str) -> dict:
