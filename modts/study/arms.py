@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,16 @@ WHOLE = (
     "rate",
     "batch_size",
 )
-Candidate = tuple[float, float]  # learning rate, weight decay
 FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is compared on validation: Adam's learning rate and weight decay; of networks that train whole also which of EndToEnd.per_arm."""
+
+    lr: float
+    weight_decay: float = 0.0
+    place: int = 0
 
 
 @dataclass
@@ -79,8 +87,12 @@ class Arm:
         """How many draws of a share of the labels are trained."""
         raise NotImplementedError
 
-    def made_from(self, seed: int) -> tuple[object, dict]:
-        """The cohort at that seed, and the part of a unit's recipe that is this arm's own."""
+    def cohort(self, seed: int):
+        """The cohort at that seed."""
+        return cohort_for(self.params.cohort, seed)
+
+    def recipe(self, seed: int, candidate: Candidate) -> dict:
+        """The part of a unit's recipe that is this arm's own."""
         raise NotImplementedError
 
     def train(
@@ -103,24 +115,33 @@ class HeadArm(Arm):
     _swept: dict = field(default_factory=dict)
 
     def candidates(self):
-        return list(itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        return list(
+            itertools.starmap(Candidate, itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        )
 
     def draws(self, fraction):
         return self.params.draws if fraction <= FEW else 1
 
-    def made_from(self, seed):
-        self._read[seed] = parts, cohort, upstream = self.latents(seed)
-        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience"))}
+    def cohort(self, seed):
+        return self._latents(seed)[1]
+
+    def recipe(self, seed, candidate):
+        return {"upstream": self._latents(seed)[2], **settings(self.params, ("head_epochs", "head_patience"))}
+
+    def _latents(self, seed):
+        if seed not in self._read:
+            self._read[seed] = self.latents(seed)
+        return self._read[seed]
 
     def train(self, seed, targets, rows, candidate, file):
         if seed not in self._swept:
             self._swept[seed] = self._sweep(seed, targets)
         model, history = self._swept[seed][rows.tobytes(), candidate]
-        parts, cohort, _ = self._read[seed]
+        parts, cohort, _ = self._latents(seed)
         return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
     def _sweep(self, seed, targets):
-        parts, cohort, _ = self._read[seed]
+        parts, cohort, _ = self._latents(seed)
         labelled = [
             labelled_rows(cohort, fraction, seed, draw)
             for fraction in self.params.label_fractions
@@ -131,7 +152,7 @@ class HeadArm(Arm):
             self.head,
             parts,
             targets,
-            [Setting(rows, *candidate, seed) for rows, candidate in grid],
+            [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
             epochs=self.params.head_epochs,
             patience=self.params.head_patience,
         )
@@ -145,29 +166,33 @@ class WholeArm(Arm):
     stage: str = "end_to_end"
 
     def candidates(self):
-        return [(lr, 0.0) for lr in self.params.e2e_lrs]
+        return [
+            Candidate(lr, place=place)
+            for place, params in enumerate(self.params.of_arm(self.name))
+            for lr in params.e2e_lrs
+        ]
 
     def draws(self, fraction):
         return self.params.e2e_draws if fraction <= FEW else 1
 
-    def made_from(self, seed):
-        cohort = cohort_for(self.params.cohort, seed)
+    def recipe(self, seed, candidate):
+        params = self.params.of_arm(self.name)[candidate.place]
         upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
-        return cohort, {**settings(self.params, WHOLE), "data": cohort.content_hash, "upstream": upstream}
+        return {**settings(params, WHOLE), "data": self.cohort(seed).content_hash, "upstream": upstream}
 
     @property
     def _starts_pretrained(self) -> bool:
         return ARMS[self.name].start == "pretrained"
 
     def train(self, seed, targets, rows, candidate, file):
-        params, cohort = self.params, cohort_for(self.params.cohort, seed)
+        params, cohort = self.params.of_arm(self.name)[candidate.place], self.cohort(seed)
         if self._starts_pretrained:
-            backbone = pretrained(params, seed)[0]
+            backbone = pretrained(self.params, seed)[0]
         else:
             backbone = fresh(params, cohort, seed)
         training = Training(
-            lr=candidate[0],
-            weight_decay=candidate[1],
+            lr=candidate.lr,
+            weight_decay=candidate.weight_decay,
             epochs=params.e2e_epochs,
             patience=params.e2e_patience,
             batch_size=params.batch_size,
@@ -199,36 +224,43 @@ def labelled_rows(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
     return np.flatnonzero(np.isin(cohort.splits["train"], labelled(cohort, fraction, seed, draw)))
 
 
-class _Units:
+class Units:
     """The units of one arm at one share of the labels."""
 
     def __init__(self, arm: Arm, fraction: float):
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, targets, the arm's own recipe) at a seed."""
+        """(cohort, targets) at a seed."""
         if seed not in self._at:
-            cohort, recipe = self.arm.made_from(seed)
-            self._at[seed] = cohort, labels(cohort)[0], recipe
+            cohort = self.arm.cohort(seed)
+            self._at[seed] = cohort, labels(cohort)[0]
         return self._at[seed]
+
+    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
+        """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
+        tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
+        better = max if self.at(seed)[0].task == "classification" else min
+        winner = better(tried, key=lambda candidate: tried[candidate][1])
+        return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
 
     def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
         """One unit, from disk or made now: its test prediction, validation score and seconds."""
         arm, params = self.arm, self.arm.params
-        cohort, targets, recipe = self.at(seed)
+        cohort, targets = self.at(seed)
         spec = {
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
             "seed": seed,
             "backbone": params.label,
-            **recipe,
+            **arm.recipe(seed, candidate),
             "arm": arm.name,
             "head": arm.head,
             "pooling": arm.pooling,
             "fraction": self.fraction,
             "draw": draw,
-            "lr": candidate[0],
-            "wd": candidate[1],
+            "lr": candidate.lr,
+            "wd": candidate.weight_decay,
         }
         folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
         recipe, path, training = runs.key(spec), folder / "outcome.npz", folder / "training.safetensors"
@@ -251,21 +283,19 @@ class _Units:
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     """Train every candidate on every split and draw of labels, keep what is best on that split's validation, and score its test windows."""
-    units, params = _Units(arm, fraction), arm.params
+    units, params = Units(arm, fraction), arm.params
     name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
     for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
-        tried = {candidate: units.run(seed, draw, candidate) for candidate in arm.candidates()}
-        cohort, targets, _ = units.at(seed)
-        better, y = max if cohort.task == "classification" else min, targets["test"]
-        winner = better(tried, key=lambda candidate, tried=tried: tried[candidate][1])
-        prediction, validation, _ = tried[winner]
+        winner, prediction, validation, seconds = units.best(seed, draw)
+        cohort, targets = units.at(seed)
+        y = targets["test"]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
         places.append((cohort.split_seed, seed, draw))
         key = "|".join(map(str, (name, *places[-1])))
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
         run.predictions[key] = prediction
-        run.timings[key] = round(sum(seconds for _, _, seconds in tried.values()), 3)
-        run.extra.setdefault("chosen", {})[key] = {"lr": winner[0], "weight_decay": winner[1], "validation": validation}
+        run.timings[key] = round(seconds, 3)
+        run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
     score_rows(
         run,
         cohort.task,

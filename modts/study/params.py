@@ -38,6 +38,7 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
+Config = dict[str, bool | int | float]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -85,7 +86,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
-    config: dict[str, bool | int | float] = {}
+    config: Config = {}
     reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
@@ -128,6 +129,17 @@ class Heads(Adapt):
     """Heads on frozen latents."""
 
 
+class OneArm(BaseModel):
+    """What may differ from arm to arm of the networks that train whole."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    config: Config = {}
+    batch_size: Positive = 128
+    e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3]
+    auxiliary: Weight = 1.0
+
+
 class EndToEnd(Adapt):
     """Fine-tuning and end-to-end training."""
 
@@ -141,11 +153,28 @@ class EndToEnd(Adapt):
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
     auxiliary: Weight = 1.0
+    per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
+
+    def of_arm(self, arm: str) -> list[EndToEnd]:
+        """What an arm is trained with: these parameters, or the sets of them that `per_arm` changes for it, to be chosen from on validation."""
+        return [self.model_copy(update=changed) for changed in self.per_arm.get(arm, [{}])]
+
+    @model_validator(mode="after")
+    def _each_arm(self):
+        for arm, changed in ((arm, changed) for arm, sets in self.per_arm.items() for changed in sets):
+            try:
+                OneArm.model_validate(changed)
+            except ValidationError as error:
+                raise ModtsError(f"per_arm of {arm}: {_sentence(OneArm, error)}") from None
+            if arm == "finetune" and "config" in changed:
+                raise ModtsError("per_arm of finetune cannot change config: it goes on from the pretrained network.")
+            sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), changed.get("config", self.config))
+        return self
 
     @model_validator(mode="after")
     def _a_choice_for_both(self):
         heads = len(self.head_lrs) * len(self.head_weight_decays)
-        if heads > 1 and len(self.e2e_lrs) == 1:
+        if heads > 1 and any(sum(len(each.e2e_lrs) for each in self.of_arm(arm)) == 1 for arm in self.arms):
             raise ValueError(
                 f"Heads choose among {heads} settings on each split's validation, so networks that train whole must have a choice as well: "
                 "give at least two e2e_lrs."

@@ -7,7 +7,8 @@ results/search.csv, and the winners into profiles/tuned/<backbone>.yaml, which a
 
 from __future__ import annotations
 
-import json
+import concurrent.futures
+import multiprocessing
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,6 @@ from .params import BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
 from .spaces import ARMS, space, suggest
 
-SEARCH_COLUMNS = (
-    "search", "cohort", "backbone", "arm", "trial", "value", "auroc", "auroc_few", "mae", "capped", "settings", "seconds", "hardware", "recipe",
-)  # fmt: skip
 MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True}
 
 
@@ -76,9 +74,9 @@ def read_search(name: str) -> Search:
         raise ModtsError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
 
 
-def folder(search: Search, backbone: str, arm: str) -> Path:
-    """Where one study's journal lies."""
-    return runs.work_dir() / search.search / "search" / f"{runs.backbone_label(backbone)}-{arm}"
+def journal(search: Search, backbone: str, arm: str) -> Path:
+    """Where one study's journal lies: with the results, so that a search goes on elsewhere too."""
+    return runs.results_dir() / "search" / search.search / f"{runs.backbone_label(backbone)}-{arm}.log"
 
 
 def recipe(search: Search, backbone: str, arm: str) -> str:
@@ -91,11 +89,10 @@ def recipe(search: Search, backbone: str, arm: str) -> str:
 def study_of(search: Search, backbone: str, arm: str):
     """The Optuna study, from its journal or new."""
     optuna = _optuna()
-    place = folder(search, backbone, arm)
-    place.mkdir(parents=True, exist_ok=True)
-    journal = optuna.storages.journal.JournalFileBackend(str(place / "journal.log"))
+    place = journal(search, backbone, arm)
+    place.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(journal),
+        storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place))),
         study_name=f"{backbone} {arm}",
         direction="maximize" if MAXIMIZED[arm] else "minimize",
         load_if_exists=True,
@@ -103,7 +100,7 @@ def study_of(search: Search, backbone: str, arm: str):
     now = recipe(search, backbone, arm)
     if study.user_attrs.setdefault("recipe", now) != now:
         raise ModtsError(
-            f"{place} holds trials of other settings or other code; move the folder away to search again, or return to that code."
+            f"{place} holds trials of other settings or other code; move it away to search again, or return to that code."
         )
     if not study.trials:
         study.set_user_attr("recipe", now)
@@ -122,8 +119,8 @@ def run_search(search: Search, backbone: str, arm: str, until: float = float("in
         study.enqueue_trial(trial.params)
     if not study.trials:
         study.enqueue_trial(start(search, backbone, arm))
-    while (missing := search.trials - len(_done(study))) > 0 and time.time() < until:
-        seed = runs.epoch_seed(search.seed, len(_done(study))) % 2**32  # as if it had never been killed
+    while (missing := search.trials - len(finished(study))) > 0 and time.time() < until:
+        seed = runs.epoch_seed(search.seed, len(finished(study))) % 2**32  # as if it had never been killed
         study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
         trial = study.ask()
         chosen = suggest(trial, backbone, arm)
@@ -144,7 +141,8 @@ def run_search(search: Search, backbone: str, arm: str, until: float = float("in
     return missing
 
 
-def _done(study) -> list:
+def finished(study) -> list:
+    """The trials of a study that count, those that diverged among them."""
     return [trial for trial in study.trials if trial.state.name == "COMPLETE"]
 
 
@@ -157,17 +155,14 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
     """Train what a trial asks for, and score it on validation."""
     from .artefacts import pretrained
 
-    chosen = dict(chosen)
-    if "e2e_lr" in chosen:
-        chosen["e2e_lrs"] = [chosen.pop("e2e_lr")]
     if arm in ("imputer", "frozen"):
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
-        return Tried(*_validation(params, _arm(params, arm)), card["validation_mae"], bool(card.get("capped")))
-    if arm == "finetune":
-        chosen = winner(search, backbone, "frozen") | chosen
-    params = search.params("end_to_end", backbone, chosen)
-    return Tried(*_validation(params, _arm(params, arm)))
+        return Tried(*_validation(params, arm), card["validation_mae"], bool(card.get("capped")))
+    given = winner(search, backbone, "frozen") if arm == "finetune" else {}
+    # heads are not trained here: one setting of theirs lets a single candidate pass as a fair choice
+    given |= {"arms": [arm], "per_arm": {arm: [chosen]}, "head_weight_decays": [0.1]}
+    return Tried(*_validation(search.params("end_to_end", backbone, given), arm))
 
 
 def _arm(params, arm: str):
@@ -182,14 +177,14 @@ def _arm(params, arm: str):
     )
 
 
-def _validation(params, arm) -> list[float]:
+def _validation(params, arm: str) -> list[float]:
     """AUROC on validation with all labels and with the fewest, the best candidate of each draw of labels, draws averaged."""
-    from .arms import best_of
+    from .arms import Units
 
-    seed, found = params.seeds[0], {}
+    made, seed, found = _arm(params, arm), params.seeds[0], {}
     for fraction in params.label_fractions:
-        draws = range(arm.draws(fraction))
-        found[fraction] = sum(best_of(arm, fraction, seed, draw).validation for draw in draws) / len(draws)
+        units, draws = Units(made, fraction), range(made.draws(fraction))
+        found[fraction] = sum(units.best(seed, draw)[2] for draw in draws) / len(draws)
     return [found[max(found)], found[min(found)]]
 
 
@@ -199,7 +194,7 @@ def start(search: Search, backbone: str, arm: str) -> dict:
     params = search.params(stage, backbone, {})
     known = {name: getattr(params, name) for name in type(params).model_fields}
     if stage == "end_to_end":
-        known["e2e_lr"] = params.e2e_lrs[0]
+        known["e2e_lrs"] = params.e2e_lrs[0]
     config = sizes(backbone, params.size, params.cohort, params.config)
     known |= {f"config.{name}": value for name, value in config.items()}
     return {name: known[name] for name in space(backbone, arm)}
@@ -207,7 +202,7 @@ def start(search: Search, backbone: str, arm: str) -> dict:
 
 def winner(search: Search, backbone: str, arm: str, place: int = 0) -> dict:
     """The settings of the best trial of a finished study, or of the one after it."""
-    done = _done(study_of(search, backbone, arm))
+    done = finished(study_of(search, backbone, arm))
     if len(done) < search.trials:
         raise ModtsError(
             f"The search for {backbone}'s arm {arm} has {len(done)} of {search.trials} trials; it must be finished first."
@@ -216,74 +211,8 @@ def winner(search: Search, backbone: str, arm: str, place: int = 0) -> dict:
     return order[place].user_attrs["settings"]
 
 
-def rows(search: Search) -> list[dict]:
-    """Every finished trial, in the order in which they were made."""
-    found = []
-    for backbone in search.backbones:
-        for arm in (arm for arm in search.arms if folder(search, backbone, arm).is_dir()):
-            study = study_of(search, backbone, arm)
-            for number, trial in enumerate(_done(study)):
-                known = {**trial.user_attrs, "settings": json.dumps(trial.user_attrs["settings"], sort_keys=True)}
-                fixed = {"search": search.search, "cohort": search.cohort, "backbone": runs.backbone_label(backbone)}
-                known |= fixed | {
-                    "arm": arm,
-                    "trial": number,
-                    "value": trial.value,
-                    "recipe": study.user_attrs["recipe"],
-                }
-                found.append({name: known.get(name, "") for name in SEARCH_COLUMNS})
-    return found
-
-
-def publish_search(search: Search) -> list[str]:
-    """Write the trials into results/search.csv (those of other searches stay) and the winners into profiles/tuned/. Returns lines on it."""
-    from .collect import read_table, table
-
-    path, mine, said = runs.results_dir() / "search.csv", rows(search), []
-    others = [row for row in read_table(path) if row["search"] != search.search]
-    runs.atomic_write(path, table([*others, *mine], SEARCH_COLUMNS))
-    said.append(f"results/search.csv: {len(mine)} trials of {search.search}")
-    for backbone in search.backbones:
-        left = {
-            arm: search.trials
-            - sum(row["arm"] == arm for row in mine if row["backbone"] == runs.backbone_label(backbone))
-            for arm in search.arms
-        }
-        if any(left.values()):
-            missing = ", ".join(f"{arm} {count}" for arm, count in left.items() if count)
-            said.append(f"{backbone}: nothing is frozen, trials are missing ({missing})")
-            continue
-        runs.atomic_write(tuned_path(backbone), _tuned(search, backbone))
-        said.append(f"{backbone}: {tuned_path(backbone).name} written")
-    return said
-
-
-def tuned_path(backbone: str) -> Path:
-    """The file that holds a backbone's winners."""
-    return runs.root() / "profiles" / "tuned" / f"{runs.backbone_label(backbone)}.yaml"
-
-
-def _tuned(search: Search, backbone: str) -> str:
-    """The winners as blocks of a profile; each whole-network arm has its winner and the runner-up, to be chosen from on a split's own validation."""
-    import yaml
-
-    whole = [arm for arm in search.arms if arm not in ("imputer", "frozen")]
-    blocks: dict = {"pretrain": winner(search, backbone, "frozen")}
-    blocks["end_to_end"] = {
-        "per_arm": {arm: [winner(search, backbone, arm, place) for place in (0, 1)] for arm in whole}
-    }
-    words = (
-        f"# What `modts search {search.search}` chose by validation on {search.cohort}, {search.trials} trials an arm (results/search.csv).\n"
-        "# The grid reads it where a profile says `tuned: true`. Written by the program; a new search writes it anew.\n"
-    )
-    return words + yaml.safe_dump(blocks, sort_keys=False, default_flow_style=None, width=140)
-
-
 def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = ()) -> list[str]:
     """All studies, `cores` beside each other, for so many minutes. Returns a line on each that is not finished."""
-    import concurrent.futures
-    import multiprocessing
-
     until, left = time.time() + minutes * 60, []
     # fine-tuning starts from what `frozen` chose
     waves = [[arm for arm in search.arms if (arm == "finetune") == late] for late in (False, True)]

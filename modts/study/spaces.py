@@ -39,7 +39,7 @@ MODELS = {
 }  # fmt: skip
 _RATE = Log(5e-5, 1e-2)  # learning rates
 _PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128)}
-_WHOLE = {"e2e_lr": _RATE, "batch_size": (32, 64, 128)}
+_WHOLE = {"e2e_lrs": _RATE, "batch_size": (32, 64, 128)}
 # What each arm's search may set beside the model's sizes. Fine-tuning takes the model that the search of `frozen` chose, as pretrained.
 ARMS = {
     "imputer": (True, _PRETRAINING),
@@ -83,4 +83,4 @@ def _put(found: dict, name: str, value) -> None:
     if name.startswith("config."):
         found.setdefault("config", {})[name.removeprefix("config.")] = value
     else:
-        found[name] = value
+        found[name] = [value] if name == "e2e_lrs" else value
