@@ -32,7 +32,18 @@ from modts.learning import (
 
 from .artefacts import cohort_for, fresh, pretrained, settings, windows
 
-WHOLE = ("size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
+WHOLE = (
+    "size",
+    "config",
+    "reading",
+    "criterion",
+    "e2e_epochs",
+    "e2e_patience",
+    "auxiliary",
+    "pattern",
+    "rate",
+    "batch_size",
+)
 Candidate = tuple[float, float]  # learning rate, weight decay
 FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
 

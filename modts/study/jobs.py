@@ -34,7 +34,7 @@ UNUSED = {
     "transfer": {"arms"},
 }
 # What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.
-ALWAYS = ("study.artefacts", "study.arms", "study.experiments")
+ALWAYS = runs.STUDY
 
 
 @dataclass(frozen=True)

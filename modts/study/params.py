@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS, READINGS
+from modts.backbones import BACKBONES, POOLINGS, READINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 
@@ -85,6 +85,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
+    config: dict[str, bool | int | float] = {}
     reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
@@ -93,6 +94,11 @@ class Pretrain(Common):
     patience: Positive = 5
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
+
+    @model_validator(mode="after")
+    def _built(self):
+        sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), self.config)
+        return self
 
     @property
     def label(self) -> str:

@@ -22,6 +22,16 @@ MISTAKES = {
     "1e-4 in YAML": ("pretrain", {"lr": "1e-4"}, r"lr = '1e-4': .*YAML reads 1e-4 as text; write 0.0001 or 1.0e-4"),
     "fraction for a count": ("pretrain", {"epochs": 2.5}, "epochs = 2.5"),
     "truth for a count": ("pretrain", {"epochs": True}, "epochs = True"),
+    "an argument that the backbone has not": (
+        "pretrain",
+        {"config": {"hidden": 3}},
+        "SAITS has no argument 'hidden' to set in config; it has: n_layers, d_model, d_ffn, .*attn_dropout",
+    ),
+    "an argument of another kind": (
+        "end_to_end",
+        {"backbone": "GRU-D", "config": {"rnn_hidden_size": 0.5}},
+        "config of GRU-D: rnn_hidden_size = 0.5 should be a number like 64",
+    ),
     "zero epochs": ("pretrain", {"epochs": 0}, "epochs = 0: Input should be greater than or equal to 1"),
     "rate of one": ("pretrain", {"rate": 1.0}, "rate = 1.0: Input should be less than 1"),
     "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than or equal to 0"),
