@@ -1,7 +1,8 @@
 """Heads: what reads a latent vector and answers the task.
 
 "simple" is one linear layer, "complex" a five-layer MLP with ReLU, as in arXiv 2411.03941 (its widths are not stated; ours are 128).
-Latents are standardised inside the head with the mean and deviation of the training windows, so a head can be moved as one piece.
+Latents are standardised inside the head with the mean and deviation of the training windows, so a head can be moved as one piece. Before its
+first step a head answers with what is best without latents (`origin`): a rare class need not be found out by the weights first.
 """
 
 from __future__ import annotations
@@ -59,8 +60,28 @@ class Head(nn.Module):
         self.std.copy_(Z.std(0, unbiased=False).clamp(min=1e-4))
         return self
 
+    @torch.no_grad()
+    def begin(self, task: str, y: torch.Tensor) -> Head:
+        """Start at the `origin` of the labelled targets, the last layer's bias; from there a linear head starts with all weights zero.
+
+        A deeper one keeps its random weights: behind zeros its other layers see no gradient at first, then its sign alone.
+        """
+        *before, last = self.linears()
+        if not before:
+            last.weight.zero_()
+        last.bias.copy_(origin(task, y))
+        return self
+
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         return self.layers((latents - self.mean) / self.std)
+
+
+def origin(task: str, y: torch.Tensor) -> torch.Tensor:
+    """An answer without latents: the log-odds of labels (n,), with half a label more in each class; 0, the mean, of z-scores (n, K)."""
+    if task == "classification":
+        positive = y.double().sum()
+        return torch.log((positive + 0.5) / (len(y) - positive + 0.5)).float()[None]
+    return torch.zeros(y.shape[1])
 
 
 def task_loss(task: str, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
