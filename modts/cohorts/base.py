@@ -21,8 +21,9 @@ from modts.errors import ModtsError, choose
 from modts.runs import atomic_write, load_arrays, plain_name
 
 from . import splits as _splits
+from .origins import ORIGINS, at_origin, described
 
-SPLITS = ("train", "val", "test")
+SPLITS = _splits.NAMES
 TASKS = ("classification", "regression", "imputation")
 SPLIT_BY = ("stratified", "random", "time", "given")
 _FORMAT = 1  # of Cohort.save; raise it when the file's fields change
@@ -53,7 +54,7 @@ class Cohort:
     splits : dict
         ``"train"``, ``"val"``, ``"test"`` -> sorted int64 row numbers; disjoint, together all rows.
     split_seed : int
-        The seed of the splits (recorded, but without effect, for splits by time).
+        The seed of the splits; of a series its origin (see :meth:`resplit`).
     licence, citation, source : str
         Terms of use, the reference to cite, and a URL or DOI.
     truth : numpy.ndarray, optional
@@ -139,6 +140,11 @@ class Cohort:
         """True for windows of long series, which are split by time instead of by a seed."""
         return self.split_by == "time"
 
+    @property
+    def origin(self) -> int:
+        """Of a series: how many test periods before its end its test ends."""
+        return self.notes.get("origin", 0)
+
     @cached_property
     def missing_rate(self) -> float:
         """Share of the cells of ``X`` without a value."""
@@ -208,9 +214,22 @@ class Cohort:
         return train[_splits.subset(len(train), labels, fraction, seed)]
 
     def resplit(self, seed: int) -> Cohort:
-        """Return the same rows with the splits of another seed; splits by time and given splits stay as they are."""
-        if self.split_by in ("time", "given"):
+        """Return the same rows with the splits of another seed; given splits, and a series cut at an origin before, stay as they are.
+
+        Of a series a seed names an origin, ``seed % 3``, so that one test season does not decide: 0 is the series' own
+        split; at 1 and 2 the test lies one and two test periods earlier, training and validation before it, and
+        what lies after it is left out. Tests of different origins do not overlap. Seeds 0, 1, 2 are thus three origins, and
+        3, 4, 5 the same ones again, for other initialisations.
+
+        Raises
+        ------
+        ModtsError
+            If the series is too short for that origin.
+        """
+        if self.split_by == "given":
             return replace(self, split_seed=seed)
+        if self.series:
+            return at_origin(self, seed % ORIGINS)
         labels = self.y if self.split_by == "stratified" else None
         return replace(self, splits=_splits.seeded(self.n_samples, labels, seed, self.groups), split_seed=seed)
 
@@ -238,6 +257,8 @@ class Cohort:
             "content_hash": self.content_hash,
             "notes": self.notes,
         }
+        if self.series and not self.origin:
+            row |= {"origins": described(self)}
         if self.task == "classification":
             row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
         elif self.task == "regression":

@@ -49,8 +49,9 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
     name : str
         One of :func:`cohort_names`, or the path of an ``.npz`` file written by :meth:`Cohort.save`.
     seed : int
-        Drives the split of stays; series are split by time, whatever the seed. Data never depend on it. A saved cohort
-        whose splits were given by its owner keeps them.
+        Drives the split of stays. Series are split by time: there it names one of three origins, ``seed % 3`` (see
+        :meth:`Cohort.resplit`), of which 0 is the benchmarks' own split. Values never depend on it. A saved cohort whose
+        splits were given by its owner keeps them.
     **options
         What the cohort's loader takes, for example ``subset="all"`` for ``physionet_2019``.
 

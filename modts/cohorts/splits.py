@@ -12,6 +12,8 @@ import numpy as np
 
 from modts.errors import ModtsError
 
+NAMES = ("train", "val", "test")
+
 
 def seeded(
     n: int, labels: np.ndarray | None, seed: int, groups: np.ndarray | None = None, what: str = "rows"
@@ -53,7 +55,7 @@ def seeded(
 def in_order(n_train: int, n_val: int, n_test: int) -> dict[str, np.ndarray]:
     """Split rows that are already in time order: first train, then validation, then test."""
     bounds = np.cumsum([0, n_train, n_val, n_test])
-    return {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(("train", "val", "test"))}
+    return {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(NAMES)}
 
 
 def by_time(n: int) -> dict[str, np.ndarray]:

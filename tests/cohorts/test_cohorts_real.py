@@ -55,6 +55,27 @@ def test_known_sizes(name, folder, sizes, shape, missing, prevalence):
     assert time.perf_counter() - start < 2.0  # from the cache
 
 
+@pytest.mark.parametrize(
+    "name, folder, sizes",
+    [
+        ("italy_air", "italy_air_quality", [(351, 116, 155), (234, 78, 155)]),
+        ("beijing_air", "beijing_multisite_air_quality", [(628, 225, 304), (404, 145, 304)]),
+        ("ett_h1", "electricity_transformer_temperature", [(160, 57, 72), (107, 38, 72)]),
+        ("ett_m2", "electricity_transformer_temperature", [(320, 115, 145), (214, 76, 145)]),
+    ],
+)
+def test_earlier_origins_of_the_series(name, folder, sizes):
+    needs(folder)
+    cohorts = [load_cohort(name, seed=seed) for seed in range(3)]
+    assert [tuple(len(c.splits[s]) for s in ("train", "val", "test")) for c in cohorts[1:]] == sizes
+    tests = [c.ids[c.splits["test"]] for c in cohorts]
+    assert max(tests[2]) < min(tests[1]) and max(tests[1]) < min(tests[0])
+    for c in cohorts:
+        train, val, test = (c.ids[c.splits[s]] for s in ("train", "val", "test"))
+        assert max(train) < min(val) and max(val) < min(test)
+        assert not np.isnan(c.part("test")[1]).all()
+
+
 def test_physionet_2012_sample_equals_tsdb(tmp_path, monkeypatch):
     needs("physionet_2012")
     for letter in "abc":
