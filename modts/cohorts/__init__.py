@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = door(
         "missingness": "PATTERNS mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",
+        "simulated_icu": "world",
         "tsdb_home": "import_tsdb",
     },
 )
