@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modts.cohorts import seeded
+from modts.cohorts import TASKS, seeded
 from modts.errors import choose
 
 HEADS = ("simple", "complex")
@@ -20,7 +20,7 @@ STEPS = (
 
 
 class Head(nn.Module):
-    """(B, D) latents -> (B, K) logits (classification, K = 1) or z-scored targets (regression, K = steps).
+    """(B, D) latents -> (B, K) logits (of a yes or no, K = 1, of K classes, labels or steps) or z-scored targets (regression).
 
     Parameters
     ----------
@@ -63,9 +63,19 @@ class Head(nn.Module):
         return self.layers((latents - self.mean) / self.std)
 
 
-def task_loss(task: str, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B, 1) with y (B,), or the squared error of (B, T) at the observed targets (NaN = not observed)."""
+def task_loss(task: str, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """What a head is trained on: the mean over the targets that are there (NaN = not known), each as much as it counts.
+
+    Cross-entropy of logits (B, 1) with y (B,) 0/1, of (B, K) with the number of a class (B,), or of (B, K) with 0/1 each; or the squared error.
+    weight : of the targets, in their shape (see Labels.weights).
+    """
     if task == "classification":
-        return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float())
+        return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float(), weight)
+    if task == "multiclass":
+        each = nn.functional.cross_entropy(output, y, reduction="none")
+        return (each if weight is None else each * weight).mean()
     seen = ~torch.isnan(y)
+    if TASKS[task].probability:
+        each = nn.functional.binary_cross_entropy_with_logits(output, torch.nan_to_num(y), weight, reduction="none")
+        return each[seen].sum() / seen.sum().clamp(min=1)
     return ((output - torch.nan_to_num(y)) ** 2)[seen].sum() / seen.sum().clamp(min=1)  # a batch may hold no target

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from modts import runs
+from modts.cohorts import TASKS
 from modts.learning import (
     ARMS,
     Labels,
@@ -32,7 +33,9 @@ from modts.learning import (
 
 from .artefacts import cohort_for, fresh, pretrained, settings, windows
 
-WHOLE = ("size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
+WHOLE = (
+    "size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size", "class_weight",
+)  # fmt: skip
 Candidate = tuple[float, float]  # learning rate, weight decay
 
 
@@ -91,7 +94,7 @@ class HeadArm(Arm):
 
     def made_from(self, seed):
         self._read[seed] = parts, cohort, upstream = self.latents(seed)
-        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience"))}
+        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience", "class_weight"))}
 
     def train(self, seed, targets, rows, candidate, file):
         if seed not in self._swept:
@@ -178,7 +181,7 @@ class _Units:
         """(cohort, targets, labelled rows, the arm's own recipe) at a seed."""
         if seed not in self._at:
             cohort, recipe = self.arm.made_from(seed)
-            targets, _ = labels(cohort)
+            targets, _ = labels(cohort, self.arm.params.class_weight)
             self._at[seed] = cohort, targets, labelled_rows(cohort, self.fraction, seed), recipe
         return self._at[seed]
 
@@ -221,7 +224,7 @@ class _Units:
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     """Compare the candidates on the first seed's validation, train every seed with the winner, and score the test windows."""
     units, params = _Units(arm, fraction), arm.params
-    better = max if cohort_for(params.cohort, params.seeds[0]).task == "classification" else min
+    better = max if TASKS[cohort_for(params.cohort, params.seeds[0]).task].probability else min
     first = {candidate: units.run(params.seeds[0], candidate) for candidate in arm.candidates()}
     winner = better(first, key=lambda candidate: first[candidate][1])
     name, items, seeds = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
@@ -241,6 +244,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         cohort.task,
         items,
         seeds,
+        names=cohort.classes,
         backbone=params.label,
         arm=arm.name,
         head=arm.head,
@@ -251,11 +255,11 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def score_rows(run: runs.Run, task: str, items, seeds, **columns) -> None:
-    """One row a seed and metric, and one over all seeds (its seeds left empty)."""
+def score_rows(run: runs.Run, task: str, items, seeds, names=(), **columns) -> None:
+    """One row a seed and metric, and one over all seeds (its seeds left empty); with names of classes or labels, theirs too."""
     for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
-        for metric, (value, low, high) in score(task, *item).items():
+        for metric, (value, low, high) in score(task, *item, names=names).items():
             row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
             run.row(task=task, split_seed=split_seed, init_seed=init_seed, **row, **columns)
-    for metric, (value, low, high) in score_seeds(task, items).items():
+    for metric, (value, low, high) in score_seeds(task, items, names=names).items():
         run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)
