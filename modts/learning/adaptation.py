@@ -139,7 +139,7 @@ class Training:
     Attributes
     ----------
     lr, weight_decay
-        Of Adam.
+        Of Adam; biases and the parameters of normalisation layers do not decay.
     epochs, patience
         At most so many epochs; stop after `patience` of them without a better validation score.
     batch_size
@@ -214,7 +214,7 @@ def adapt(
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"])
+        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y, weight)
 
         def step(_):
             return task_loss(task, model(Z), y, weight)
@@ -238,7 +238,7 @@ def adapt(
             ).to(backbone.device)
             with torch.no_grad():
                 start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
-            model.head.standardise(start)
+            model.head.standardise(start).begin(task, y, weight)
         now = {"Z": Z}
 
         def step(i):

@@ -34,8 +34,8 @@ class Setting:
     """One head of a sweep.
 
     rows : positions in the training split whose labels it may use.
-    lr, weight_decay : of Adam (L2, as in torch.optim.Adam).
-    seed : of its first weights.
+    lr, weight_decay : of Adam (L2, as in torch.optim.Adam); biases do not decay.
+    seed : of its first weights; the last layer starts at Head.begin.
     """
 
     rows: np.ndarray
@@ -82,13 +82,19 @@ def train_heads(
 def _train(first: Head, latents, targets, settings, epochs, patience):
     val, K = targets["val"], targets["train"].n_outputs
     lower = not val.higher_is_better
-    starts = {seed: Head(first.kind, first.mean.numel(), K, first.width, seed) for seed in {s.seed for s in settings}}
-    starts = {seed: torch.cat([_joined(layer).flatten() for layer in head.linears()]) for seed, head in starts.items()}
     Z, Z_val = (torch.from_numpy(latents[part]).sub(first.mean).div_(first.std) for part in ("train", "val"))
     Z, Z_val = (nn.functional.pad(part, (0, 1), value=1.0) for part in (Z, Z_val))  # what a bias is multiplied with
     y = torch.from_numpy(targets["train"].columns())  # (N, K)
     lr, decay = (torch.tensor([[getattr(s, name)] for s in settings]) for name in ("lr", "weight_decay"))
-    flat = torch.stack([starts[s.seed] for s in settings])  # (M, P)
+    starts = {_start(s): s for s in settings}
+    for place, s in starts.items():
+        head = Head(first.kind, first.mean.numel(), K, first.width, s.seed)
+        weight = targets["train"].weights(s.rows)
+        head.begin(
+            val.task, torch.from_numpy(targets["train"].y[s.rows]), None if weight is None else torch.from_numpy(weight)
+        )
+        starts[place] = torch.cat([_joined(layer).flatten() for layer in head.linears()])
+    flat = torch.stack([starts[_start(s)] for s in settings])  # (M, P)
     moment, square, kept = torch.zeros_like(flat), torch.zeros_like(flat), flat.clone()
     best, best_epoch = np.full(len(settings), np.inf if lower else -np.inf), np.zeros(len(settings), int)
     seen, going = [], np.ones(len(settings), bool)  # seen: (heads, their values) of each epoch
@@ -128,12 +134,23 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     return list(zip(_heads(first, kept), histories, strict=True))
 
 
+def _start(setting: Setting) -> tuple[int, bytes]:
+    """What decides a head's first weights: its seed, and which labels it sees."""
+    return setting.seed, _labelled(setting)
+
+
+def _labelled(setting: Setting) -> bytes:
+    return np.asarray(setting.rows, np.int64).tobytes()
+
+
 def _steps(first: Head, epoch: int, state, data, task: str) -> None:
     """An epoch of Adam on the weights of some heads, in place, for every head its own rate."""
     flat, lr, decay, moment, square = state
     layers = _layers(first, flat)
     for step in range(epoch * STEPS + 1, (epoch + 1) * STEPS + 1):
-        g = _gradient(layers, *data, task).addcmul_(decay, flat)
+        g = _gradient(layers, *data, task)
+        for part, layer in zip(_layers(first, g), layers, strict=True):  # weights decay, biases do not
+            part[..., :-1].addcmul_(decay[..., None], layer[..., :-1])
         moment.lerp_(g, 0.1)
         square.mul_(0.999).addcmul_(g, g, value=0.001)
         scale = square.div(1 - 0.999**step).sqrt_().add_(1e-8)
@@ -170,7 +187,7 @@ def _groups(settings, Z, y, labels):
     (its rows, latents (G, n, D + 1), targets (G, K, n), weights of the targets (G, K, n) or a number where they are alike)."""
     by_rows: dict[bytes, list[int]] = {}
     for i, setting in enumerate(settings):
-        by_rows.setdefault(np.asarray(setting.rows, np.int64).tobytes(), []).append(i)
+        by_rows.setdefault(_labelled(setting), []).append(i)
     same: dict[tuple, list[list[int]]] = {}
     for members in by_rows.values():
         same.setdefault((len(settings[members[0]].rows), len(members)), []).append(members)

@@ -1,7 +1,7 @@
 """Arms: what one column of a table is made from, how its units of work are stored, and how a unit runs.
 
-A unit is one arm trained for one seed, one share of the labels and one candidate (learning rate, weight decay). It is stored under the hash of
-its recipe, so a killed run resumes at the unit where it stopped.
+A unit is one arm trained for one seed, one share of the labels, one draw of them and one candidate (learning rate, weight decay). It is stored
+under the hash of its recipe, so a killed run resumes at the unit where it stopped.
 """
 
 from __future__ import annotations
@@ -34,9 +34,20 @@ from modts.learning import (
 from .artefacts import cohort_for, fresh, pretrained, settings, windows
 
 WHOLE = (
-    "size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size", "class_weight",
-)  # fmt: skip
+    "size",
+    "config",
+    "reading",
+    "criterion",
+    "e2e_epochs",
+    "e2e_patience",
+    "auxiliary",
+    "pattern",
+    "rate",
+    "batch_size",
+    "class_weight",
+)
 Candidate = tuple[float, float]  # learning rate, weight decay
+FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
 
 
 @dataclass
@@ -63,7 +74,11 @@ class Arm:
     source: str = ""
 
     def candidates(self) -> list[Candidate]:
-        """What is compared on validation before all seeds are trained."""
+        """What is compared on the validation windows of each split and draw of labels."""
+        raise NotImplementedError
+
+    def draws(self, fraction: float) -> int:
+        """How many draws of a share of the labels are trained."""
         raise NotImplementedError
 
     def made_from(self, seed: int) -> tuple[object, dict]:
@@ -79,7 +94,7 @@ class Arm:
 
 @dataclass
 class HeadArm(Arm):
-    """A head on latents; all its candidates and label fractions are trained in one sweep.
+    """A head on latents; all its candidates, label fractions and draws of labels are trained in one sweep.
 
     latents : seed -> (latents per split, cohort, their recipe's hash).
     """
@@ -91,6 +106,9 @@ class HeadArm(Arm):
 
     def candidates(self):
         return list(itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+
+    def draws(self, fraction):
+        return self.params.draws if fraction <= FEW else 1
 
     def made_from(self, seed):
         self._read[seed] = parts, cohort, upstream = self.latents(seed)
@@ -105,8 +123,12 @@ class HeadArm(Arm):
 
     def _sweep(self, seed, targets):
         parts, cohort, _ = self._read[seed]
-        fractions = [labelled_rows(cohort, fraction, seed) for fraction in self.params.label_fractions]
-        grid = list(itertools.product(fractions, self.candidates()))
+        labelled = [
+            labelled_rows(cohort, fraction, seed, draw)
+            for fraction in self.params.label_fractions
+            for draw in range(self.draws(fraction))
+        ]
+        grid = list(itertools.product(labelled, self.candidates()))
         trained = train_heads(
             self.head,
             parts,
@@ -126,6 +148,9 @@ class WholeArm(Arm):
 
     def candidates(self):
         return [(lr, 0.0) for lr in self.params.e2e_lrs]
+
+    def draws(self, fraction):
+        return self.params.e2e_draws if fraction <= FEW else 1
 
     def made_from(self, seed):
         cohort = cohort_for(self.params.cohort, seed)
@@ -166,9 +191,14 @@ class WholeArm(Arm):
         )
 
 
-def labelled_rows(cohort, fraction: float, seed: int) -> np.ndarray:
-    """Positions in the training split whose labels a label fraction leaves."""
-    return np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))
+def labelled(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
+    """Row numbers in the cohort of one draw of a share of the training labels; the first draw is that of the seed itself."""
+    return cohort.labelled(fraction, runs.epoch_seed(seed, -2 - draw) if draw else seed)
+
+
+def labelled_rows(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
+    """Positions in the training split whose labels a draw leaves."""
+    return np.flatnonzero(np.isin(cohort.splits["train"], labelled(cohort, fraction, seed, draw)))
 
 
 class _Units:
@@ -178,17 +208,16 @@ class _Units:
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, targets, labelled rows, the arm's own recipe) at a seed."""
+        """(cohort, targets, the arm's own recipe) at a seed."""
         if seed not in self._at:
             cohort, recipe = self.arm.made_from(seed)
-            targets, _ = labels(cohort, self.arm.params.class_weight)
-            self._at[seed] = cohort, targets, labelled_rows(cohort, self.fraction, seed), recipe
+            self._at[seed] = cohort, labels(cohort, self.arm.params.class_weight)[0], recipe
         return self._at[seed]
 
-    def run(self, seed: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
+    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
         """One unit, from disk or made now: its test prediction, validation score and seconds."""
         arm, params = self.arm, self.arm.params
-        cohort, targets, rows, recipe = self.at(seed)
+        cohort, targets, recipe = self.at(seed)
         spec = {
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
@@ -199,6 +228,7 @@ class _Units:
             "head": arm.head,
             "pooling": arm.pooling,
             "fraction": self.fraction,
+            "draw": draw,
             "lr": candidate[0],
             "wd": candidate[1],
         }
@@ -207,7 +237,7 @@ class _Units:
         if not path.exists():
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
-            made = arm.train(seed, targets, rows, candidate, training)
+            made = arm.train(seed, targets, labelled_rows(cohort, self.fraction, seed, draw), candidate, training)
             runs.write_arrays(
                 path,
                 recipe,
@@ -222,28 +252,27 @@ class _Units:
 
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
-    """Compare the candidates on the first seed's validation, train every seed with the winner, and score the test windows."""
+    """Train every candidate on every split and draw of labels, keep what is best on that split's validation, and score its test windows."""
     units, params = _Units(arm, fraction), arm.params
-    better = max if TASKS[cohort_for(params.cohort, params.seeds[0]).task].probability else min
-    first = {candidate: units.run(params.seeds[0], candidate) for candidate in arm.candidates()}
-    winner = better(first, key=lambda candidate: first[candidate][1])
-    name, items, seeds = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
-    for seed in params.seeds:
-        prediction, _, seconds = units.run(seed, winner)
-        cohort, targets, rows, _ = units.at(seed)
-        y = targets["test"]
+    name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
+    for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
+        tried = {candidate: units.run(seed, draw, candidate) for candidate in arm.candidates()}
+        cohort, targets, _ = units.at(seed)
+        better, y = max if TASKS[cohort.task].probability else min, targets["test"]
+        winner = better(tried, key=lambda candidate, tried=tried: tried[candidate][1])
+        prediction, validation, _ = tried[winner]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
-        seeds.append((cohort.split_seed, seed))
+        places.append((cohort.split_seed, seed, draw))
+        key = "|".join(map(str, (name, *places[-1])))
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        run.predictions[f"{name}|{cohort.split_seed}|{seed}"] = prediction
-        run.timings[f"{name} seed {seed}"] = round(seconds, 3)
-    run.timings[f"{name} tuning"] = round(sum(seconds for _, _, seconds in first.values()), 3)
-    run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(rows)}
+        run.predictions[key] = prediction
+        run.timings[key] = round(sum(seconds for _, _, seconds in tried.values()), 3)
+        run.extra.setdefault("chosen", {})[key] = {"lr": winner[0], "weight_decay": winner[1], "validation": validation}
     score_rows(
         run,
         cohort.task,
         items,
-        seeds,
+        places,
         names=cohort.classes,
         backbone=params.label,
         arm=arm.name,
@@ -255,11 +284,15 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def score_rows(run: runs.Run, task: str, items, seeds, names=(), **columns) -> None:
-    """One row a seed and metric, and one over all seeds (its seeds left empty); with names of classes or labels, theirs too."""
-    for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
+def score_rows(run: runs.Run, task: str, items, places, names=(), **columns) -> None:
+    """One row a (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
+
+    names : of classes or labels, which are scored alone too.
+    """
+    for item, (split_seed, init_seed, draw) in zip(items, places, strict=True):
         for metric, (value, low, high) in score(task, *item, names=names).items():
             row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
-            run.row(task=task, split_seed=split_seed, init_seed=init_seed, **row, **columns)
-    for metric, (value, low, high) in score_seeds(task, items, names=names).items():
+            run.row(task=task, split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **columns)
+    splits = [(split_seed, init_seed) for split_seed, init_seed, _ in places]
+    for metric, (value, low, high) in score_seeds(task, items, splits=splits, names=names).items():
         run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)

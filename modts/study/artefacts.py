@@ -22,7 +22,8 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-PRETRAINING = ("size", "reading", "criterion", *TRAINING)
+BUILDING = ("size", "config", "reading")
+PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +46,7 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed)
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -132,7 +133,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else ("size", "reading")),
+        **settings(params, PRETRAINING if start == "pretrained" else BUILDING),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS, READINGS
+from modts.backbones import BACKBONES, POOLINGS, READINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 
@@ -98,6 +98,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
+    config: dict[str, bool | int | float] = {}
     reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
@@ -106,6 +107,11 @@ class Pretrain(Common):
     patience: Positive = 5
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
+
+    @model_validator(mode="after")
+    def _built(self):
+        sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), self.config)
+        return self
 
     @property
     def label(self) -> str:
@@ -124,8 +130,9 @@ class Adapt(Extract):
 
     heads: Annotated[list[HeadName], *Several] = ["simple", "complex"]
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
+    draws: Positive = 5
     head_lrs: Annotated[list[LearningRate], *Several] = [1e-2]
-    head_weight_decays: Annotated[list[Weight], *Several] = [1e-4, 1e-2]
+    head_weight_decays: Annotated[list[Weight], *Several] = [0.01, 0.1, 1.0, 10.0]
     head_epochs: Positive = 200
     head_patience: Positive = 40
     class_weight: ClassWeight = None
@@ -136,25 +143,26 @@ class Heads(Adapt):
 
 
 class EndToEnd(Adapt):
-    """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
+    """Fine-tuning and end-to-end training."""
 
     arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], *Several] = [
         "finetune",
         "e2e",
         "e2e_shipped",
     ]
+    e2e_draws: Positive = 2
     e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
     auxiliary: Weight = 1.0
 
     @model_validator(mode="after")
-    def _same_budget(self):
-        modular = len(self.head_lrs) * len(self.head_weight_decays)
-        if len(self.e2e_lrs) != modular:
+    def _a_choice_for_both(self):
+        heads = len(self.head_lrs) * len(self.head_weight_decays)
+        if heads > 1 and len(self.e2e_lrs) == 1:
             raise ValueError(
-                f"Both arms must have the same tuning budget: {len(self.e2e_lrs)} end-to-end learning rates against {modular} head settings "
-                "(head_lrs x head_weight_decays)."
+                f"Heads choose among {heads} settings on each split's validation, so networks that train whole must have a choice as well: "
+                "give at least two e2e_lrs."
             )
         return self
 
@@ -182,6 +190,7 @@ class Baselines(Common):
     """The simple baselines of a cohort: no backbone."""
 
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
+    draws: Positive = 5
     pattern: Pattern = "point"
     rate: Rate = 0.1
     class_weight: ClassWeight = None

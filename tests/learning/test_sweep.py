@@ -112,6 +112,33 @@ def test_the_gradient_is_autograds(task, kind):
             torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
 
 
+def test_weight_decay_shrinks_weights_and_leaves_the_bias_at_the_log_odds():
+    latents, targets = data("classification")
+    y = (np.arange(N) % 12 == 0).astype(np.int64)  # a rare class that the latents do not know
+    targets = {**targets, "train": Labels("classification", y)}
+    settings = [Setting(rows, 1e-2, 1e3) for rows in (np.arange(N), np.arange(24))]
+    for setting, (head, _) in zip(
+        settings, train_heads("simple", latents, targets, settings, epochs=40, patience=40), strict=True
+    ):
+        positive = y[setting.rows].sum()
+        assert head.layers.weight.abs().max() < 0.02
+        assert head.layers.bias.item() == pytest.approx(np.log(positive / (len(setting.rows) - positive)), abs=0.3)
+
+
+def test_a_head_begins_with_what_is_known_without_latents():
+    y = torch.tensor([0, 0, 0, 1])
+    for kind in HEADS:
+        head, again = (Head(kind, D, 1, seed=0) for _ in range(2))
+        head.begin("classification", y)
+        assert head.linears()[-1].bias.item() == pytest.approx(np.log(1.5 / 3.5))
+        assert torch.equal(head.linears()[0].weight, again.linears()[0].weight) == (kind == "complex")
+    latents = torch.randn(7, D)
+    simple = Head("simple", D, 1).begin("classification", y)
+    assert torch.equal(simple(latents), simple.layers.bias.expand(7, 1))
+    assert not Head("simple", D, K).begin("regression", torch.randn(5, K))(latents).any()
+    assert torch.isfinite(Head("simple", D, 1).begin("classification", torch.zeros(3))(latents)).all()
+
+
 @pytest.mark.parametrize("kind", HEADS)
 def test_heads_of_a_sweep_share_nothing(kind):
     latents, targets = data("classification")
