@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from modts import runs
+from modts.cohorts import TASKS
 from modts.learning import (
     ARMS,
     Labels,
@@ -43,6 +44,7 @@ WHOLE = (
     "pattern",
     "rate",
     "batch_size",
+    "class_weight",
 )
 FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
 
@@ -126,7 +128,10 @@ class HeadArm(Arm):
         return self._latents(seed)[1]
 
     def recipe(self, seed, candidate):
-        return {"upstream": self._latents(seed)[2], **settings(self.params, ("head_epochs", "head_patience"))}
+        return {
+            "upstream": self._latents(seed)[2],
+            **settings(self.params, ("head_epochs", "head_patience", "class_weight")),
+        }
 
     def _latents(self, seed):
         if seed not in self._read:
@@ -234,13 +239,13 @@ class Units:
         """(cohort, targets) at a seed."""
         if seed not in self._at:
             cohort = self.arm.cohort(seed)
-            self._at[seed] = cohort, labels(cohort)[0]
+            self._at[seed] = cohort, labels(cohort, self.arm.params.class_weight)[0]
         return self._at[seed]
 
     def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
         """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
         tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
-        better = max if self.at(seed)[0].task == "classification" else min
+        better = max if TASKS[self.at(seed)[0].task].probability else min
         winner = better(tried, key=lambda candidate: tried[candidate][1])
         return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
 
@@ -301,6 +306,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         cohort.task,
         items,
         places,
+        names=cohort.classes,
         backbone=params.label,
         arm=arm.name,
         head=arm.head,
@@ -311,12 +317,15 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def score_rows(run: runs.Run, task: str, items, places, **columns) -> None:
-    """One row a (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty)."""
+def score_rows(run: runs.Run, task: str, items, places, names=(), **columns) -> None:
+    """One row a (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
+
+    names : of classes or labels, which are scored alone too.
+    """
     for item, (split_seed, init_seed, draw) in zip(items, places, strict=True):
-        for metric, (value, low, high) in score(task, *item).items():
+        for metric, (value, low, high) in score(task, *item, names=names).items():
             row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
             run.row(task=task, split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **columns)
     splits = [(split_seed, init_seed) for split_seed, init_seed, _ in places]
-    for metric, (value, low, high) in score_seeds(task, items, splits=splits).items():
+    for metric, (value, low, high) in score_seeds(task, items, splits=splits, names=names).items():
         run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)

@@ -12,7 +12,16 @@ import types
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from modts import runs
@@ -40,6 +49,10 @@ Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
 Config = dict[str, bool | int | float]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+ClassName = Annotated[
+    str, BeforeValidator(lambda name: str(name) if isinstance(name, int) else name)
+]  # YAML reads 0 as a number
+ClassWeight = Literal["balanced"] | dict[ClassName, Annotated[float, Field(gt=0, le=1e6)]] | None
 
 
 def _backbone(name: str) -> str:
@@ -123,6 +136,7 @@ class Adapt(Extract):
     head_weight_decays: Annotated[list[Weight], *Several] = [0.01, 0.1, 1.0, 10.0]
     head_epochs: Positive = 200
     head_patience: Positive = 40
+    class_weight: ClassWeight = None
 
 
 class Heads(Adapt):
@@ -208,6 +222,7 @@ class Baselines(Common):
     draws: Positive = 5
     pattern: Pattern = "point"
     rate: Rate = 0.1
+    class_weight: ClassWeight = None
 
 
 STAGE_PARAMS = {
