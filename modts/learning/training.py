@@ -19,7 +19,7 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import remember_training, warn_of_another_scale
-from modts.cohorts import mask
+from modts.cohorts import mask, seeded
 from modts.errors import ModtsError
 
 from .gaps import rivals
@@ -202,13 +202,14 @@ def pretrain(
     checkpoint: Path | None = None,
     progress: str | None = "",
 ) -> History:
-    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
+    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN; one that does not impute, by the loss of its own.
 
     What happened is added to `backbone.card["past"]`, the error of interpolation and the like on the same hidden values with it; a sentence says
     when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
     In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
-    absolute error, in z-scores, on validation values hidden once.
+    absolute error, in z-scores, on validation values hidden once. TS2Vec's loss draws its crops for every batch; early stopping reads the same loss
+    on validation windows, in batches as in training, with crops drawn once.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def pretrain(
     X_train, X_val : (N, T, F) arrays
         Raw units, NaN where missing.
     pattern, rate
-        How values are hidden, and which share of the observed ones: see modts.mask.
+        How values are hidden, and which share of the observed ones: see modts.mask. Of no use to a backbone that does not impute.
     epochs, patience : int
         At most so many epochs; stop after `patience` of them without a better error.
     batch_size, lr, weight_decay, seed
@@ -230,7 +231,7 @@ def pretrain(
     Returns
     -------
     History
-        With the mean absolute error of each simple imputer as `rivals`.
+        With the mean absolute error of each simple imputer as `rivals`, if the backbone imputes.
 
     Raises
     ------
@@ -239,6 +240,21 @@ def pretrain(
     """
     Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
     warn_of_another_scale(backbone, X_train)
+    optimiser = {
+        "epochs": epochs,
+        "patience": patience,
+        "batch_size": batch_size,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "seed": seed,
+    }
+    if not backbone.row.imputes:
+        step, validate = _own_loss(backbone, Z_train, Z_val, batch_size, seed)
+        history = fit(
+            backbone, step, validate, n=len(Z_train), **optimiser, checkpoint=checkpoint, progress=progress or ""
+        )
+        remember_training(backbone, X_train, history, optimiser)
+        return history
     hidden_val = backbone.tensor(mask(X_val, pattern, rate, seed=runs.epoch_seed(seed, -1)))
     scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
     if not scored.any():
@@ -251,7 +267,7 @@ def pretrain(
         now["Z"] = backbone.tensor(mask(X_train, pattern, rate, seed=epoch_start))
 
     def step(indices):
-        return backbone.run(backbone.inputs(now["Z"][indices], Z_train[indices]))[0]["loss"]
+        return backbone.loss(backbone.inputs(now["Z"][indices], Z_train[indices]))
 
     def validate():
         filled = [
@@ -259,14 +275,6 @@ def pretrain(
         ]
         return (torch.cat(filled) - torch.nan_to_num(Z_val))[scored].abs().mean().item()
 
-    optimiser = {
-        "epochs": epochs,
-        "patience": patience,
-        "batch_size": batch_size,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "seed": seed,
-    }
     history = fit(
         backbone,
         step,
@@ -286,3 +294,18 @@ def pretrain(
         print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
     remember_training(backbone, X_train, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history
+
+
+def _own_loss(backbone, Z_train, Z_val, batch_size: int, seed: int):
+    """Training step and validation score of a backbone that does not impute: its own loss, in validation always on the same draw."""
+
+    def step(indices):
+        return backbone.loss(backbone.inputs(Z_train[indices]))
+
+    def validate():
+        with seeded(runs.epoch_seed(seed, -1)):
+            losses = [(backbone.loss(backbone.inputs(part)).item(), len(part)) for part in Z_val.split(batch_size)]
+        values, windows = zip(*losses, strict=True)
+        return float(np.average(values, weights=windows))
+
+    return step, validate
