@@ -160,10 +160,8 @@ class Backbone(nn.Module):
         states = caught or self.fast.take()
         return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
-    def loss(self, inputs: dict) -> torch.Tensor:
-        """The model's own loss alone, in training: of what it makes of hidden values, TS2Vec's of two crops of each window."""
-        if self.row.imputes:
-            return self.run(inputs)[0]["loss"]
+    def own_loss(self, inputs: dict) -> torch.Tensor:
+        """What a backbone that does not impute learns by, without its states: of two crops of each window, drawn anew at each call."""
         return contrast.loss(self.module.encoder, self.options["gaps"], inputs["X"])
 
     def reconstruction_scale(self) -> float:

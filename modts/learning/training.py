@@ -208,8 +208,8 @@ def pretrain(
     when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
     In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
-    absolute error, in z-scores, on validation values hidden once. TS2Vec's loss draws its crops for every batch; early stopping reads the same loss
-    on validation windows, in batches as in training, with crops drawn once.
+    absolute error, in z-scores, on validation values hidden once. TS2Vec's loss draws its crops for every batch; early stopping reads the same
+    loss on validation windows, in batches as in training, with crops drawn once.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def pretrain(
         now["Z"] = backbone.tensor(mask(X_train, pattern, rate, seed=epoch_start))
 
     def step(indices):
-        return backbone.loss(backbone.inputs(now["Z"][indices], Z_train[indices]))
+        return backbone.run(backbone.inputs(now["Z"][indices], Z_train[indices]))[0]["loss"]
 
     def validate():
         filled = [
@@ -300,11 +300,11 @@ def _own_loss(backbone, Z_train, Z_val, batch_size: int, seed: int):
     """Training step and validation score of a backbone that does not impute: its own loss, in validation always on the same draw."""
 
     def step(indices):
-        return backbone.loss(backbone.inputs(Z_train[indices]))
+        return backbone.own_loss(backbone.inputs(Z_train[indices]))
 
     def validate():
         with seeded(runs.epoch_seed(seed, -1)):
-            losses = [(backbone.loss(backbone.inputs(part)).item(), len(part)) for part in Z_val.split(batch_size)]
+            losses = [(backbone.own_loss(backbone.inputs(part)).item(), len(part)) for part in Z_val.split(batch_size)]
         values, windows = zip(*losses, strict=True)
         return float(np.average(values, weights=windows))
 
