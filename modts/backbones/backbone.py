@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modts import runs
 from modts.cohorts import seeded, unmasked
 from modts.errors import ModtsError, choose
 
@@ -167,9 +168,15 @@ class Backbone(nn.Module):
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations.
 
         What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
+        Returns X as float32.
         """
+        return np.asarray(self.windows(X, features), dtype=np.float32)
+
+    def windows(self, X, features=None) -> np.ndarray:
+        """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
-            X = np.asarray(unmasked(X), dtype=np.float32)
+            X = np.asarray(unmasked(X))
+            X = X if X.dtype.kind == "f" else X.astype(np.float32)
         except (TypeError, ValueError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
@@ -185,11 +192,11 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        values = torch.from_numpy(np.require(X, requirements=("C", "W")))
-        if not torch.isfinite(values.nansum(1).double().sum()):
-            raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        some = values[:: -(-len(X) // 128)]  # enough for the scale: at most 128 windows
-        if not self.plausible.check(some).any() and np.isnan(X).all():
+        for part in runs.parts(X):
+            if not torch.isfinite(_values(part).nansum(1).double().sum()):
+                raise ModtsError("X holds infinite values; mark missing values as NaN.")
+        some = _values(X[:: -(-len(X) // 128)])  # enough for the scale: at most 128 windows
+        if not self.plausible.check(some).any() and all(np.isnan(part).all() for part in runs.parts(X)):
             raise ModtsError("X holds no observed value at all.")
         return X
 
@@ -267,6 +274,11 @@ class Backbone(nn.Module):
         from .exchange import to_pypots
 
         return to_pypots(self, **training)
+
+
+def _values(X: np.ndarray) -> torch.Tensor:
+    """float32 values as PyTorch takes them."""
+    return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:
