@@ -12,9 +12,10 @@ __getattr__, __dir__, __all__ = door(
         "files": "whole_file atomic_write write_json read_json plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "mapped": "PART let_go parts",
-        "code": "code_hash code_version hash_of modules_of",
+        "code": "STUDY code_hash code_version hash_of modules_of",
         "owned": "OwnFile own_file backbone_label",
         "seeding": "batch_seed epoch_seed seed_everything",
+        "protocol": "ask_unsealed drifted freeze frozen frozen_path",
         "provenance": "COLUMNS Run hardware packages",
     },
 )
