@@ -154,7 +154,8 @@ class Backbone(nn.Module):
         finally:
             if handle:
                 handle.remove()
-        return results, caught or self.fast.take()
+        states = caught or self.fast.take()
+        return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -262,7 +263,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 
