@@ -41,12 +41,14 @@ class Labels:
         return scores.mse(np.nan_to_num(self.y), output.numpy(), self.seen)
 
 
-def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
+def labels(cohort, labelled: np.ndarray | None = None) -> tuple[dict[str, Labels], Scaler | None]:
     """Targets per split; regression targets are standardised with training statistics only.
 
     Parameters
     ----------
     cohort : Cohort
+    labelled : (n,) array of int, optional
+        Positions in the training split whose targets may be looked at: mean and deviation are theirs. All of them unless given.
 
     Returns
     -------
@@ -68,5 +70,5 @@ def labels(cohort) -> tuple[dict[str, Labels], Scaler | None]:
     if cohort.task == "classification":
         return {name: Labels(cohort.task, y.astype(np.int64)) for name, y in parts.items()}, None
     parts = {name: y[:, None] if y.ndim == 1 else y for name, y in parts.items()}  # (N, K)
-    scaler = Scaler.fit(parts["train"][..., None])
+    scaler = Scaler.fit((parts["train"] if labelled is None else parts["train"][labelled])[..., None])
     return {name: Labels(cohort.task, scaler.transform(y[..., None])[..., 0]) for name, y in parts.items()}, scaler
