@@ -31,6 +31,10 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
         main = part[part["pooling"].isin(SINGLE)]
         out += [fragments.heading(2, title), setting(found, key, part)]
         answers = effects.effects_of(found, *key[:2])
+        if effects.on_external(answers):
+            out.append(
+                "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
+            )
         out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)], markup=True))
         out.append(effects.forest(found, key, metrics[0], f"{stem}-effects"))
         shown = for_figure(part)
@@ -67,12 +71,25 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
                 )
                 for value in fractions(others)
             ]
-        differences = effects.grids(answers, metrics, title)
+        made += [
+            tables.grid(at(some, value), metric, f"{METRIC_NAMES[metric]}, {title}, external test{labels_words(value)}")
+            for some in [_same(found.external, key)]
+            for metric in metrics
+            for value in fractions(some)
+        ]
+        differences = effects.grids(answers, metrics, title + effects.on_external(answers))
         out += [fragments.raw(table.html()) for table in made]
         out += [effects.folded(differences), fragments.beside_ours(task, cohort, title, metrics)]
         out.append(fragments.downloads(stem, part, [*made, *differences]))
         out += [effects.downloads(answers, stem), fragments.how_made(list(part["run"]), found.runs)]
     return "\n".join([*out, effects.over_cohorts(found, task, metrics)])
+
+
+def _same(rows: pd.DataFrame, key) -> pd.DataFrame:
+    """Those of the rows that belong to a block of a page, at the main pooling."""
+    rows = rows[(rows["source"] == "") & rows["pattern"].isin(POINT) & rows["pooling"].isin(SINGLE)]
+    named = dict(zip(("cohort", "profile", "device"), key, strict=True))
+    return rows[(rows[list(named)] == list(named.values())).all(axis=1) & (rows["task"] != "imputation")]
 
 
 def scarcity(found: Results) -> str:

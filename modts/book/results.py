@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from modts import runs
+from modts.cohorts import EXTERNAL, SPLIT
 from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
@@ -70,7 +71,10 @@ class Results:
     metrics : pandas.DataFrame
         One row per measured number (`runs.COLUMNS` and `place`).
     summary : pandas.DataFrame
-        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated).
+        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated); of the cohorts' own test
+        splits.
+    external : pandas.DataFrame
+        The same of external tests.
     latency : pandas.DataFrame
         As in `results/latency.csv`.
     effects : pandas.DataFrame
@@ -90,6 +94,7 @@ class Results:
     summary: pd.DataFrame
     latency: pd.DataFrame
     effects: pd.DataFrame
+    external: pd.DataFrame = field(default_factory=lambda: summarise(pd.DataFrame()))
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
@@ -111,7 +116,9 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     if not path.is_file() or path.stat().st_size == 0:
         frame = pd.DataFrame(columns=columns)
     else:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False).reindex(columns=columns, fill_value="")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        older = {name: value for name, value in runs.LATER.items() if name not in frame}
+        frame = frame.assign(**older).reindex(columns=columns, fill_value="")
     for name in columns:
         frame[name] = pd.to_numeric(frame[name], errors="coerce") if name in NUMBERS else frame[name].astype(object)
     return frame
@@ -210,7 +217,8 @@ def collect() -> Results:
     local = runs.work_dir() / "quick"
     return Results(
         metrics=metrics,
-        summary=summarise(metrics),
+        summary=summarise(metrics[metrics["test"] == SPLIT]),
+        external=summarise(metrics[metrics["test"] == EXTERNAL]),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
         effects=_effects(),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),

@@ -25,6 +25,7 @@ import pandas as pd
 
 from modts import runs
 from modts.backbones import BACKBONES
+from modts.cohorts import SPLIT
 from modts.study import holm
 
 from .prose import said
@@ -233,7 +234,7 @@ def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
     rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES)]
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES) & (rows["test"] == SPLIT)]
     rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
     better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))
