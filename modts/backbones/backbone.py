@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from . import blocks, recurrent
 from .inputs import given_mean, intervals, model_inputs
@@ -169,8 +169,9 @@ class Backbone(nn.Module):
         What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
         """
         try:
-            X = np.asarray(unmasked(X), dtype=np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = np.asarray(unmasked(X), dtype=np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -208,6 +209,7 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
         """
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         Z = self.tensor(X, features)
