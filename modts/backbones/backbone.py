@@ -11,7 +11,7 @@ from torch import nn
 
 from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from . import blocks, recurrent
 from .inputs import given_mean, intervals, model_inputs
@@ -177,8 +177,9 @@ class Backbone(nn.Module):
         """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
             X = np.asarray(unmasked(X))
-            X = X if X.dtype.kind == "f" else X.astype(np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = X if X.dtype.kind == "f" else X.astype(np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -216,6 +217,7 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
         """
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         Z = self.tensor(X, features)

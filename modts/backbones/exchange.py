@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .backbone import Backbone
 from .card import remember
@@ -80,8 +80,8 @@ def from_pypots(
     known = row.small | row.fixed
     for argument, value in sizes.items():
         choose(argument, known, f"size of {name}:")
-        if type(known[argument]) is int and (type(value) is not int or value < 1):
-            raise ModtsError(f"{argument} must be a whole number of 1 or more, not {value!r}.")
+        if type(known[argument]) is int:
+            whole(value, argument)
     if of_file:
         config = {argument: 0.0 for argument in row.small if "dropout" in argument} | _read_off(name, weights) | sizes
         if name == "SAITS" and sizes.get("n_heads"):
