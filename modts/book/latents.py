@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from modts import runs
 
-from . import fragments
 from . import latents_numbers as numbers
 from . import latents_plots as plots
 from .learn import draw, folded, output

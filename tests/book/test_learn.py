@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from book_fixture import ROOT
 
-from modts.book import figures, fragments, latents, learn, results
-from modts.book import latents_numbers
-from modts.book import learn_numbers as numbers
 from modts import runs
+from modts.book import figures, fragments, latents, latents_numbers, learn, results
+from modts.book import learn_numbers as numbers
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.study import read_profile
