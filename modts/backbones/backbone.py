@@ -269,7 +269,7 @@ class Backbone(nn.Module):
         return to_pypots(self, **training)
 
 
-def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:
+def build(name, cohort, size="small", criterion="mse", options=None, seed=0, config=None) -> Backbone:
     """A fresh backbone for a cohort: scaler and intervals from its training split only.
 
     Parameters
@@ -278,7 +278,7 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
         A key of BACKBONES, or a class of one's own, "mine.py:MyImputer".
     cohort : Cohort
         Gives length, features and training values.
-    size : {"small", "paper"}
+    size, config : {"small", "paper"} and dict, optional
         See modts.backbones.sizes.
     criterion, options, seed
         See Backbone.
@@ -290,10 +290,10 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     Raises
     ------
     ModtsError
-        Unknown name, size or criterion, or training data without any value.
+        Unknown name, size, criterion or argument, or training data without any value.
     """
     X, _ = cohort.part("train")
     scaler = Scaler.fit(X)
     gaps = intervals(X) if row_of(name).reads == "csai" else None
-    config = sizes(name, size, cohort.name)
+    config = sizes(name, size, cohort.name, config)
     return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed)

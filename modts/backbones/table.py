@@ -137,8 +137,32 @@ def row_of(name: str) -> Row:
     return BACKBONES[name]
 
 
-def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
-    """Constructor arguments of a backbone: size "small", or "paper" (TSI-Bench's winner for that cohort, PhysioNet 2012's elsewhere)."""
+def sizes(name: str, size: str = "small", cohort: str = "", config: dict | None = None) -> dict:
+    """Constructor arguments of a backbone: size "small", or "paper" (TSI-Bench's winner for that cohort, PhysioNet 2012's elsewhere).
+
+    Parameters
+    ----------
+    name, size, cohort : str
+        A backbone, a named set of arguments, and the cohort whose winner is meant.
+    config : dict, optional
+        Arguments that take the place of the set's, such as {"rnn_hidden_size": 128}.
+
+    Raises
+    ------
+    ModtsError
+        An unknown name or size, or an argument that the backbone does not have or of another kind.
+    """
+    found = _named(name, size, cohort)
+    for key, value in (config or {}).items():
+        if key not in found:
+            raise ModtsError(f"{name} has no argument {key!r} to set in config; it has: {', '.join(found)}.")
+        if type(value) is not type(found[key]) and not (type(found[key]) is float and type(value) is int):
+            raise ModtsError(f"config of {name}: {key} = {value!r} should be a number like {found[key]!r}.")
+    found |= config or {}
+    return found | {"d_model": found["n_heads"] * found["d_k"]} if name == "SAITS" else found
+
+
+def _named(name: str, size: str, cohort: str) -> dict:
     row = row_of(name)
     if choose(size, ("small", "paper"), "size") == "small":
         return dict(row.small)
@@ -147,8 +171,7 @@ def sizes(name: str, size: str = "small", cohort: str = "") -> dict:
     if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
         return {"rnn_hidden_size": 108, "step_channels": 512}
     winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
-    found = {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
-    return found | {"d_model": found["n_heads"] * found["d_k"]} if name == "SAITS" else found
+    return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
 
 
 def options_of(name: str, given: dict | None = None, reading: str = "window") -> dict:

@@ -59,7 +59,7 @@ def fit(
     Parameters
     ----------
     model
-        Its parameters with requires_grad are trained (Adam).
+        Its parameters with requires_grad are trained (Adam); those of one dimension, biases and normalisation, do not decay.
     step
         Sample indices (B,) -> scalar loss, with gradients.
     validate
@@ -81,7 +81,11 @@ def fit(
         The loss or the score is not finite, or the checkpoint is corrupt.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1]},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.Adam(groups, lr=lr, weight_decay=weight_decay)
     history, best = History(), _copy(model)
     if checkpoint and Path(checkpoint).exists():
         history, best = _resume(checkpoint, model, optimiser)

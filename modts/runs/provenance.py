@@ -25,7 +25,7 @@ from .places import run_id, run_path
 
 COLUMNS = (
     "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "split_seed", "init_seed",
-    "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
+    "draw", "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
 )  # fmt: skip
 PACKAGES = (
     "modts",

@@ -1,7 +1,7 @@
 """Arms: what one column of a table is made from, how its units of work are stored, and how a unit runs.
 
-A unit is one arm trained for one seed, one share of the labels and one candidate (learning rate, weight decay). It is stored under the hash of
-its recipe, so a killed run resumes at the unit where it stopped.
+A unit is one arm trained for one seed, one share of the labels, one draw of them and one candidate (learning rate, weight decay). It is stored
+under the hash of its recipe, so a killed run resumes at the unit where it stopped.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from modts import runs
+from modts.cohorts import TASKS
 from modts.learning import (
     ARMS,
     Labels,
@@ -32,8 +33,29 @@ from modts.learning import (
 
 from .artefacts import cohort_for, fresh, pretrained, settings, windows
 
-WHOLE = ("size", "reading", "criterion", "e2e_epochs", "e2e_patience", "auxiliary", "pattern", "rate", "batch_size")
-Candidate = tuple[float, float]  # learning rate, weight decay
+WHOLE = (
+    "size",
+    "config",
+    "reading",
+    "criterion",
+    "e2e_epochs",
+    "e2e_patience",
+    "auxiliary",
+    "pattern",
+    "rate",
+    "batch_size",
+    "class_weight",
+)
+FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is compared on validation: Adam's learning rate and weight decay; of networks that train whole also which of EndToEnd.per_arm."""
+
+    lr: float
+    weight_decay: float = 0.0
+    place: int = 0
 
 
 @dataclass
@@ -60,11 +82,19 @@ class Arm:
     source: str = ""
 
     def candidates(self) -> list[Candidate]:
-        """What is compared on validation before all seeds are trained."""
+        """What is compared on the validation windows of each split and draw of labels."""
         raise NotImplementedError
 
-    def made_from(self, seed: int) -> tuple[object, dict]:
-        """The cohort at that seed, and the part of a unit's recipe that is this arm's own."""
+    def draws(self, fraction: float) -> int:
+        """How many draws of a share of the labels are trained."""
+        raise NotImplementedError
+
+    def cohort(self, seed: int):
+        """The cohort at that seed."""
+        return cohort_for(self.params.cohort, seed)
+
+    def recipe(self, seed: int, candidate: Candidate) -> dict:
+        """The part of a unit's recipe that is this arm's own."""
         raise NotImplementedError
 
     def train(
@@ -76,7 +106,7 @@ class Arm:
 
 @dataclass
 class HeadArm(Arm):
-    """A head on latents; all its candidates and label fractions are trained in one sweep.
+    """A head on latents; all its candidates, label fractions and draws of labels are trained in one sweep.
 
     latents : seed -> (latents per split, cohort, their recipe's hash).
     """
@@ -87,28 +117,47 @@ class HeadArm(Arm):
     _swept: dict = field(default_factory=dict)
 
     def candidates(self):
-        return list(itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        return list(
+            itertools.starmap(Candidate, itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        )
 
-    def made_from(self, seed):
-        self._read[seed] = parts, cohort, upstream = self.latents(seed)
-        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience"))}
+    def draws(self, fraction):
+        return self.params.draws if fraction <= FEW else 1
+
+    def cohort(self, seed):
+        return self._latents(seed)[1]
+
+    def recipe(self, seed, candidate):
+        return {
+            "upstream": self._latents(seed)[2],
+            **settings(self.params, ("head_epochs", "head_patience", "class_weight")),
+        }
+
+    def _latents(self, seed):
+        if seed not in self._read:
+            self._read[seed] = self.latents(seed)
+        return self._read[seed]
 
     def train(self, seed, targets, rows, candidate, file):
         if seed not in self._swept:
             self._swept[seed] = self._sweep(seed, targets)
         model, history = self._swept[seed][rows.tobytes(), candidate]
-        parts, cohort, _ = self._read[seed]
+        parts, cohort, _ = self._latents(seed)
         return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
     def _sweep(self, seed, targets):
-        parts, cohort, _ = self._read[seed]
-        fractions = [labelled_rows(cohort, fraction, seed) for fraction in self.params.label_fractions]
-        grid = list(itertools.product(fractions, self.candidates()))
+        parts, cohort, _ = self._latents(seed)
+        labelled = [
+            labelled_rows(cohort, fraction, seed, draw)
+            for fraction in self.params.label_fractions
+            for draw in range(self.draws(fraction))
+        ]
+        grid = list(itertools.product(labelled, self.candidates()))
         trained = train_heads(
             self.head,
             parts,
             targets,
-            [Setting(rows, *candidate, seed) for rows, candidate in grid],
+            [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
             epochs=self.params.head_epochs,
             patience=self.params.head_patience,
         )
@@ -122,26 +171,33 @@ class WholeArm(Arm):
     stage: str = "end_to_end"
 
     def candidates(self):
-        return [(lr, 0.0) for lr in self.params.e2e_lrs]
+        return [
+            Candidate(lr, place=place)
+            for place, params in enumerate(self.params.of_arm(self.name))
+            for lr in params.e2e_lrs
+        ]
 
-    def made_from(self, seed):
-        cohort = cohort_for(self.params.cohort, seed)
+    def draws(self, fraction):
+        return self.params.e2e_draws if fraction <= FEW else 1
+
+    def recipe(self, seed, candidate):
+        params = self.params.of_arm(self.name)[candidate.place]
         upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
-        return cohort, {**settings(self.params, WHOLE), "data": cohort.content_hash, "upstream": upstream}
+        return {**settings(params, WHOLE), "data": self.cohort(seed).content_hash, "upstream": upstream}
 
     @property
     def _starts_pretrained(self) -> bool:
         return ARMS[self.name].start == "pretrained"
 
     def train(self, seed, targets, rows, candidate, file):
-        params, cohort = self.params, cohort_for(self.params.cohort, seed)
+        params, cohort = self.params.of_arm(self.name)[candidate.place], self.cohort(seed)
         if self._starts_pretrained:
-            backbone = pretrained(params, seed)[0]
+            backbone = pretrained(self.params, seed)[0]
         else:
             backbone = fresh(params, cohort, seed)
         training = Training(
-            lr=candidate[0],
-            weight_decay=candidate[1],
+            lr=candidate.lr,
+            weight_decay=candidate.weight_decay,
             epochs=params.e2e_epochs,
             patience=params.e2e_patience,
             batch_size=params.batch_size,
@@ -163,48 +219,60 @@ class WholeArm(Arm):
         )
 
 
-def labelled_rows(cohort, fraction: float, seed: int) -> np.ndarray:
-    """Positions in the training split whose labels a label fraction leaves."""
-    return np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(fraction, seed)))
+def labelled(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
+    """Row numbers in the cohort of one draw of a share of the training labels; the first draw is that of the seed itself."""
+    return cohort.labelled(fraction, runs.epoch_seed(seed, -2 - draw) if draw else seed)
 
 
-class _Units:
+def labelled_rows(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
+    """Positions in the training split whose labels a draw leaves."""
+    return np.flatnonzero(np.isin(cohort.splits["train"], labelled(cohort, fraction, seed, draw)))
+
+
+class Units:
     """The units of one arm at one share of the labels."""
 
     def __init__(self, arm: Arm, fraction: float):
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, targets, labelled rows, the arm's own recipe) at a seed."""
+        """(cohort, targets) at a seed."""
         if seed not in self._at:
-            cohort, recipe = self.arm.made_from(seed)
-            targets, _ = labels(cohort)
-            self._at[seed] = cohort, targets, labelled_rows(cohort, self.fraction, seed), recipe
+            cohort = self.arm.cohort(seed)
+            self._at[seed] = cohort, labels(cohort, self.arm.params.class_weight)[0]
         return self._at[seed]
 
-    def run(self, seed: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
+    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
+        """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
+        tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
+        better = max if TASKS[self.at(seed)[0].task].probability else min
+        winner = better(tried, key=lambda candidate: tried[candidate][1])
+        return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
+
+    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
         """One unit, from disk or made now: its test prediction, validation score and seconds."""
         arm, params = self.arm, self.arm.params
-        cohort, targets, rows, recipe = self.at(seed)
+        cohort, targets = self.at(seed)
         spec = {
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
             "seed": seed,
             "backbone": params.label,
-            **recipe,
+            **arm.recipe(seed, candidate),
             "arm": arm.name,
             "head": arm.head,
             "pooling": arm.pooling,
             "fraction": self.fraction,
-            "lr": candidate[0],
-            "wd": candidate[1],
+            "draw": draw,
+            "lr": candidate.lr,
+            "wd": candidate.weight_decay,
         }
         folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
         recipe, path, training = runs.key(spec), folder / "outcome.npz", folder / "training.safetensors"
         if not path.exists():
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
-            made = arm.train(seed, targets, rows, candidate, training)
+            made = arm.train(seed, targets, labelled_rows(cohort, self.fraction, seed, draw), candidate, training)
             runs.write_arrays(
                 path,
                 recipe,
@@ -219,28 +287,26 @@ class _Units:
 
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
-    """Compare the candidates on the first seed's validation, train every seed with the winner, and score the test windows."""
-    units, params = _Units(arm, fraction), arm.params
-    better = max if cohort_for(params.cohort, params.seeds[0]).task == "classification" else min
-    first = {candidate: units.run(params.seeds[0], candidate) for candidate in arm.candidates()}
-    winner = better(first, key=lambda candidate: first[candidate][1])
-    name, items, seeds = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
-    for seed in params.seeds:
-        prediction, _, seconds = units.run(seed, winner)
-        cohort, targets, rows, _ = units.at(seed)
+    """Train every candidate on every split and draw of labels, keep what is best on that split's validation, and score its test windows."""
+    units, params = Units(arm, fraction), arm.params
+    name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
+    for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
+        winner, prediction, validation, seconds = units.best(seed, draw)
+        cohort, targets = units.at(seed)
         y = targets["test"]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
-        seeds.append((cohort.split_seed, seed))
+        places.append((cohort.split_seed, seed, draw))
+        key = "|".join(map(str, (name, *places[-1])))
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        run.predictions[f"{name}|{cohort.split_seed}|{seed}"] = prediction
-        run.timings[f"{name} seed {seed}"] = round(seconds, 3)
-    run.timings[f"{name} tuning"] = round(sum(seconds for _, _, seconds in first.values()), 3)
-    run.extra.setdefault("chosen", {})[name] = {"lr": winner[0], "weight_decay": winner[1], "labelled": len(rows)}
+        run.predictions[key] = prediction
+        run.timings[key] = round(seconds, 3)
+        run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
     score_rows(
         run,
         cohort.task,
         items,
-        seeds,
+        places,
+        names=cohort.classes,
         backbone=params.label,
         arm=arm.name,
         head=arm.head,
@@ -251,11 +317,15 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def score_rows(run: runs.Run, task: str, items, seeds, **columns) -> None:
-    """One row a seed and metric, and one over all seeds (its seeds left empty)."""
-    for item, (split_seed, init_seed) in zip(items, seeds, strict=True):
-        for metric, (value, low, high) in score(task, *item).items():
+def score_rows(run: runs.Run, task: str, items, places, names=(), **columns) -> None:
+    """One row a (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
+
+    names : of classes or labels, which are scored alone too.
+    """
+    for item, (split_seed, init_seed, draw) in zip(items, places, strict=True):
+        for metric, (value, low, high) in score(task, *item, names=names).items():
             row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
-            run.row(task=task, split_seed=split_seed, init_seed=init_seed, **row, **columns)
-    for metric, (value, low, high) in score_seeds(task, items).items():
+            run.row(task=task, split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **columns)
+    splits = [(split_seed, init_seed) for split_seed, init_seed, _ in places]
+    for metric, (value, low, high) in score_seeds(task, items, splits=splits, names=names).items():
         run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)

@@ -22,14 +22,17 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-PRETRAINING = ("size", "reading", "criterion", *TRAINING)
+BUILDING = ("size", "config", "reading")
+PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
 @lru_cache(maxsize=4)
 def cohort_for(name: str, seed: int):
-    """The cohort at a split seed; series are split by time, so their split does not change with the seed (it is 0)."""
-    cohort = load_cohort(name, seed=0)
-    return cohort if cohort.series or seed == 0 else load_cohort(name, seed=seed)
+    """The cohort at a seed of a run: stays split by it; a series at the origin that it names, seed modulo 3, which is then its split seed.
+
+    Of a series the seeds 0, 1, 2 are three origins with one initialisation each, and 0 to 8 three origins with three.
+    """
+    return load_cohort(name, seed=seed)
 
 
 def windows(cohort) -> dict[str, np.ndarray]:
@@ -45,7 +48,7 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed)
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -132,7 +135,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else ("size", "reading")),
+        **settings(params, PRETRAINING if start == "pretrained" else BUILDING),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():

@@ -94,6 +94,7 @@ def metric_rows(records: list[dict]) -> list[dict]:
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
+            row = {"draw": "", **row}  # a run from before there were several draws of labels does not name it
             found.setdefault(tuple(str(row[name]) for name in KEY), row)
     return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 

@@ -205,8 +205,8 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
             for split, init, draw in units
         ]
         pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
-        splits = [(split, init) for split, init, _ in units]
-        # a series has one split: its seeds are initialisations, and those of two backbones have nothing in common
+        splits = [split for split, _, _ in units]
+        # several seeds of one origin of a series are initialisations, and those of two backbones have nothing in common
         options = {"block": "auto", "apart": _backbone} if truth.series else {}
         found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
         for metric in METRICS[truth.task]:

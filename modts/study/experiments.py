@@ -16,23 +16,23 @@ from modts.backbones import BACKBONES, Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import measure
 
-from .arms import HeadArm, WholeArm, run_arm, score_rows
+from .arms import FEW, HeadArm, WholeArm, labelled, run_arm, score_rows
 from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
 def pretrain(params: Pretrain) -> runs.Run:
     """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
-    run, items, seeds = runs.Run("pretrain", params.model_dump()), [], []
+    run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
         backbone, cohort, _ = pretrained(params, seed, run)
         hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
         items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
-        seeds.append((cohort.split_seed, seed))
-    score_rows(run, "imputation", items, seeds, backbone=params.label, arm="frozen", pattern=params.pattern)
+        places.append((cohort.split_seed, seed, ""))
+    score_rows(run, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
     run.finish()
     return run
 
@@ -68,7 +68,7 @@ def heads(params: Heads) -> runs.Run:
 
 def end_to_end(params: EndToEnd) -> runs.Run:
     """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
-    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task != "classification":
+    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
         )
@@ -85,8 +85,8 @@ def end_to_end(params: EndToEnd) -> runs.Run:
 
 
 def _ships(params: Pretrain, task: str) -> bool:
-    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, no regression, none for a class of one's own."""
-    return task == "classification" and params.backbone in BACKBONES
+    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, nothing else, none for a class of one's own."""
+    return task in SHIPPED_TASKS and params.backbone in BACKBONES
 
 
 def transfer(params: Transfer) -> runs.Run:
@@ -159,7 +159,7 @@ def latency(params: Latency) -> runs.Run:
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
-        shipped = Shipped(fresh(params, cohort, seed), seed)
+        shipped = Shipped(fresh(params, cohort, seed), seed, targets["train"].n_outputs)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,
@@ -192,33 +192,41 @@ def baselines(params: Baselines) -> runs.Run:
     """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
     run = runs.Run("baselines", params.model_dump())
     for name in IMPUTERS:
-        items, seeds = [], []
+        items, places = [], []
         for seed in params.seeds:
             cohort = cohort_for(params.cohort, seed)
             scaler = Scaler.fit(cohort.part("train")[0])
             hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
             items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
-            seeds.append((cohort.split_seed, seed))
-        score_rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
+            places.append((cohort.split_seed, seed, ""))
+        score_rows(run, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
-        items, seeds = [], []
-        for seed in params.seeds:
+        items, places = [], []
+        for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
             runs.seed_everything(seed, params.threads)
             cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
             targets, scaler = labels(cohort)
-            prediction = fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
+            rows = labelled(cohort, fraction, seed, draw)
+            prediction = fit_predict(name, cohort, rows, seed, params.threads, record, params.class_weight)
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
-            seeds.append((cohort.split_seed, seed))
+            places.append((cohort.split_seed, seed, draw))
+            key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
             run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(
-                np.float32
-            )
-            run.timings[f"{name} {fraction:g} seed {seed}"] = round(time.perf_counter() - clock, 3)
-            run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
+            run.predictions[key] = prediction.astype(np.float32)
+            run.timings[key] = round(time.perf_counter() - clock, 3)
+            run.extra.setdefault("chosen", {})[key] = record
         score_rows(
-            run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction
+            run,
+            cohort.task,
+            items,
+            places,
+            names=cohort.classes,
+            backbone=name,
+            arm="baseline",
+            pooling="statistics",
+            label_fraction=fraction,
         )
     run.finish()
     return run

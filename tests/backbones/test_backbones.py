@@ -260,6 +260,14 @@ def test_a_missing_checkpoint_says_how_to_make_it(tmp_path):
         load_backbone(tmp_path / "none.safetensors")
 
 
+def test_config_takes_the_place_of_single_sizes():
+    assert sizes("GRU-D", config={"rnn_hidden_size": 7}) == {"rnn_hidden_size": 7}
+    saits = sizes("SAITS", config={"n_heads": 2, "d_k": 8, "dropout": 0})
+    assert saits["d_model"] == 16 and saits["n_layers"] == sizes("SAITS")["n_layers"]  # PyPOTS: heads x d_k
+    with pytest.raises(ModtsError, match="has no argument 'd_hidden'"):
+        sizes("SAITS", config={"d_hidden": 2})
+
+
 @pytest.mark.parametrize("kept", [0, 5, 100, 0.5, -1])
 def test_a_truncated_checkpoint_is_an_error(checkpoint, kept):
     data = checkpoint.read_bytes()

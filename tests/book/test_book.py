@@ -398,6 +398,8 @@ def test_every_cohort_with_results_is_described(request, built, book):  # noqa: 
     page = built[book / "book" / "data.html"].get_text()
     for row in COHORTS.values():
         assert row["title"] in page and row["licence"] in page and row["citation"] in page
+    assert "time, 2 origins" in page
+    assert "Origin 1: 180 / 60 / 80 windows, tested on those from 2023-08-30 to 2023-11-17" in page
 
 
 @pytest.fixture

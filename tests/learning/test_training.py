@@ -118,6 +118,20 @@ def walk(scores, **changes):
     return model, fit(model, model.step, validate, **settings), seen
 
 
+def test_biases_and_normalisation_do_not_decay():
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    for p in model.parameters():
+        nn.init.ones_(p)
+    fit(
+        model,
+        lambda _: 0 * sum(p.sum() for p in model.parameters()),
+        lambda: 0.0 if model[0].weight.max() == 1 else -1.0,
+        n=1, epochs=1, patience=1, batch_size=1, lr=0.1, weight_decay=0.5,
+    )  # fmt: skip
+    assert (model[0].weight < 1).all()
+    assert all(torch.equal(p, torch.ones_like(p)) for p in (model[0].bias, *model[1].parameters()))
+
+
 @pytest.mark.parametrize("lower, best", [(True, 1), (False, 3)])
 def test_the_best_epochs_weights_are_kept_by_value(lower, best):
     model, history, seen = walk([3.0, 1.0, 2.0, 4.0, 3.5], lower_is_better=lower)

@@ -110,6 +110,7 @@ def check_rows(run, task, seeds=2):
         assert row["low"] <= row["value"] <= row["high"], row
         assert row["task"] == task and row["run"] == run.id and row["n_test"] > 0
         assert (row["split_seed"] == "") == (row["init_seed"] == "")
+        assert (row["draw"] == "") == (row["init_seed"] == "" or task == "imputation")
     groups = {}
     for row in run.rows:
         key = tuple(row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source"))
@@ -117,7 +118,8 @@ def check_rows(run, task, seeds=2):
     assert {key[5] for key in groups} == metrics
     for rows in groups.values():
         single, summary = [r for r in rows if r["init_seed"] != ""], [r for r in rows if r["init_seed"] == ""]
-        assert sorted(r["init_seed"] for r in single) == list(range(seeds)) and len(summary) == 1
+        at = {(r["init_seed"], r["draw"]) for r in single}
+        assert {seed for seed, _ in at} == set(range(seeds)) and len(summary) == 1 and len(at) == len(single)
         assert summary[0]["value"] == pytest.approx(np.mean([r["value"] for r in single]), abs=1e-9)
     return groups
 
@@ -131,10 +133,10 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
     saved = runs.read_json(run.path)
     assert saved["rows"] == run.rows and run.id == "quick-heads-icu-GRU-D"
     assert len(saved["data_hash"]) == 2  # two seeds, two splits
-    assert saved["chosen"]["frozen|simple|paper|0.5"]["labelled"] == 25
+    assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
-        f"{arm}|simple|paper|{f}|{s}|{s}" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
+        f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
     )
     assert {p.dtype.name for p in predictions.values()} == {"float32"}
 
@@ -178,7 +180,63 @@ def test_an_extraction_run_records_counts_and_widths(files):
     }
 
 
-def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
+FEW = {"label_fractions": [1.0, 0.25], "draws": 3}
+
+
+def test_few_labels_are_drawn_several_times(files, monkeypatch):
+    sweeps, splits = [], []
+    train_heads, score_seeds = arms.train_heads, arms.score_seeds
+
+    def spy(head, parts, targets, settings, **kwargs):
+        sweeps.append(settings)
+        return train_heads(head, parts, targets, settings, **kwargs)
+
+    monkeypatch.setattr(arms, "train_heads", spy)
+    monkeypatch.setattr(
+        arms, "score_seeds", lambda *args, **kwargs: splits.append(kwargs["splits"]) or score_seeds(*args, **kwargs)
+    )
+    run = go("heads", files["icu"], **HEADS | FEW)
+    check_rows(run, "classification")
+    assert [len(settings) for settings in sweeps] == [
+        2 * (1 + 3)
+    ] * 4  # all draws and candidates of a split in one pass
+    first = modts.load_cohort(files["icu"])
+    wanted = first.labelled(0.25, 0)  # the first draw is what it was when there was one
+    drawn = [setting.rows for setting in sweeps[0][2::2]]
+    assert np.array_equal(first.splits["train"][drawn[0]], wanted)
+    assert len({rows.tobytes() for rows in drawn}) == 3 and {len(rows) for rows in drawn} == {len(wanted)}
+    assert {first.y[first.splits["train"][rows]].sum() for rows in drawn} == {first.y[wanted].sum()}
+    assert splits[1] == [(0, 0)] * 3 + [(1, 1)] * 3  # the interval resamples splits, in them draws, in them stays
+    at = {(r["split_seed"], r["label_fraction"], r["draw"]) for r in run.rows if r["draw"] != ""}
+    assert at == {(s, f, d) for s in (0, 1) for f, n in ((1.0, 1), (0.25, 3)) for d in range(n)}
+    keys = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
+    assert {key.split("|", 3)[3] for key in keys} == {f"{f:g}|{s}|{s}|{d}" for s, f, d in at}
+    whole = go("end_to_end", files["icu"], **WHOLE | FEW | {"arms": ["e2e"], "e2e_draws": 2})
+    assert Counter(r["draw"] for r in check_rows(whole, "classification")[LAST] if r["draw"] != "") == {0: 2, 1: 2}
+    simple = go("baselines", files["icu"], seeds=[0], label_fractions=[0.25], draws=2)
+    assert {r["draw"] for r in simple.rows if r["task"] == "classification"} == {0, 1, ""}
+    assert all(key.count("|") == 6 for key in simple.predictions)
+
+
+LAST = ("GRU-D", "e2e", "simple", "paper", 0.25, "auroc", "")
+
+
+def test_each_split_chooses_on_its_own_validation(files):
+    run = go("heads", files["icu"], **HEADS | FEW)
+    units = [runs.read_arrays(path) for path in runs.work_dir().rglob("outcome.npz")]
+    chosen = {key: run.extra["chosen"][key]["validation"] for key in run.predictions}
+    assert len(units) == 2 * len(chosen)  # two candidates each
+    for key, prediction in run.predictions.items():
+        (winner,) = {float(u["validation"]) for u in units if np.array_equal(u["prediction"], prediction)} & {
+            chosen[key]
+        }
+        assert winner == chosen[key]
+    pairs = np.sort([float(u["validation"]) for u in units])
+    assert np.mean(list(chosen.values())) >= pairs.mean()
+    assert len({value["weight_decay"] for value in run.extra["chosen"].values()}) == 2  # not one for all
+
+
+def test_every_arm_has_its_candidates_on_every_split(files, monkeypatch):
     units, trained = Counter(), []
     adapt, train_heads = arms.adapt, arms.train_heads
     for kind in (arms.HeadArm, arms.WholeArm):
@@ -202,10 +260,9 @@ def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
     go("heads", files["icu"], **HEADS | {"label_fractions": [1.0]})
     assert trained == [2] * 4  # a sweep of both candidates for each of two arms and two seeds,
     go("end_to_end", files["icu"], **WHOLE)
-    assert trained[4:] == [1] * 9  # and one training a unit of three arms: none has tried more than it stores
+    assert trained[4:] == [1] * 12  # and one training a unit of three arms: none has tried more than it stores
     for arm in ("frozen", "untrained", "finetune", "e2e", "e2e_shipped"):
-        assert units[arm, 0] == 2, arm  # tuned on the first seed,
-        assert units[arm, 1] == 1, arm  # the winner alone on the others
+        assert units[arm, 0] == units[arm, 1] == 2, arm
 
 
 # --- killed and resumed ---------------------------------------------------------------------------------------------
