@@ -31,6 +31,7 @@ from . import (
     results,
     speed,
     status,
+    teach,
     transfer,
 )
 from .figures import save
@@ -55,6 +56,7 @@ PAGES = {  # piece -> results -> its text
     **learn.PIECES,
     **latents.PIECES,
     **quiz.PIECES,
+    **teach.PIECES,
 }
 
 
@@ -64,7 +66,11 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     room = Path(__file__).parent
     code = [*sorted(room.glob("*.py")), room.parent / "study" / "names.py", diagram.contract()]
-    data = sorted(path for path in (runs.root() / "book" / "data").glob("*") if path.suffix in (".csv", ".json", ".yaml", ".safetensors"))
+    data = sorted(
+        path
+        for path in (runs.root() / "book" / "data").glob("*")
+        if path.suffix in (".csv", ".json", ".yaml", ".safetensors")
+    )
     for stage, backbone in (("baselines", ""), ("extract", "BRITS")):
         digest.update(runs.code_hash(stage, backbone, rows=True).encode())
     for path in [*results.inputs(), *code, *data, *learn.sources()]:
