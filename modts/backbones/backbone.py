@@ -280,8 +280,9 @@ class Backbone(nn.Module):
 
 
 def _values(X: np.ndarray) -> torch.Tensor:
-    """float32 values as PyTorch takes them."""
-    return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
+    """float32 values as PyTorch takes them; those too large for single precision are infinite."""
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0, config=None) -> Backbone:

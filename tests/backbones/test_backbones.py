@@ -194,9 +194,7 @@ def test_the_published_helix_has_the_published_number_of_parameters(data, steps,
     """As its repository's results print it."""
     with torch.device("meta"):
         theirs = pypots("imputation.helix").HELIX
-        made = theirs(
-            n_steps=steps, n_features=features, device="meta", verbose=False, **sizes("HELIX", "paper", data)
-        )
+        made = theirs(n_steps=steps, n_features=features, device="meta", verbose=False, **sizes("HELIX", "paper", data))
     assert sum(p.numel() for p in made.model.parameters()) == parameters
 
 

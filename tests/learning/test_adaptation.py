@@ -190,7 +190,9 @@ def test_the_shipped_classifier_trains_and_predicts(icu, name):
 
 def test_pypots_ships_classifiers_of_the_six_alone(icu):
     assert tuple(filter(ships_classifier, BACKBONES)) == SIX and not ships_classifier("mine.py:MyImputer")
-    with pytest.raises(ModtsError, match="ships no end-to-end classifier for HELIX, .* exists for BRITS, .*, Autoformer only"):
+    with pytest.raises(
+        ModtsError, match="ships no end-to-end classifier for HELIX, .* exists for BRITS, .*, Autoformer only"
+    ):
         whole("e2e_shipped", icu, build("HELIX", icu), epochs=1)
 
 
