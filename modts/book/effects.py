@@ -93,7 +93,9 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     return "\n".join(out)
 
 
-def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None) -> str:
+def forest(
+    found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None, slide=False
+) -> str:
     """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels."""
     rows = effects_of(found, *key[:2])
     rows = rows[(rows["metric"] == metric) & rows["question"].isin(questions)]
@@ -120,6 +122,7 @@ def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTION
             f"Forest plot of paired differences in {METRIC_NAMES[metric]} on {title}{of}, a panel a question, a line a backbone.{told}",
             f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {LEGEND}",
             fragments.out_dir(),
+            slide,
         )
     )
 
@@ -172,15 +175,6 @@ def _cell(rows: pd.DataFrame) -> Cell:
         signed(row["difference"]),
         f"{signed(row['low'])} to {signed(row['high'])}, {row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
-    )
-
-
-def folded(made: list[Table]) -> str:
-    """These tables in a box to open."""
-    return (
-        f"::::{{dropdown}} The differences in numbers\n{''.join(fragments.raw(one.html()) for one in made)}::::\n"
-        if made
-        else ""
     )
 
 

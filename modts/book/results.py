@@ -128,6 +128,11 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     return frame
 
 
+def own_test(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows on a cohort's own split: those on other test sets (column `test`, where there is one) have pages of their own."""
+    return rows[rows["test"].isin(("", "split"))] if "test" in rows else rows
+
+
 def _both(name: str, columns: list[str]) -> pd.DataFrame:
     """The published rows and this machine's quick rows; a local run hides the published copy of the same run."""
     published = read_csv(runs.results_dir() / name, columns).assign(place=PUBLISHED)
@@ -217,14 +222,14 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
-    metrics = _both("metrics.csv", list(runs.COLUMNS))
+    metrics = own_test(_both("metrics.csv", list(dict.fromkeys([*runs.COLUMNS, "test"]))))
     local = runs.work_dir() / "quick"
     return Results(
         metrics=metrics,
         summary=summarise(metrics[metrics["test"] == SPLIT]),
         external=summarise(metrics[metrics["test"] == EXTERNAL]),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
-        effects=_effects(),
+        effects=own_test(_effects()),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
