@@ -53,6 +53,8 @@ class Recipe:
     patience: int
     batch_size: int
     lr: float
+    schedule: str
+    clip: float
     features: tuple[str, ...]
     seed: int
     device: str

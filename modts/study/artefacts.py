@@ -21,7 +21,7 @@ from modts.learning import pretrain as pretrain_backbone
 from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
-TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
 BUILDING = ("size", "config", "reading")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
@@ -88,6 +88,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             validation_mae=history.best,
             best_epoch=history.best_epoch,
             history=history.validation,
+            capped=history.capped,
             seconds=round(time.perf_counter() - clock, 2),
             hardware=runs.hardware(),
             code_version=runs.code_version(),
@@ -101,6 +102,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+        run.capped(f"pretrain seed {seed}", backbone.card["capped"])
     return backbone, cohort, runs.key(spec)
 
 
