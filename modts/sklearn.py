@@ -87,6 +87,10 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     backbone : str
         A key of modts.BACKBONES.
     size : {"small", "paper"}
+    scaling : {"plain", "winsorised"}
+        Standardisation by plain means and deviations, or by those of winsorised values: see modts.backbones.scaling.
+    centre : bool
+        Take each window's own level from it before it is read: for series that drift (see modts.Backbone).
     criterion : {"mse", "mae"}
     options : dict, optional
         See modts.Backbone.
@@ -133,6 +137,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         backbone="SAITS",
         *,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -198,6 +204,8 @@ class _Modular(_Pretraining):
         auxiliary=1.0,
         class_weight=None,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -272,7 +280,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
     Parameters
     ----------
-    backbone, size, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
+    backbone, size, scaling, centre, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
         Of pretraining: see ImputerLatents.
     validation, features, random_state, device, cache
         See ImputerLatents.

@@ -37,6 +37,8 @@ WHOLE = (
     "size",
     "config",
     "reading",
+    "scaling",
+    "centre",
     "criterion",
     "e2e_epochs",
     "e2e_patience",

@@ -22,7 +22,7 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
-BUILDING = ("size", "config", "reading")
+BUILDING = ("size", "config", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -48,7 +48,8 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
+    given = settings(params, ("config", "scaling", "centre"))
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS, READINGS, sizes
+from modts.backbones import BACKBONES, POOLINGS, READINGS, SCALINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
 from modts.learning import SCHEDULES
@@ -102,6 +102,8 @@ class Pretrain(Common):
     size: Literal["small", "paper"] = "small"
     config: Config = {}
     reading: Literal[*READINGS] = "window"
+    scaling: Literal[*SCALINGS] = "plain"
+    centre: bool = False
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
     rate: Rate = 0.1

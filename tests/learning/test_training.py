@@ -124,7 +124,7 @@ def test_biases_and_normalisation_do_not_decay():
         nn.init.ones_(p)
     fit(
         model,
-        lambda _: 0 * sum(p.sum() for p in model.parameters()),
+        lambda *_: 0 * sum(p.sum() for p in model.parameters()),
         lambda: 0.0 if model[0].weight.max() == 1 else -1.0,
         n=1, epochs=1, patience=1, batch_size=1, lr=0.1, weight_decay=0.5,
     )  # fmt: skip
