@@ -60,8 +60,9 @@ def from_pypots(
     Returns
     -------
     Backbone
-        In evaluation mode. GRU-D's options are PyPOTS's: it sees no last observation, and the mean of the windows that it is given.
-        Where others stand in the batch (GRU-D, TimesNet, CSAI), equal imputations need equal batches: give `impute` PyPOTS's batch size.
+        In evaluation mode, with a plain scaler if none is given, and without `centre`: PyPOTS has neither. GRU-D's options are PyPOTS's:
+        it sees no last observation, and the mean of the windows that it is given. Where others stand in the batch (GRU-D, TimesNet, CSAI),
+        equal imputations need equal batches: give `impute` PyPOTS's batch size.
 
     Raises
     ------
@@ -118,6 +119,10 @@ def from_pypots(
 
 def to_pypots(backbone: Backbone, **training):
     """PyPOTS's imputer with a backbone's weights (see Backbone.to_pypots)."""
+    if backbone.centre:
+        raise ModtsError(
+            f"This {backbone.name} centres each window before it is read, which PyPOTS does not; build one without `centre` for it."
+        )
     package, _, cls = THEIRS[choose(backbone.name, THEIRS, "backbone that PyPOTS has")][0].partition(".")
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}

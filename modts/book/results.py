@@ -164,12 +164,22 @@ def _effects() -> pd.DataFrame:
     return _joined(published[~published["profile"].isin(set(local["profile"]))], local)
 
 
-def ended_at_cap(record: dict) -> bool | None:
-    """Whether a run's training stopped at its cap of epochs and not because it was done; None where the run does not say."""
+def ended_at_cap(record: dict) -> list[str] | None:
+    """The trainings of a run that stopped at their cap of epochs and not because they were done; None where the run does not say."""
     if "capped" in record:
-        return bool(record["capped"])
+        return record["capped"]
     epochs, history = record.get("params", {}).get("epochs"), record.get("history")
-    return any(len(curve) >= epochs for curve in history.values()) if epochs and history else None
+    return [name for name, curve in history.items() if len(curve) >= epochs] if epochs and history else None
+
+
+def training_record(records: dict, run: str) -> dict:
+    """The record of the run that trained what counts in another: of heads, which are done in a moment, their backbone's pretraining."""
+    record = records.get(run, {})
+    if record.get("stage") not in ("heads", "transfer"):
+        return record
+    params = record["params"]
+    cohort = Path(params.get("source") or params["cohort"]).stem
+    return records.get(f"{record['profile']}-pretrain-{cohort}-{params.get('backbone')}", {})
 
 
 def _records(folder: Path, place: str) -> dict:

@@ -29,7 +29,7 @@ from modts.cohorts import SPLIT
 from modts.study import holm
 
 from .prose import said
-from .results import Results
+from .results import Results, training_record
 from .tables import auroc_standard_error, number
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
@@ -148,9 +148,7 @@ def had_its_chance(results: Results, ran: tuple[str, ...]) -> tuple[bool, str]:
         record = records.get(name, {})
         params, stage = record.get("params", {}), record.get("stage")
         sizes |= {params["size"]} if params.get("size") else set()
-        if stage in ("heads", "transfer"):  # a head is done in a moment; what counts is its backbone's training
-            source = Path(params.get("source") or params["cohort"]).stem
-            record = records.get(f"{record['profile']}-pretrain-{source}-{params.get('backbone')}", {})
+        record = training_record(records, name)
         if stage in ("heads", "transfer", "end_to_end", "pretrain"):
             unknown |= record.get("capped") is None
             capped |= (

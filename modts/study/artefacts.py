@@ -21,8 +21,8 @@ from modts.learning import pretrain as pretrain_backbone
 from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
-TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-BUILDING = ("size", "config", "reading")
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
+BUILDING = ("size", "config", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -63,7 +63,8 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
+    given = settings(params, ("config", "scaling", "centre"))
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -103,6 +104,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             validation_mae=history.best,
             best_epoch=history.best_epoch,
             history=history.validation,
+            capped=history.capped,
             seconds=round(time.perf_counter() - clock, 2),
             hardware=runs.hardware(),
             code_version=runs.code_version(),
@@ -116,6 +118,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         note_data(run, cohort)
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+        run.capped(f"pretrain seed {seed}", backbone.card["capped"])
     return backbone, cohort, runs.key(spec)
 
 

@@ -28,11 +28,12 @@ def pretrain(params: Pretrain) -> runs.Run:
     """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
-        backbone, _, _ = pretrained(params, seed, run)
+        backbone, own, _ = pretrained(params, seed, run)
         cohort = tested(params.cohort, params.external, seed)
         note_data(run, cohort)
-        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
+        unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
+        hidden, truth, scored = hidden_test(params, cohort, unit, seed)
+        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
         places.append((cohort.split_seed, seed, ""))
     score_rows(run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
     run.finish()
@@ -160,7 +161,7 @@ def latency(params: Latency) -> runs.Run:
 
     def encode(given):
         _, states = backbone.run(given[0])
-        return pool(backbone.row.kind, states, given[1], pooling)
+        return pool(backbone.row.kind, states, given[1], pooling, backbone.centre)
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
