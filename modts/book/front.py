@@ -102,7 +102,8 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
     out = [
-        f"**On what.** {plural(models['backbone'].nunique(), 'network').capitalize()}, {models['n_test'].max():.0f} test stays, {seeds(models)}; "
+        f"**On what.** {plural(models['backbone'].nunique(), 'network').capitalize()}, {models['n_test'].max():.0f} test stays, "
+        f"{seeds(models)}; "
         "these networks and these patients, no others. Every difference is taken on the same test stays."
     ]
     for share, part in effects_.items():

@@ -16,7 +16,6 @@ from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
 from .tables import number
 
-
 REGRESSION_ARMS = (
     ("frozen", "simple"), ("e2e", "simple"), ("finetune", "simple"), ("untrained", "simple"), ("frozen", "complex"),
     ("untrained", "complex"),

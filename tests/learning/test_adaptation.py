@@ -325,7 +325,8 @@ def test_a_batch_without_any_target_does_not_poison_training(air):
 def test_mistakes_are_named(air, icu):
     backbone = build("GRU-D", air, seed=0)
     with pytest.raises(
-        ModtsError, match="no end-to-end regression model, so arm 'e2e_shipped' exists for classification and multiclass only"
+        ModtsError,
+        match="no end-to-end regression model, so arm 'e2e_shipped' exists for classification and multiclass only",
     ):
         whole("e2e_shipped", air, backbone)
     with pytest.raises(ModtsError, match="Unknown arm 'fine-tune'; choose one of: untrained, frozen"):
