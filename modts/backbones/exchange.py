@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .backbone import Backbone
 from .card import remember
@@ -62,8 +62,9 @@ def from_pypots(
     Returns
     -------
     Backbone
-        In evaluation mode. GRU-D's options are PyPOTS's: it sees no last observation, and the mean of the windows that it is given.
-        Where others stand in the batch (GRU-D, TimesNet, CSAI), equal imputations need equal batches: give `impute` PyPOTS's batch size.
+        In evaluation mode, with a plain scaler if none is given, and without `centre`: PyPOTS has neither. GRU-D's options are PyPOTS's:
+        it sees no last observation, and the mean of the windows that it is given. Where others stand in the batch (GRU-D, TimesNet, CSAI),
+        equal imputations need equal batches: give `impute` PyPOTS's batch size.
 
     Raises
     ------
@@ -82,8 +83,8 @@ def from_pypots(
     known = row.small | row.fixed
     for argument, value in sizes.items():
         choose(argument, known, f"size of {name}:")
-        if type(known[argument]) is int and (type(value) is not int or value < 1):
-            raise ModtsError(f"{argument} must be a whole number of 1 or more, not {value!r}.")
+        if type(known[argument]) is int:
+            whole(value, argument)
     if of_file:
         config = {argument: 0.0 for argument in row.small if "dropout" in argument} | _read_off(name, weights) | sizes
         if name == "SAITS" and sizes.get("n_heads"):
@@ -120,6 +121,10 @@ def from_pypots(
 
 def to_pypots(backbone: Backbone, **training):
     """PyPOTS's imputer with a backbone's weights (see Backbone.to_pypots)."""
+    if backbone.centre:
+        raise ModtsError(
+            f"This {backbone.name} centres each window before it is read, which PyPOTS does not; build one without `centre` for it."
+        )
     package, _, cls = THEIRS[choose(backbone.name, THEIRS, "backbone that PyPOTS has")][0].partition(".")
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}
