@@ -51,6 +51,7 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    "capped",
     *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
 ROOFLINE = (
@@ -59,6 +60,7 @@ ROOFLINE = (
 BENCHMARKS = (
     "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
 )  # fmt: skip
+DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
 @dataclass
@@ -84,6 +86,8 @@ class Results:
         `low` and `high` their quartiles (rounds not timed in pairs: the ratio of the medians, and NaN); `target` is NaN where a row has none.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
+    drift : pandas.DataFrame
+        As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
     """
 
     metrics: pd.DataFrame
@@ -94,6 +98,7 @@ class Results:
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
+    drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
@@ -229,6 +234,7 @@ def collect() -> Results:
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
+        drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
     )
 
 
@@ -238,7 +244,7 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "drift.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 
