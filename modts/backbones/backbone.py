@@ -11,7 +11,7 @@ from torch import nn
 
 from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from . import blocks, recurrent
 from .inputs import given_mean, intervals, level, model_inputs
@@ -186,7 +186,8 @@ class Backbone(nn.Module):
         finally:
             if handle:
                 handle.remove()
-        return results, caught or self.fast.take()
+        states = caught or self.fast.take()
+        return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -208,8 +209,9 @@ class Backbone(nn.Module):
         """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
             X = np.asarray(unmasked(X))
-            X = X if X.dtype.kind == "f" else X.astype(np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = X if X.dtype.kind == "f" else X.astype(np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -247,6 +249,7 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
         """
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         Z = self.tensor(X, features)
@@ -295,7 +298,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 
@@ -310,8 +313,9 @@ class Backbone(nn.Module):
 
 
 def _values(X: np.ndarray) -> torch.Tensor:
-    """float32 values as PyTorch takes them."""
-    return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
+    """float32 values as PyTorch takes them; those too large for single precision are infinite."""
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
 
 
 def build(

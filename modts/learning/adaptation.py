@@ -24,7 +24,17 @@ import torch
 from torch import nn
 
 from modts import runs
-from modts.backbones import Backbone, accelerate, classifier_settings, core, live, pypots, read
+from modts.backbones import (
+    BACKBONES,
+    Backbone,
+    accelerate,
+    classifier_settings,
+    core,
+    live,
+    pypots,
+    read,
+    ships_classifier,
+)
 from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
@@ -80,9 +90,10 @@ class Shipped(nn.Module):
 
     def __init__(self, backbone: Backbone, seed: int, n_outputs: int = 1):
         super().__init__()
-        if backbone.row.own:
+        if not ships_classifier(backbone.name):
+            names = ", ".join(filter(ships_classifier, BACKBONES))
             raise ModtsError(
-                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
+                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for {names} only."
             )
         with seeded(seed):
             self.criterion = loss = pypots("nn.modules.loss").CrossEntropy()

@@ -16,6 +16,6 @@ __getattr__, __dir__, __all__ = door(
         "owned": "OwnFile own_file backbone_label",
         "seeding": "batch_seed epoch_seed seed_everything",
         "protocol": "ask_unsealed drifted freeze frozen frozen_path",
-        "provenance": "COLUMNS Run hardware packages",
+        "provenance": "COLUMNS LATER Run hardware packages",
     },
 )

@@ -80,12 +80,15 @@ class Common(BaseModel):
 
     profile: Profile = "quick"
     cohort: Name = "simulated_icu"
+    external: str = ""
     seeds: Seeds = [0]
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @model_validator(mode="after")
     def _known(self):
-        for name in (self.cohort, getattr(self, "source", "") or self.cohort):
+        if self.external == self.cohort:
+            raise ValueError(f'external must be another cohort than {self.cohort!r}, or "" for none.')
+        for name in filter(None, (self.cohort, getattr(self, "source", ""), self.external)):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
             elif runs.cohort_stem(name) in cohort_names():
