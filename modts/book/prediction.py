@@ -16,7 +16,6 @@ from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
 from .tables import number
 
-
 REGRESSION_ARMS = (
     ("frozen", "simple"), ("e2e", "simple"), ("finetune", "simple"), ("untrained", "simple"), ("frozen", "complex"),
     ("untrained", "complex"),
@@ -83,7 +82,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     ]
     return "\n".join(
         [
-            answers.shown(lead),
+            answers.shown(lead, f"{stem}-effects" if forest else ""),
             fragments.bullets(best_possible(found, cohort)),
             forest,
             fragments.raw(first.html()),
@@ -112,7 +111,7 @@ def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> lis
         if len(ahead)
         else ""
     )
-    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead))} of "
+    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead)) if len(ahead) else 'none'} of "
     words += f"{plural(len(gap), 'backbone')}{best}"
     return [words + (": with that head, pretraining does not pay on these data." if 2 * len(ahead) > len(gap) else ".")]
 
@@ -177,11 +176,12 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> str:
             fragments.out_dir(),
         )
     )
+    forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
     first = tables.main(at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}")
     return "\n".join(
         [
-            answers.shown(answers.answer(answers_, "auroc", few)),
-            effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few),
+            answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else ""),
+            forest,
             fragments.raw(first.html()),
             setting(found, key, main),
             fragments.fold("How the scores fall from all labels to few", lines),
