@@ -27,6 +27,7 @@ from . import (
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
@@ -56,6 +57,7 @@ PAGES = {  # piece -> results -> its text
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
 }

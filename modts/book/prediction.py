@@ -10,7 +10,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
-from . import answers, effects, fragments, plots, tables
+from . import answers, effects, fragments, play, plots, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
@@ -73,7 +73,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     poolings = _poolings(part, main, metric, title)
     differences = effects.grids(answers_, metrics, title)
     rest = [
-        ("The scores as a picture", _dots(part, metric, title, stem)),
+        ("The scores as a picture", _pictures(part, metric, title, stem)),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
         ("Every question in a sentence", fragments.bullets(effects.facts(answers_, metrics), markup=True)),
@@ -127,6 +127,12 @@ def _poolings(part, main, metric, title) -> list[tables.Table]:
         )
         for value in (fractions(others) if len(others) else ())
     ]
+
+
+def _pictures(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
+    """The picture of scores, and in its place, where JavaScript is there, one to choose from."""
+    still = _dots(part, metric, title, stem)
+    return f":::::{{div}} modts-still\n{still.strip()}\n:::::\n\n{play.dots(title, part)}" if still else ""
 
 
 def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:

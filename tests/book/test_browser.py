@@ -1,5 +1,7 @@
 """Every page in headless Chromium, on a desk and on a phone: quiet console, whole pictures, no sideways scroll."""
 
+import json
+
 import axe
 import pytest
 from book_fixture import book  # noqa: F401
@@ -101,9 +103,10 @@ def test_a_printed_page_holds_the_article_alone(browser, book):  # noqa: F811
     browser.send("Emulation.setEmulatedMedia", media="print")
     try:
         shown = browser.run("""(() => {
-          const seen = part => part && part.getBoundingClientRect().height > 0 && getComputedStyle(part).display !== "none";
+          const aside = ".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-area";
+          const seen = part => part && part.getBoundingClientRect().height > 0;
           return {
-            aside: [...document.querySelectorAll(".bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-area")].filter(seen).length,
+            aside: [...document.querySelectorAll(aside)].filter(seen).length,
             article: seen(document.querySelector("article")),
             wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
             ink: getComputedStyle(document.querySelector("article p")).color,
@@ -112,6 +115,49 @@ def test_a_printed_page_holds_the_article_alone(browser, book):  # noqa: F811
     finally:
         browser.send("Emulation.setEmulatedMedia", media="")
     assert shown == {"aside": 0, "article": True, "wide": 0, "ink": "rgb(0, 0, 0)"}
+
+
+PLAY = """((kind, choices) => {
+  const box = [...document.querySelectorAll(".modts-play")].find(one => one.dataset.kind === kind);
+  for (let up = box; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+  const read = () => ({said: box.querySelector(".said").textContent, drawn: box.querySelector(".stage").innerHTML,
+                       rows: [...box.querySelectorAll("tbody tr")].map(row => row.textContent)});
+  const before = read();
+  for (const name in choices) {
+    const field = box.querySelector(`select[name=${name}]`);
+    field.focus();
+    field.value = choices[name];
+    field.dispatchEvent(new Event("change", {bubbles: true}));
+  }
+  const svg = box.querySelector("svg");
+  return {before, after: read(), hidden: box.hidden, label: svg.getAttribute("aria-label"), width: svg.getBoundingClientRect().width,
+          marks: svg.querySelectorAll("circle, polygon, path, rect").length, size: box.outerHTML.length,
+          fields: [...box.querySelectorAll("select")].every(field => field.closest("label").textContent.trim())};
+})"""
+
+
+@pytest.mark.parametrize(
+    "page, kind, choices",
+    [
+        ("results/classification", "dots", {"share": "0.1", "arm": "frozen|simple"}),
+        ("learn/missing_values", "gaps", {"mechanism": "MNAR", "rate": "0.8"}),
+        ("learn/holes", "window", {"stay": "1", "variable": "6", "imputer": "LOCF"}),
+    ],
+)
+@pytest.mark.parametrize("width", [1280, 420])
+def test_a_picture_answers_to_its_choices(browser, book, page, kind, choices, width):  # noqa: F811
+    browser.open((book / "book" / f"{page}.html").as_uri(), width)
+    found = browser.run(f"{PLAY}({kind!r}, {json.dumps(choices)})")
+    before, after = found["before"], found["after"]
+    assert not found["hidden"] and found["label"] and found["fields"] and found["marks"] > 5 and found["width"] > 200
+    assert before["drawn"] != after["drawn"] and before["rows"] != after["rows"] and after["rows"] and after["said"]
+    assert not any("NaN" in text or "undefined" in text for text in [after["drawn"], after["said"], *after["rows"]])
+    assert found["size"] < 300_000 and not browser.errors
+
+
+def test_without_javascript_the_still_picture_stands_there(book):  # noqa: F811
+    text = (book / "book" / "results" / "classification.html").read_text(encoding="utf-8")
+    assert text.index("modts-still") < text.index('class="modts-play"') and "hidden>" in text
 
 
 def test_the_folder_opens_on_the_front_page(browser, book):  # noqa: F811
