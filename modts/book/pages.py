@@ -28,6 +28,7 @@ from . import (
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
@@ -60,6 +61,7 @@ PAGES = {  # piece -> results -> its text
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
 }
