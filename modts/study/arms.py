@@ -36,6 +36,7 @@ from .artefacts import cohort_for, fresh, pretrained, settings, windows
 WHOLE = (
     "size",
     "config",
+    "device",
     "reading",
     "criterion",
     "e2e_epochs",

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone, options_of
+from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
 from modts.cohorts import load_cohort, mask
 from modts.errors import ModtsError
@@ -22,7 +22,7 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-BUILDING = ("size", "config", "reading")
+BUILDING = ("size", "config", "device", "reading")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -48,7 +48,13 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
+    return _placed(build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config), params)
+
+
+def _placed(backbone, params: Pretrain):
+    """The backbone on the run's device; on a GPU a recurrent one trains by replaying CUDA graphs."""
+    backbone = backbone.to(place(params.device))
+    return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -96,6 +102,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    backbone = _placed(backbone, params)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         run.data_hash[str(cohort.split_seed)] = cohort.content_hash
