@@ -510,13 +510,23 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     assert "grows by a factor of 4, a head by 1, an end-to-end run by 4." in " ".join(speed_pages.growth(sizes))
     served = speed_pages.times(found)
     assert len(served) == 12 and not served.isna().any(axis=None)
-    assert "With the code around them" in speed_pages.models_or_code(served)[0]
-    slow = served.assign(their_forward=4 * served["forward"], theirs=4 * served["forward"] + 1)
-    assert "The models alone reach" in speed_pages.models_or_code(slow)[0]
-    assert "neither alone nor" in speed_pages.models_or_code(served.assign(theirs=served["ours"]))[0]
+    verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
+    claim, factors, *_ = speed_pages.models_or_code(served, verdict)
+    assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
+    whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
+    assert (
+        f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"
+        in factors
+    )
     never = sizes.assign(paid=float("inf"))
     assert "no number of tasks" in speed_pages.headline(found, never)[2]
     plots.tasks(never, narrow=True)  # draws no mark where there is none
+
+
+def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
+    rows = benchmark_rows()
+    assert "p99" in speed_pages.speed(measured(rows))
+    assert "p99" not in speed_pages.speed(measured([row | {"rounds": 300} for row in rows]))
 
 
 def test_a_missed_target_says_what_the_machine_could_do(measured):
