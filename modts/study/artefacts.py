@@ -108,7 +108,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             split_seed=cohort.split_seed,
             seed=seed,
             training=training,
-            validation_mae=history.best,
+            **{"validation_mae" if backbone.row.imputes else "validation_loss": history.best},
             best_epoch=history.best_epoch,
             history=history.validation,
             capped=history.capped,

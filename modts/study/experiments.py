@@ -25,17 +25,22 @@ from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Tran
 
 
 def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    """Pretrain every seed and score the imputation of hidden test values (z-scores); a backbone that does not impute has no row."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
         backbone, own, _ = pretrained(params, seed, run)
+        if not backbone.row.imputes:
+            continue
         cohort = tested(params.cohort, params.external, seed)
         note_data(run, cohort)
         unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
         hidden, truth, scored = hidden_test(params, cohort, unit, seed)
         items.append((truth, unit.transform(backbone.impute(hidden)), scored))
         places.append((cohort.split_seed, seed, ""))
-    score_rows(run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
+    if items:
+        score_rows(
+            run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern
+        )
     run.finish()
     return run
 

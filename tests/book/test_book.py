@@ -574,7 +574,7 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
     (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
     monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     before = written(tmp_path)
-    assert "No backbone beyond the six" in before["own_backbone"]
+    assert "No backbone of one's own has been run" in before["own_backbone"]
     for name in ("metrics.csv", "latency.csv"):
         path = tmp_path / "results" / name
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
