@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, pool, ships_classifier
+from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
