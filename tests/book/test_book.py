@@ -367,9 +367,9 @@ def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
 @pytest.mark.parametrize(
     "size, pretrained, word, lacks",
     [
-        ("paper", {"capped": False}, verdicts.DIFFERS, None),
-        ("small", {"capped": False}, verdicts.SMALL, "size small."),
-        ("paper", {"capped": True}, verdicts.SMALL, "ended at its cap of 40 epochs."),
+        ("paper", {"capped": []}, verdicts.DIFFERS, None),
+        ("small", {"capped": []}, verdicts.SMALL, "size small."),
+        ("paper", {"capped": ["pretrain seed 0"]}, verdicts.SMALL, "ended at its cap of 40 epochs."),
         ("paper", {}, verdicts.SMALL, "not stored whether"),
     ],
 )
