@@ -25,6 +25,8 @@ def cohorts(found: Results) -> str:
             if row.get("task") == "imputation"
             else f"{100 * row['prevalence']:.1f} % positive"
             if row.get("prevalence") is not None
+            else ", ".join(f"{name} {100 * part:.1f} %" for name, part in row["classes"].items())
+            if row.get("classes")
             else f"mean {tables.number(row.get('target_mean'), 2)}, s.d. {tables.number(row.get('target_std'), 2)}"
         )
         body.append(

@@ -23,9 +23,11 @@ from . import (
     front,
     imputation,
     latency,
+    latents,
     learn,
     own_backbone,
     prediction,
+    quiz,
     results,
     speed,
     status,
@@ -51,17 +53,24 @@ PAGES = {  # piece -> results -> its text
     "claims": claims.claims,
     "status": status.status,
     **learn.PIECES,
+    **latents.PIECES,
+    **quiz.PIECES,
 }
 
 
 def fingerprint() -> str:
     """A hash of everything the generated pieces depend on: result files, the figures of others, this room's code and the names of arms, and
-    for the chapters under "Learn", which compute, their text and the code of cohorts and scores."""
+    for the chapters under "Learn", which compute, their text and the code of cohorts, latents and scores."""
     digest = hashlib.sha256()
     room = Path(__file__).parent
     code = [*sorted(room.glob("*.py")), room.parent / "study" / "names.py", diagram.contract()]
-    data = sorted((runs.root() / "book" / "data").glob("*.csv"))
-    digest.update(runs.code_hash("baselines", rows=True).encode())
+    data = sorted(
+        path
+        for path in (runs.root() / "book" / "data").glob("*")
+        if path.suffix in (".csv", ".json", ".yaml", ".safetensors")
+    )
+    for stage, backbone in (("baselines", ""), ("extract", "BRITS")):
+        digest.update(runs.code_hash(stage, backbone, rows=True).encode())
     for path in [*results.inputs(), *code, *data, *learn.sources()]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

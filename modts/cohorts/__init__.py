@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     {
         "base": "Cohort",
+        "tasks": "TASKS Task class_name lacking strata task_of",
         "loading": "cohort_names load_cohort",
         "arrays": "cohort_from_arrays",
         "tables": "cohort_from_table",
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = door(
         "missingness": "PATTERNS mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",
+        "simulated_icu": "world",
         "tsdb_home": "import_tsdb",
     },
 )

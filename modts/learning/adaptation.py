@@ -28,7 +28,7 @@ from modts.cohorts import mask, seeded
 from modts.errors import ModtsError, choose
 
 from .heads import STEPS, Head, task_loss
-from .targets import Labels
+from .targets import Labels, answer
 from .training import History, fit
 
 
@@ -40,6 +40,7 @@ class Adaptation:
     train: str
 
 
+SHIPPED_TASKS = ("classification", "multiclass")  # what PyPOTS's classifiers are made for
 ARMS = {
     "untrained": Adaptation("random", "head"),
     "frozen": Adaptation("pretrained", "head"),
@@ -59,29 +60,32 @@ class Whole(nn.Module):
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         return self.head(read(self.backbone, Z, self.pooling))
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
+    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
         results, latent = live(self.backbone, hidden, self.pooling, Z)
         return (
-            task_loss(task, self.head(latent), y)
+            task_loss(task, self.head(latent), y, weight)
             + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
         )
 
 
 class Shipped(nn.Module):
-    """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's."""
+    """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's.
+
+    n_outputs : as of a head: 1 for a yes or no, else the number of classes.
+    """
 
     auxiliary = 0.0  # PyPOTS's classifiers see the values as they are
 
-    def __init__(self, backbone: Backbone, seed: int):
+    def __init__(self, backbone: Backbone, seed: int, n_outputs: int = 1):
         super().__init__()
         if backbone.row.own:
             raise ModtsError(
                 f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
             )
         with seeded(seed):
-            loss = pypots("nn.modules.loss").CrossEntropy()
+            self.criterion = loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
-                n_classes=2,
+                n_classes=max(2, n_outputs),
                 n_steps=backbone.n_steps,
                 n_features=len(backbone.features),
                 training_loss=loss,
@@ -90,13 +94,19 @@ class Shipped(nn.Module):
                 **classifier_settings(backbone.name),
             )
         accelerate(self.module, backbone.row.kind)
-        self.inputs = partial(backbone.inputs, shipped=True)
+        self.inputs, self.n_outputs = partial(backbone.inputs, shipped=True), n_outputs
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        probability = self.module(self.inputs(Z))["classification_proba"][:, 1:]
-        return torch.logit(probability, eps=1e-7)
+        probability = self.module(self.inputs(Z))["classification_proba"]
+        if self.n_outputs > 1:
+            return probability.clamp(min=1e-7).log()  # of which softmax makes the probabilities again
+        return torch.logit(probability[:, 1:], eps=1e-7)
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
+    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
+        def weighted(logits, wanted):
+            return (nn.functional.cross_entropy(logits, wanted, reduction="none") * weight).mean()
+
+        self.criterion.forward = type(self.criterion).forward.__get__(self.criterion) if weight is None else weighted
         return self.module({**self.inputs(hidden, Z), "y": y.long()}, calc_criterion=True)["loss"]
 
 
@@ -109,7 +119,7 @@ def outputs(model: nn.Module, Z: torch.Tensor, batch_size: int = 256) -> torch.T
 
 @dataclass
 class Outcome:
-    """A trained arm: what it predicts for the test windows (probability, or z-scored target), and how it got there."""
+    """A trained arm: what it predicts for the test windows (probabilities, or z-scored targets; see `answer`), and how it got there."""
 
     prediction: np.ndarray
     validation: float
@@ -191,34 +201,36 @@ def adapt(
     Raises
     ------
     ModtsError
-        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for a regression or for a backbone of one's own.
+        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for what it is not made for (it knows classes
+        alone) or for a backbone of one's own.
     """
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
-    n_outputs, n = targets["train"].n_outputs, len(labelled)
+    n_outputs, n, weight = targets["train"].n_outputs, len(labelled), targets["train"].weights(labelled)
+    weight = None if weight is None else torch.from_numpy(weight)
     if setting.train == "head":
         if latents is None:
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y)
+        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y, weight)
 
         def step(_):
-            return task_loss(task, model(Z), y)
+            return task_loss(task, model(Z), y, weight)
 
         on_epoch = None
         # an epoch: so many steps on all labels
         run = {"n": STEPS, "batch_size": 1, "epochs": training.epochs, "patience": training.patience}
     else:
-        if setting.train == "shipped" and task != "classification":
+        if setting.train == "shipped" and task not in SHIPPED_TASKS:
             raise ModtsError(
-                "PyPOTS ships no end-to-end regression model, so arm 'e2e_shipped' exists for classification only."
+                f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
         data = {name: backbone.tensor(values) for name, values in windows.items()}
         raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
         if setting.train == "shipped":
-            model = Shipped(backbone, training.seed).to(backbone.device)
+            model = Shipped(backbone, training.seed, n_outputs).to(backbone.device)
         else:
             size = read(backbone.eval(), Z[:2], pooling).detach()
             model = Whole(
@@ -226,11 +238,11 @@ def adapt(
             ).to(backbone.device)
             with torch.no_grad():
                 start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
-            model.head.standardise(start).begin(task, y)
+            model.head.standardise(start).begin(task, y, weight)
         now = {"Z": Z}
 
         def step(i):
-            return model.loss(now["Z"][i], Z[i], task, y[i])
+            return model.loss(now["Z"][i], Z[i], task, y[i], None if weight is None else weight[i].to(backbone.device))
 
         def on_epoch(epoch_start):
             if model.auxiliary:
@@ -251,7 +263,7 @@ def adapt(
         lr=training.lr,
         weight_decay=training.weight_decay,
         seed=runs.epoch_seed(training.seed, 0),
-        lower_is_better=task != "classification",
+        lower_is_better=not targets["val"].higher_is_better,
         on_epoch=on_epoch,
         checkpoint=training.checkpoint,
         **run,
@@ -262,5 +274,4 @@ def adapt(
 def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor) -> Outcome:
     """What a trained model predicts for the test windows (or latents), seen here for the first time."""
     output = outputs(model, test)
-    prediction = torch.sigmoid(output[:, 0]) if task == "classification" else output
-    return Outcome(prediction.numpy().astype(np.float32), float(history.best), history, model)
+    return Outcome(answer(task, output).numpy().astype(np.float32), float(history.best), history, model)

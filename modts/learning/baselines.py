@@ -12,16 +12,15 @@ import itertools
 import numpy as np
 
 from modts.backbones import Scaler
+from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose
 
 from . import scores
 from .gaps import around, interpolate, statistics
+from .targets import Labels
 
-PREDICTORS = {
-    "classification": ("LightGBM", "Logistic regression"),
-    "regression": ("LightGBM", "Ridge regression"),
-    "imputation": (),  # nothing to predict
-}
+_BY_ANSWER = {"number": ("LightGBM", "Ridge regression"), "": ()}  # of probabilities else; "": nothing to predict
+PREDICTORS = {name: _BY_ANSWER.get(task.answer, ("LightGBM", "Logistic regression")) for name, task in TASKS.items()}
 
 _MEMBERS = 3  # fits of the chosen LightGBM configuration that are averaged, different only in their seed
 _ROUNDS, _PATIENCE = 1500, 50
@@ -47,13 +46,13 @@ _TAILS = 0.02  # share winsorised at each end before a linear model: a single mi
 _WIDEST = 700  # features of one step; with more, neighbouring steps are left out: minutes, no gain
 
 
-def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
+def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None, class_weight=None):
     """Fit a baseline predictor on labelled training rows, choose its settings on validation, predict the test split.
 
     Parameters
     ----------
     name : str
-        "LightGBM"; "Logistic regression" (classification) or "Ridge regression" (regression).
+        "LightGBM"; "Logistic regression" (classes, labels) or "Ridge regression" (numbers).
     cohort : modts.Cohort
     labelled : int array
         Rows of the training split whose labels may be used (`cohort.labelled(fraction, seed)`).
@@ -63,11 +62,13 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
         LightGBM's threads.
     record : dict, optional
         Filled with what was chosen and its validation score.
+    class_weight
+        See `labels`.
 
     Returns
     -------
-    classification: (N_test,) float64, the chance of class 1; regression: (N_test, T) float64, or (N_test,)
-    for one number a stay, in the units of `cohort.y`
+    classification: (N_test,) float64, the chance of class 1; multiclass, multilabel, stepwise: (N_test, K), a chance of each class, label or
+    step; regression: (N_test, T) float64, or (N_test,) for one number a stay, in the units of `cohort.y`
 
     Raises
     ------
@@ -79,8 +80,9 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
     choose(name, PREDICTORS[cohort.task], f"baseline for {cohort.task}")
     record = {} if record is None else record
     labelled = np.asarray(labelled)
-    if cohort.task == "classification":
-        return _classify(name, cohort, labelled, seed, threads, record)
+    if TASKS[cohort.task].probability:
+        answer = {"multilabel": _each_label, "stepwise": _every_step}.get(cohort.task, _one_class)
+        return answer(name, cohort, labelled, seed, threads, record, class_weight)
     if cohort.y.ndim == 1:
         return _number(name, cohort, labelled, seed, threads, record)
     return _regress(name, cohort, labelled, seed, threads, record)
@@ -89,28 +91,79 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None):
 # --- one label a stay
 
 
-def _classify(name, cohort, labelled, seed, threads, record):
+def _one_class(name, cohort, labelled, seed, threads, record, class_weight):
     y = cohort.y[labelled]
-    if len(np.unique(y)) < 2:
-        raise ModtsError(
-            f"The {len(y)} labelled rows hold one class only: give a larger label fraction or another seed."
-        )
     (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
     train, val, test = (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
+    targets = Labels(cohort.task, y, cohort.classes, class_weight)
+    return _classify(name, targets, [("statistics", train, val, test)], y_val, seed, threads, record)
+
+
+def _each_label(name, cohort, labelled, seed, threads, record, class_weight):
+    """Several labels: a model for each, on the rows where it is known."""
+    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
+    y, (train, val, test) = cohort.y[labelled], (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
+    out = []
+    for k, label in enumerate(cohort.classes):
+        seen, seen_val, about = ~np.isnan(y[:, k]), ~np.isnan(y_val[:, k]), {}
+        targets = Labels("classification", y[seen, k].astype(np.int64), (), class_weight)
+        data = [("statistics", train[seen], val[seen_val], test)]
+        out.append(_classify(name, targets, data, y_val[seen_val, k].astype(np.int64), seed, threads, about))
+        record[label] = about
+    record["validation"] = float(np.mean([record[label]["validation"] for label in cohort.classes]))
+    return np.stack(out, axis=1)
+
+
+def _every_step(name, cohort, labelled, seed, threads, record, class_weight):
+    """A yes or no at every step: one model for all steps, on interpolated values around each."""
+    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
+    X, y = cohort.X[labelled], cohort.y[labelled]
+    seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
+    scaler = Scaler.fit(X)
+    X, X_val, X_test = (scaler.transform(Z).astype(np.float64) for Z in (X, X_val, X_test))
+    reaches = (0, 2) if X.shape[2] * 5 <= _WIDEST else (0,)
+    data = []
+    for reach in reaches if name == "LightGBM" else reaches[-1:]:
+        train, val, test = (around(Z, reach) for Z in (X, X_val, X_test))
+        data.append((f"values within {reach} steps", train[seen], val[seen_val], test.reshape(-1, test.shape[2])))
+    whole = Labels("stepwise", y, (), class_weight).weights()
+    targets = Labels("classification", y[seen].astype(np.int64))
+    weight = None if whole is None else whole[seen]
+    p = _classify(name, targets, data, y_val[seen_val].astype(np.int64), seed, threads, record, weight)
+    record.setdefault("features", data[0][0])
+    return p.reshape(X_test.shape[:2])
+
+
+def _classify(name, targets, data, y_val, seed, threads, record, weight=None):
+    """The chance of class 1, (N_test,), or of each class, (N_test, K); data: list of (description, train, validation and test rows)."""
+    y, several = targets.y, targets.task == "multiclass"
+    if len(np.unique(y)) < max(2, targets.n_outputs):
+        raise ModtsError(
+            f"The {len(y)} labelled rows hold one class only: give a larger label fraction or another seed."
+            if len(np.unique(y)) < 2
+            else f"The {len(y)} labelled rows lack a class: give a larger label fraction or another seed."
+        )
+    weight = targets.weights() if weight is None else weight
+
+    def judge(p):
+        return scores.auroc(y_val, p, task=targets.task)
+
     if name == "LightGBM":
-        data = [("statistics", (train, y), (val, y_val), test)]
-        return _boost("classification", data, lambda p: scores.auroc(y_val, p), seed, threads, record)
+        data = [(kind, (train, y), (val, y_val), test) for kind, train, val, test in data]
+        return _boost(targets.task, data, judge, seed, threads, record, weight, targets.n_outputs)
     from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
 
+    ((_, train, val, test),) = data
     train, val, test = _winsorised(train, val, test)
     best = None
     for inverse in _INVERSE_PENALTIES:
-        model = LogisticRegression(C=inverse, max_iter=2000).fit(train, y)
-        value = scores.auroc(y_val, model.decision_function(val))
+        model = LogisticRegression(C=inverse, max_iter=2000).fit(train, y, weight)
+        value = judge(model.predict_proba(val) if several else model.decision_function(val))
         if best is None or value > best[0]:
             best = value, inverse, model
     record.update(validation=best[0], C=best[1])
-    return best[2].predict_proba(test)[:, 1]
+    chance = best[2].predict_proba(test)
+    return chance if several else chance[:, 1]
 
 
 def _number(name, cohort, labelled, seed, threads, record):
@@ -156,7 +209,7 @@ def _winsorised(train, *others):
     return [np.nan_to_num((np.clip(Z, low, high) - mean) / spread, nan=0.0) for Z in (train, *others)]
 
 
-def _boost(task, data, judge, seed, threads, record):
+def _boost(task, data, judge, seed, threads, record, weight=None, n_classes=1):
     """Choose features and trees on validation with one fit each; average `_MEMBERS` fits of the choice.
 
     data: list of (description, (train rows, targets), (validation rows, targets), test rows)
@@ -164,17 +217,24 @@ def _boost(task, data, judge, seed, threads, record):
     """
     import lightgbm
 
-    objective = {"classification": ("binary", "auc"), "regression": ("l2", "l1")}[task]
+    objective = {
+        "classification": ("binary", "auc"),
+        "multiclass": ("multiclass", "multi_logloss"),
+        "regression": ("l2", "l1"),
+    }[task]
+    several = {"num_class": n_classes} if task == "multiclass" else {}
 
     def fit(trees, train, val, member):
         settings = {"objective": objective[0], "metric": objective[1], "num_threads": threads}
-        settings |= {"seed": seed * 1000 + member} | _COMMON | trees
+        settings |= {"seed": seed * 1000 + member} | _COMMON | trees | several
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-        train, val = lightgbm.Dataset(*train), lightgbm.Dataset(*val)
+        train, val = lightgbm.Dataset(*train, weight=weight), lightgbm.Dataset(*val)
         return lightgbm.train(settings, train, _ROUNDS, valid_sets=[val], callbacks=[stop])
 
     best = None
-    for (kind, train, val, test), trees in itertools.product(data, _TREES[task]):
+    for (kind, train, val, test), trees in itertools.product(
+        data, _TREES["regression" if task == "regression" else "classification"]
+    ):
         model = fit(trees, train, val, 0)
         value = judge(model.predict(val[0], num_threads=threads))
         if best is None or value > best[0]:

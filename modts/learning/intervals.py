@@ -14,12 +14,13 @@ from .scores import metrics_of, scorer
 N_PAIRED = 20_000  # resamples of a paired test: p can be as small as 0.0001, which a family of some twenty tests can still reject
 
 
-def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
+def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None, names=()):
     """All metrics of a task on one test set, each with a 95 % percentile bootstrap interval over stays.
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
+        See modts.cohorts.TASKS.
     y, p : arrays whose first axis is the stay (or the window of a series)
     mask : array of bool, optional
         See `mae`; not used in classification.
@@ -30,6 +31,8 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
     block : int or "auto", optional
         Resample blocks of this many consecutive windows instead of single ones; for a series in the order of time. "auto" takes what
         `block_length` gives for the errors, window by window.
+    names : sequence of str, optional
+        Of the classes or labels: each of them is scored alone too, as "auroc of <name>".
 
     Returns
     -------
@@ -41,18 +44,18 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
     ModtsError
         Unknown task, a metric that is undefined (see `auroc`, `mae`), or blocks where they cannot be.
     """
-    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed, block=block)
+    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed, block=block, names=names)
 
 
-def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None):
+def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None, names=()):
     """The mean of each metric over seeds, with the interval of a bootstrap in levels: first splits, then draws of labels, then stays.
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
     items : list of (y, p) or (y, p, mask)
         One entry a seed.
-    n_boot, seed, block
+    n_boot, seed, block, names
         See `score`.
     splits : list, optional
         For each entry the split it belongs to. Entries of one split are draws of its labels, or initialisations, share its test stays,
@@ -73,9 +76,12 @@ def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None):
     _check_block(task, block)
     items = _listed(items, 2, 3)
     units = _units([{"": scorer(task, *item)} for item in items], [item[0] for item in items], splits)
+    said = {m: m for m in metrics} | {
+        f"{m} of {name}": f"{m}:{k}" for k, name in enumerate(names) for m in metrics if m in ("auroc", "auprc")
+    }
     block = _blocks(units, [[("",)]]) if block == "auto" else block
-    draws = levels(units, {m: ("", m) for m in metrics}, n_boot, seed, block)
-    return {m: (_mean_value(units, "", m), *_interval(draws[m])) for m in metrics}
+    draws = levels(units, {m: ("", m) for m in said.values()}, n_boot, seed, block)
+    return {name: (_mean_value(units, "", m), *_interval(draws[m])) for name, m in said.items()}
 
 
 def paired(task, metric, y, p_a, p_b, mask=None, n_boot=N_PAIRED, seed=0, block=None):
@@ -128,7 +134,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
     entries : list of (y, {model: p}) or (y, {model: p}, mask)
         One entry a seed, or a draw of a seed's labels (see `splits`); every entry has the same models.
     pairs : dict
@@ -187,10 +193,8 @@ def _listed(items, fewest, most):
 
 
 def _check_block(task, block):
-    if block is not None and task == "classification":
-        raise ModtsError(
-            f"Blocks of {block} windows are for the windows of a series, not for classification: leave it out."
-        )
+    if block is not None and task in ("classification", "multiclass", "multilabel"):
+        raise ModtsError(f"Blocks of {block} windows are for the windows of a series, not for {task}: leave it out.")
 
 
 def _units(scorers, labels, splits):

@@ -15,16 +15,17 @@ import torch
 from torch import nn
 
 from modts.backbones import Backbone, Scaler, read
-from modts.errors import ModtsError
-from modts.learning import Head
+from modts.cohorts import TASKS
+from modts.errors import ModtsError, choose
+from modts.learning import Head, answer
 
 
 class _Pass(nn.Module):
-    """Raw values (B, T, F) -> what each head says, (B, K) each or probabilities (B,), as one module: what is traced."""
+    """Raw values (B, T, F) -> what each head says: numbers (B, K), or probabilities (B,) or (B, K), as one module: what is traced."""
 
-    def __init__(self, backbone: Backbone, heads, pooling: str, probability: bool):
+    def __init__(self, backbone: Backbone, heads, pooling: str, task: str):
         super().__init__()
-        self.backbone, self.heads, self.pooling, self.probability = backbone, nn.ModuleList(heads), pooling, probability
+        self.backbone, self.heads, self.pooling, self.task = backbone, nn.ModuleList(heads), pooling, task
         scaler = backbone.scaler
         # a feature never observed in training is ignored: divided by NaN it is missing
         std = scaler.std if scaler.seen is None else np.where(scaler.seen, scaler.std, np.float32(np.nan))
@@ -33,8 +34,7 @@ class _Pass(nn.Module):
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)
-        outputs = [head(latents) for head in self.heads]
-        return tuple(output[:, 0].sigmoid() for output in outputs) if self.probability else tuple(outputs)
+        return tuple(answer(self.task, head(latents)) for head in self.heads)
 
 
 class Predictor:
@@ -50,6 +50,11 @@ class Predictor:
         The one the heads were trained on.
     target_scaler : Scaler, optional
         Of a regression target (see labels): all heads answer in its raw units then. None: a probability.
+    task : {"classification", "multiclass", "multilabel", "stepwise", "regression"}, optional
+        What the heads were trained for (see modts.cohorts.TASKS). Default: regression with a target scaler, else classification.
+    classes : sequence of str, optional
+        Names of the classes (multiclass) or labels (multilabel) in the order of the heads' outputs, or of the no and the yes of a
+        classification; they are kept in the file.
     trace : int
         Batches of at most so many windows go through a trace of the pass (torch.jit.trace), which leaves the Python between its operations
         out: the same answers, at batch 1 in about half the time. Each batch size is traced when it first comes, and again after the weights
@@ -69,6 +74,8 @@ class Predictor:
         pooling: str = "paper",
         target_scaler: Scaler | None = None,
         trace: int = 0,
+        task: str | None = None,
+        classes=(),
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
         if isinstance(trace, bool) or not isinstance(trace, int) or trace < 0:
@@ -84,6 +91,9 @@ class Predictor:
                 "labels() returns, not the backbone's."
             )
         self.heads = dict(named)
+        self.task = choose(task or ("classification" if target_scaler is None else "regression"), TASKS, "task")
+        self.classes = tuple(map(str, classes))
+        self._check_task()
         empty = torch.full((1, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
         with torch.inference_mode():
             size = read(backbone, empty, pooling).shape[1]
@@ -94,20 +104,36 @@ class Predictor:
                     f"{pooling!r} gives {size}; build it for the same backbone and pooling."
                 )
             outputs = head.linears()[-1].out_features
-            if target_scaler is None and outputs > 1:
+            if self.task == "classification" and outputs > 1:
                 raise ModtsError(
                     f"The head {name!r} has {outputs} outputs, so its answer is no probability; give the target_scaler "
-                    "that labels() returns."
+                    "that labels() returns, or the task and its classes."
                 )
+            if self.task != "classification" and self.classes and outputs != len(self.classes):
+                raise ModtsError(f"The head {name!r} has {outputs} outputs, but there are {len(self.classes)} classes.")
             head.to(backbone.device).eval()
-        self._pass = _Pass(backbone, self.heads.values(), pooling, target_scaler is None).eval()
+        self._pass = _Pass(backbone, self.heads.values(), pooling, self.task).eval()
         self._weights = list(self._pass.state_dict(keep_vars=True).values())
         if trace:
             self._traced(1)
 
+    def _check_task(self) -> None:
+        scaled, named = self.target_scaler is not None, self.task in ("multiclass", "multilabel")
+        if self.task == "imputation" or scaled != (self.task == "regression"):
+            raise ModtsError(
+                f"A target scaler belongs to a regression and to no other task; the task is {self.task!r}."
+            )
+        pair = self.task == "classification" and len(self.classes) == 2
+        if (named != bool(self.classes) and not pair) or len(set(self.classes)) != len(self.classes):
+            raise ModtsError(
+                f"For {self.task} the classes cannot be {self.classes}; multiclass and multilabel need their names."
+            )
+
     @torch.inference_mode()
     def predict(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray | dict[str, np.ndarray]:
-        """Raw windows X (N, T, F) with NaN -> probabilities (N,) or targets (N, K); several heads give a dictionary.
+        """Raw windows X (N, T, F) with NaN -> probabilities (N,), of each class, label or step (N, K), or targets (N, K).
+
+        Several heads give a dictionary.
 
         Raises
         ------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 
 from modts import runs
 from modts.backbones import Scaler
-from modts.cohorts import SPLIT, by_test
+from modts.cohorts import SPLIT, TASKS, by_test
 from modts.learning import (
     ARMS,
     Labels,
@@ -45,9 +45,18 @@ WHOLE = (
     "pattern",
     "rate",
     "batch_size",
+    "class_weight",
 )
-Candidate = tuple[float, float]  # learning rate, weight decay
 FEW = 0.25  # at this share of the labels and below, which labels they are decides as much as what is compared: several draws
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is compared on validation: Adam's learning rate and weight decay; of networks that train whole also which of EndToEnd.per_arm."""
+
+    lr: float
+    weight_decay: float = 0.0
+    place: int = 0
 
 
 @dataclass
@@ -81,8 +90,12 @@ class Arm:
         """How many draws of a share of the labels are trained."""
         raise NotImplementedError
 
-    def made_from(self, seed: int) -> tuple[object, dict]:
-        """The cohort at that seed, and the part of a unit's recipe that is this arm's own."""
+    def cohort(self, seed: int):
+        """The cohort at that seed."""
+        return tested(self.params.cohort, self.params.external, seed)
+
+    def recipe(self, seed: int, candidate: Candidate) -> dict:
+        """The part of a unit's recipe that is this arm's own."""
         raise NotImplementedError
 
     def train(
@@ -105,39 +118,51 @@ class HeadArm(Arm):
     _swept: dict = field(default_factory=dict)
 
     def candidates(self):
-        return list(itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        return list(
+            itertools.starmap(Candidate, itertools.product(self.params.head_lrs, self.params.head_weight_decays))
+        )
 
     def draws(self, fraction):
         return self.params.draws if fraction <= FEW else 1
 
-    def made_from(self, seed):
-        self._read[seed] = parts, cohort, upstream = self.latents(seed)
-        return cohort, {"upstream": upstream, **settings(self.params, ("head_epochs", "head_patience"))}
+    def cohort(self, seed):
+        return self._latents(seed)[1]
+
+    def recipe(self, seed, candidate):
+        return {
+            "upstream": self._latents(seed)[2],
+            **settings(self.params, ("head_epochs", "head_patience", "class_weight")),
+        }
+
+    def _latents(self, seed):
+        if seed not in self._read:
+            self._read[seed] = self.latents(seed)
+        return self._read[seed]
 
     def train(self, seed, targets, rows, candidate, file):
         if seed not in self._swept:
             self._swept[seed] = self._sweep(seed)
         model, history = self._swept[seed][rows.tobytes(), candidate]
-        parts, cohort, _ = self._read[seed]
+        parts, cohort, _ = self._latents(seed)
         return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
     def _sweep(self, seed):
-        parts, cohort, _ = self._read[seed]
+        parts, cohort, _ = self._latents(seed)
         labelled = [
             labelled_rows(cohort, fraction, seed, draw)
             for fraction in self.params.label_fractions
             for draw in range(self.draws(fraction))
         ]
         # a regression's targets have the scale of the labels at hand, so that each set of them is a sweep of its own
-        sweeps = [labelled] if cohort.task == "classification" else [[rows] for rows in labelled]
+        sweeps = [labelled] if TASKS[cohort.task].probability else [[rows] for rows in labelled]
         found = {}
         for some in sweeps:
             grid = list(itertools.product(some, self.candidates()))
             trained = train_heads(
                 self.head,
                 parts,
-                labels(cohort, some[0])[0],
-                [Setting(rows, *candidate, seed) for rows, candidate in grid],
+                labels(cohort, self.params.class_weight, some[0])[0],
+                [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
                 epochs=self.params.head_epochs,
                 patience=self.params.head_patience,
             )
@@ -152,29 +177,33 @@ class WholeArm(Arm):
     stage: str = "end_to_end"
 
     def candidates(self):
-        return [(lr, 0.0) for lr in self.params.e2e_lrs]
+        return [
+            Candidate(lr, place=place)
+            for place, params in enumerate(self.params.of_arm(self.name))
+            for lr in params.e2e_lrs
+        ]
 
     def draws(self, fraction):
         return self.params.e2e_draws if fraction <= FEW else 1
 
-    def made_from(self, seed):
-        cohort = tested(self.params.cohort, self.params.external, seed)
+    def recipe(self, seed, candidate):
+        params = self.params.of_arm(self.name)[candidate.place]
         upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
-        return cohort, {**settings(self.params, WHOLE), "data": cohort.content_hash, "upstream": upstream}
+        return {**settings(params, WHOLE), "data": self.cohort(seed).content_hash, "upstream": upstream}
 
     @property
     def _starts_pretrained(self) -> bool:
         return ARMS[self.name].start == "pretrained"
 
     def train(self, seed, targets, rows, candidate, file):
-        params, cohort = self.params, tested(self.params.cohort, self.params.external, seed)
+        params, cohort = self.params.of_arm(self.name)[candidate.place], self.cohort(seed)
         if self._starts_pretrained:
-            backbone = pretrained(params, seed)[0]
+            backbone = pretrained(self.params, seed)[0]
         else:
             backbone = fresh(params, cohort, seed)
         training = Training(
-            lr=candidate[0],
-            weight_decay=candidate[1],
+            lr=candidate.lr,
+            weight_decay=candidate.weight_decay,
             epochs=params.e2e_epochs,
             patience=params.e2e_patience,
             batch_size=params.batch_size,
@@ -212,40 +241,47 @@ def in_unit(prediction: np.ndarray, of: Scaler, unit: Scaler) -> np.ndarray:
     return prediction if same else unit.transform(of.inverse(prediction[..., None]))[..., 0]
 
 
-class _Units:
+class Units:
     """The units of one arm at one share of the labels."""
 
     def __init__(self, arm: Arm, fraction: float):
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, its targets in the unit of scores and what takes them to raw units, the arm's own recipe) at a seed.
+        """(cohort, its targets in the unit of scores, and what takes numbers to that unit) at a seed.
 
         The unit of scores is the deviation of all training targets, so that arms, shares and draws of the labels can be compared; what is
         trained sees the scale of its labelled targets alone.
         """
         if seed not in self._at:
-            cohort, recipe = self.arm.made_from(seed)
-            self._at[seed] = cohort, *labels(cohort), recipe
+            cohort = self.arm.cohort(seed)
+            self._at[seed] = cohort, *labels(cohort, self.arm.params.class_weight)
         return self._at[seed]
+
+    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
+        """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
+        tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
+        better = max if TASKS[self.at(seed)[0].task].probability else min
+        winner = better(tried, key=lambda candidate: tried[candidate][1])
+        return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
 
     def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
         """One unit, from disk or made now: its test prediction, validation score and seconds."""
         arm, params = self.arm, self.arm.params
-        cohort, _, unit, recipe = self.at(seed)
+        cohort, _, unit = self.at(seed)
         spec = {
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
             "seed": seed,
             "backbone": params.label,
-            **recipe,
+            **arm.recipe(seed, candidate),
             "arm": arm.name,
             "head": arm.head,
             "pooling": arm.pooling,
             "fraction": self.fraction,
             "draw": draw,
-            "lr": candidate[0],
-            "wd": candidate[1],
+            "lr": candidate.lr,
+            "wd": candidate.weight_decay,
         }
         folder = runs.artifact_dir(arm.stage, Path(params.cohort).stem, params.backbone, spec)
         recipe, path, training = runs.key(spec), folder / "outcome.npz", folder / "training.safetensors"
@@ -253,7 +289,7 @@ class _Units:
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             rows = labelled_rows(cohort, self.fraction, seed, draw)
-            targets, seen = labels(cohort, rows)
+            targets, seen = labels(cohort, params.class_weight, rows)
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,
@@ -270,27 +306,26 @@ class _Units:
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     """Train every candidate on every split and draw of labels, keep what is best on that split's validation, and score its test windows."""
-    units, params = _Units(arm, fraction), arm.params
+    units, params = Units(arm, fraction), arm.params
     name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
     for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
-        tried = {candidate: units.run(seed, draw, candidate) for candidate in arm.candidates()}
-        cohort, targets, *_ = units.at(seed)
-        better, y = max if cohort.task == "classification" else min, targets["test"]
-        winner = better(tried, key=lambda candidate, tried=tried: tried[candidate][1])
-        prediction, validation, _ = tried[winner]
+        winner, prediction, validation, seconds = units.best(seed, draw)
+        cohort, targets, _ = units.at(seed)
+        y = targets["test"]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
         places.append((cohort.split_seed, seed, draw))
         key = "|".join(map(str, (name, *places[-1])))
         note_data(run, cohort)
         note_predictions(run, cohort, key, prediction)
-        run.timings[key] = round(sum(seconds for _, _, seconds in tried.values()), 3)
-        run.extra.setdefault("chosen", {})[key] = {"lr": winner[0], "weight_decay": winner[1], "validation": validation}
+        run.timings[key] = round(seconds, 3)
+        run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
     score_rows(
         run,
         cohort,
         cohort.task,
         items,
         places,
+        names=cohort.classes,
         backbone=params.label,
         arm=arm.name,
         head=arm.head,
@@ -307,19 +342,21 @@ def note_predictions(run: runs.Run, cohort, key: str, prediction: np.ndarray) ->
         run.predictions[key if test == SPLIT else f"{key}|{test}"] = prediction[rows]
 
 
-def score_rows(run: runs.Run, cohort, task: str, items, places, **columns) -> None:
+def score_rows(run: runs.Run, cohort, task: str, items, places, names=(), **columns) -> None:
     """One row a test, (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
 
-    Windows of a series are resampled in blocks. Several seeds at one origin of a series are initialisations, and count like draws.
+    Errors on windows of a series are resampled in blocks. Several seeds at one origin of a series are initialisations, and count like draws.
+
+    names : of classes or labels, which are scored alone too.
     """
-    block = "auto" if cohort.series and task != "classification" else None
+    options = {"names": names, "block": "auto" if cohort.series and not TASKS[task].probability else None}
     for test, rows in by_test(cohort).items():
         some = [tuple(None if part is None else part[rows] for part in item) for item in items]
         fixed = {"task": task, "test": test, "n_test": len(some[0][0]), **columns}
         for item, (split_seed, init_seed, draw) in zip(some, places, strict=True):
-            for metric, (value, low, high) in score(task, *item, block=block).items():
+            for metric, (value, low, high) in score(task, *item, **options).items():
                 row = {"metric": metric, "value": value, "low": low, "high": high}
                 run.row(split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **fixed)
         splits = [split_seed for split_seed, _, _ in places]
-        for metric, (value, low, high) in score_seeds(task, some, splits=splits, block=block).items():
+        for metric, (value, low, high) in score_seeds(task, some, splits=splits, **options).items():
             run.row(metric=metric, value=value, low=low, high=high, **fixed)

@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("profile", help="a profile's name or file")
     grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
     grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
+    search = add("search", _search, "Search for settings by validation; write results/search.csv and profiles/tuned/.")
+    search.add_argument("search", help="a search's name or file, such as profiles/search.yaml")
+    search.add_argument("--minutes", type=float, default=float("inf"), help="stop starting trials after so many")
+    search.add_argument("--cores", type=int, default=1, help="studies beside each other (default 1)")
+    search.add_argument("--backbone", action="append", default=[], help="only this one; may be given several times")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
@@ -222,6 +227,17 @@ def _grid(args) -> int:
     for line in lines or collect.publish(args.profile):
         print(line)
     return int(failed)
+
+
+def _search(args) -> int:
+    from .search import read_search, run_all
+    from .tuned import publish_search
+
+    search = read_search(args.search)
+    left = run_all(search, args.minutes, args.cores, tuple(args.backbone))
+    for line in [*left, *publish_search(search)]:
+        print(line)
+    return int(bool(left))
 
 
 def _effects(args) -> None:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from modts import runs
-from modts.cohorts import EXTERNAL, SPLIT, by_test
+from modts.cohorts import EXTERNAL, SPLIT, TASKS, by_test
 from modts.errors import ModtsError
 
 EFFECT_COLUMNS = (
@@ -220,7 +220,7 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
         pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
         splits = [split for split, _, _ in units]
         # several seeds of one origin of a series are initialisations, and those of two backbones have nothing in common
-        options = {"block": "auto"} if truth.series and truth.task != "classification" else {}
+        options = {"block": "auto"} if truth.series and not TASKS[truth.task].probability else {}
         options |= {"apart": _backbone} if truth.series else {}
         found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
         for metric in METRICS[truth.task]:

@@ -16,7 +16,7 @@ from modts.backbones import BACKBONES, Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
@@ -70,7 +70,7 @@ def heads(params: Heads) -> runs.Run:
 
 def end_to_end(params: EndToEnd) -> runs.Run:
     """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
-    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task != "classification":
+    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
         )
@@ -87,8 +87,8 @@ def end_to_end(params: EndToEnd) -> runs.Run:
 
 
 def _ships(params: Pretrain, task: str) -> bool:
-    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, no regression, none for a class of one's own."""
-    return task == "classification" and params.backbone in BACKBONES
+    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, nothing else, none for a class of one's own."""
+    return task in SHIPPED_TASKS and params.backbone in BACKBONES
 
 
 def transfer(params: Transfer) -> runs.Run:
@@ -164,7 +164,7 @@ def latency(params: Latency) -> runs.Run:
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
-        shipped = Shipped(fresh(params, cohort, seed), seed)
+        shipped = Shipped(fresh(params, cohort, seed), seed, targets["train"].n_outputs)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,
@@ -212,7 +212,7 @@ def baselines(params: Baselines) -> runs.Run:
             cohort, clock, record = tested(params.cohort, params.external, seed), time.perf_counter(), {}
             targets, scaler = labels(cohort)
             rows = labelled(cohort, fraction, seed, draw)
-            prediction = fit_predict(name, cohort, rows, seed, params.threads, record)
+            prediction = fit_predict(name, cohort, rows, seed, params.threads, record, params.class_weight)
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
@@ -228,6 +228,7 @@ def baselines(params: Baselines) -> runs.Run:
             cohort.task,
             items,
             places,
+            names=cohort.classes,
             backbone=name,
             arm="baseline",
             pooling="statistics",

@@ -13,7 +13,7 @@ ARM_NAMES = {  # in the order of a table's columns
 HEAD_NAMES = {"simple": "Simple", "complex": "Complex"}
 TIMED_NAMES = {**ARM_NAMES, "frozen": "Modular"}  # where the clock compares ways to serve, not arms
 STAGE_NAMES = {"inputs": "Inputs", "backbone": "Backbone", "head": "Head", "total": "Total"}
-METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "mae": "MAE", "mse": "MSE"}
+METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "Accuracy", "mae": "MAE", "mse": "MSE"}
 
 
 def arm_name(arm: str, head: str = "", pooling: str = "", backbone: str = "") -> str:

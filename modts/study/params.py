@@ -12,7 +12,16 @@ import types
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from modts import runs
@@ -38,7 +47,12 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
+Config = dict[str, bool | int | float]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+ClassName = Annotated[
+    str, BeforeValidator(lambda name: str(name) if isinstance(name, int) else name)
+]  # YAML reads 0 as a number
+ClassWeight = Literal["balanced"] | dict[ClassName, Annotated[float, Field(gt=0, le=1e6)]] | None
 
 
 def _backbone(name: str) -> str:
@@ -88,7 +102,7 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
-    config: dict[str, bool | int | float] = {}
+    config: Config = {}
     reading: Literal[*READINGS] = "window"
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
@@ -125,10 +139,22 @@ class Adapt(Extract):
     head_weight_decays: Annotated[list[Weight], *Several] = [0.01, 0.1, 1.0, 10.0]
     head_epochs: Positive = 200
     head_patience: Positive = 40
+    class_weight: ClassWeight = None
 
 
 class Heads(Adapt):
     """Heads on frozen latents."""
+
+
+class OneArm(BaseModel):
+    """What may differ from arm to arm of the networks that train whole."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    config: Config = {}
+    batch_size: Positive = 128
+    e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3]
+    auxiliary: Weight = 1.0
 
 
 class EndToEnd(Adapt):
@@ -144,11 +170,28 @@ class EndToEnd(Adapt):
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
     auxiliary: Weight = 1.0
+    per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
+
+    def of_arm(self, arm: str) -> list[EndToEnd]:
+        """What an arm is trained with: these parameters, or the sets of them that `per_arm` changes for it, to be chosen from on validation."""
+        return [self.model_copy(update=changed) for changed in self.per_arm.get(arm, [{}])]
+
+    @model_validator(mode="after")
+    def _each_arm(self):
+        for arm, changed in ((arm, changed) for arm, sets in self.per_arm.items() for changed in sets):
+            try:
+                OneArm.model_validate(changed)
+            except ValidationError as error:
+                raise ModtsError(f"per_arm of {arm}: {_sentence(OneArm, error)}") from None
+            if arm == "finetune" and "config" in changed:
+                raise ModtsError("per_arm of finetune cannot change config: it goes on from the pretrained network.")
+            sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), changed.get("config", self.config))
+        return self
 
     @model_validator(mode="after")
     def _a_choice_for_both(self):
         heads = len(self.head_lrs) * len(self.head_weight_decays)
-        if heads > 1 and len(self.e2e_lrs) == 1:
+        if heads > 1 and any(sum(len(each.e2e_lrs) for each in self.of_arm(arm)) == 1 for arm in self.arms):
             raise ValueError(
                 f"Heads choose among {heads} settings on each split's validation, so networks that train whole must have a choice as well: "
                 "give at least two e2e_lrs."
@@ -182,6 +225,7 @@ class Baselines(Common):
     draws: Positive = 5
     pattern: Pattern = "point"
     rate: Rate = 0.1
+    class_weight: ClassWeight = None
 
 
 STAGE_PARAMS = {

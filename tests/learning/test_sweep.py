@@ -99,7 +99,7 @@ def test_the_gradient_is_autograds(task, kind):
     flat = torch.stack([torch.cat([_joined(layer).flatten() for layer in head.linears()]) for head in heads]).detach()
     settings = [Setting(rows[i // 2].numpy(), 1e-2) for i in range(4)]
     Z1 = torch.nn.functional.pad(Z, (0, 1), value=1.0)
-    order, ((members, *group),) = _groups(settings, Z1, y.float().view(len(y), -1), task)
+    order, ((members, *group),) = _groups(settings, Z1, torch.from_numpy(targets["train"].columns()), targets["train"])
     assert order.tolist() == [0, 1, 2, 3] and members == slice(0, 4)
     got = _layers(heads[0], _gradient(_layers(heads[0], flat), *group, task))
     for i, head in enumerate(heads):
