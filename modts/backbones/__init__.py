@@ -8,7 +8,7 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS READINGS classifier_settings options_of row_of sizes",
+        "table": "BACKBONES POOLINGS READINGS SIX classifier_settings options_of row_of ships_classifier sizes",
         "own": "error_words",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from . import blocks, recurrent
 from .inputs import given_mean, intervals, model_inputs
@@ -153,7 +154,8 @@ class Backbone(nn.Module):
         finally:
             if handle:
                 handle.remove()
-        return results, caught or self.fast.take()
+        states = caught or self.fast.take()
+        return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -167,10 +169,17 @@ class Backbone(nn.Module):
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations.
 
         What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
+        Returns X as float32.
         """
+        return np.asarray(self.windows(X, features), dtype=np.float32)
+
+    def windows(self, X, features=None) -> np.ndarray:
+        """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
-            X = np.asarray(unmasked(X), dtype=np.float32)
-        except (TypeError, ValueError):
+            X = np.asarray(unmasked(X))
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = X if X.dtype.kind == "f" else X.astype(np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -185,11 +194,11 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        values = torch.from_numpy(np.require(X, requirements=("C", "W")))
-        if not torch.isfinite(values.nansum(1).double().sum()):
-            raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        some = values[:: -(-len(X) // 128)]  # enough for the scale: at most 128 windows
-        if not self.plausible.check(some).any() and np.isnan(X).all():
+        for part in runs.parts(X):
+            if not torch.isfinite(_values(part).nansum(1).double().sum()):
+                raise ModtsError("X holds infinite values; mark missing values as NaN.")
+        some = _values(X[:: -(-len(X) // 128)])  # enough for the scale: at most 128 windows
+        if not self.plausible.check(some).any() and all(np.isnan(part).all() for part in runs.parts(X)):
             raise ModtsError("X holds no observed value at all.")
         return X
 
@@ -208,6 +217,7 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
         """
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         Z = self.tensor(X, features)
@@ -255,7 +265,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 
@@ -267,6 +277,12 @@ class Backbone(nn.Module):
         from .exchange import to_pypots
 
         return to_pypots(self, **training)
+
+
+def _values(X: np.ndarray) -> torch.Tensor:
+    """float32 values as PyTorch takes them; those too large for single precision are infinite."""
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
 
 
 def build(name, cohort, size="small", criterion="mse", options=None, seed=0, config=None) -> Backbone:

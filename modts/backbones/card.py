@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from modts import runs
 from modts.errors import ModtsError, ModtsWarning, choose
 
 from .scaling import Scaler
@@ -73,14 +74,16 @@ def remember(backbone, **what) -> None:
 
 def remember_training(backbone, X: np.ndarray, history, settings: dict) -> None:
     """Add a pretraining on windows X (N, T, F) to the card in memory."""
-    X = np.asarray(X, dtype="<f4")
-    values = np.where(np.isnan(X), np.float32(np.nan), X)  # one bit pattern for NaN, as in a cohort's hash
-    happened = asdict(history)
+    digest, happened = hashlib.sha256(repr(np.shape(X)).encode()), asdict(history)
+    for part in runs.parts(X):
+        part = np.asarray(part, dtype="<f4")
+        # one bit pattern for NaN, as in a cohort's hash
+        digest.update(np.where(np.isnan(part), np.float32(np.nan), part).tobytes())
     remember(
         backbone,
         what="pretrain",
-        data_hash=hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()[:12],
-        windows=len(values),
+        data_hash=digest.hexdigest()[:12],
+        windows=len(X),
         settings=settings,
         epochs=len(happened["validation"]),
         best_epoch=happened["best_epoch"],
@@ -91,8 +94,7 @@ def remember_training(backbone, X: np.ndarray, history, settings: dict) -> None:
 
 def warn_of_another_scale(backbone, X: np.ndarray) -> None:
     """One warning when windows X (N, T, F) have another scale than the scaler, which stays as it was fitted."""
-    X = np.asarray(X, dtype=np.float32)
-    seen = (~np.isnan(X)).sum((0, 1))
+    seen = sum((~np.isnan(part)).sum((0, 1)) for part in runs.parts(X))
     if seen.max(initial=0) < _ENOUGH:
         return
     new, old = Scaler.fit(X), backbone.scaler

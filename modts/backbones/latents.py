@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from modts.errors import choose
+from modts.errors import choose, whole
 
 from .inputs import observed
 from .table import POOLINGS
@@ -62,6 +62,7 @@ def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 2
     A window's latent does not depend on the windows beside it, unless the backbone was built with PyPOTS's reading (Backbone, options): then the
     batch size is part of the result for TimesNet and CSAI.
     """
+    whole(batch_size, "The batch size")
     backbone.eval()
     X = backbone.check(X, features)
     parts = []

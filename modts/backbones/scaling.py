@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from modts import runs
 from modts.errors import ModtsError
 
 
@@ -28,16 +29,20 @@ class Scaler:
 
     @classmethod
     def fit(cls, X: np.ndarray) -> Scaler:
-        """Fit on training values X (..., F), NaN = missing."""
-        flat = np.asarray(X, dtype=np.float64).reshape(-1, np.shape(X)[-1])
-        seen = ~np.isnan(flat)
-        if not seen.any():
+        """Fit on training values X (N, ..., F), NaN = missing; X may be a memory map."""
+        n, total, squares = (np.zeros(np.shape(X)[-1]) for _ in range(3))
+        for flat in _flat(X):
+            n += (~np.isnan(flat)).sum(0)
+            total += np.nansum(flat, 0)
+        ever = n > 0
+        if not ever.any():
             raise ModtsError("The training data hold no observed value at all; check the cohort and its splits.")
-        n = np.maximum(seen.sum(0), 1)
-        mean = np.where(seen, flat, 0).sum(0) / n
-        std = np.sqrt((np.where(seen, flat - mean, 0) ** 2).sum(0) / n)
+        n = np.maximum(n, 1)
+        mean = total / n
+        for flat in _flat(X):
+            squares += np.nansum((flat - mean) ** 2, 0)
+        std = np.sqrt(squares / n)
         std[std < 1e-8] = 1.0
-        ever = seen.any(0)
         return cls(mean.astype(np.float32), std.astype(np.float32), None if ever.all() else ever)
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -54,3 +59,9 @@ class Scaler:
         if self.seen is not None:
             values[..., ~self.seen] = np.nan
         return values
+
+
+def _flat(X):
+    """X (N, ..., F) in parts (n, F) of float64."""
+    for part in runs.parts(X):
+        yield np.asarray(part, dtype=np.float64).reshape(-1, np.shape(X)[-1])

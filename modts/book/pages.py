@@ -29,8 +29,10 @@ from . import (
     prediction,
     quiz,
     results,
+    search,
     speed,
     status,
+    teach,
     transfer,
 )
 from .figures import save
@@ -51,10 +53,12 @@ PAGES = {  # piece -> results -> its text
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
+    "search": search.search,
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
     **quiz.PIECES,
+    **teach.PIECES,
 }
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from modts import runs
 from modts.cohorts import EXTERNAL, SPLIT
-from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, profile_of
+from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
 KEY = [
@@ -52,6 +52,7 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    *("trial", "auroc", "auroc_few", "mae"),
     *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
 ROOFLINE = (
@@ -86,6 +87,8 @@ class Results:
     benchmarks : pandas.DataFrame
         As in `results/benchmarks.csv`: `ours` and `theirs` are medians over the rounds; `ratio` is the median of the rounds' ratios,
         `low` and `high` their quartiles (rounds not timed in pairs: the ratio of the medians, and NaN); `target` is NaN where a row has none.
+    search : pandas.DataFrame
+        As in `results/search.csv`.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
     """
@@ -99,6 +102,7 @@ class Results:
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
+    search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
@@ -227,6 +231,7 @@ def collect() -> Results:
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
+        search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
 
@@ -236,7 +241,7 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "search.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

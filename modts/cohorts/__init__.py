@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "long_series": "cohort_from_series series_back",
         "checks": "unmasked",
         "external": "EXTERNAL SPLIT by_test with_external",
-        "missingness": "PATTERNS mask seeded",
+        "missingness": "PATTERNS check_pattern hides mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",
         "simulated_icu": "world",

@@ -161,7 +161,7 @@ class HeadArm(Arm):
             trained = train_heads(
                 self.head,
                 parts,
-                labels(cohort, self.params.class_weight, some[0])[0],
+                labels(cohort, some[0], self.params.class_weight)[0],
                 [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
                 epochs=self.params.head_epochs,
                 patience=self.params.head_patience,
@@ -248,14 +248,14 @@ class Units:
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, its targets in the unit of scores, and what takes numbers to that unit) at a seed.
+        """(cohort, its targets in the unit of scores and what takes them to raw units) at a seed.
 
         The unit of scores is the deviation of all training targets, so that arms, shares and draws of the labels can be compared; what is
         trained sees the scale of its labelled targets alone.
         """
         if seed not in self._at:
             cohort = self.arm.cohort(seed)
-            self._at[seed] = cohort, *labels(cohort, self.arm.params.class_weight)
+            self._at[seed] = cohort, *labels(cohort, class_weight=self.arm.params.class_weight)
         return self._at[seed]
 
     def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
@@ -289,7 +289,7 @@ class Units:
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             rows = labelled_rows(cohort, self.fraction, seed, draw)
-            targets, seen = labels(cohort, params.class_weight, rows)
+            targets, seen = labels(cohort, rows, params.class_weight)
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,
@@ -345,18 +345,18 @@ def note_predictions(run: runs.Run, cohort, key: str, prediction: np.ndarray) ->
 def score_rows(run: runs.Run, cohort, task: str, items, places, names=(), **columns) -> None:
     """One row a test, (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
 
-    Errors on windows of a series are resampled in blocks. Several seeds at one origin of a series are initialisations, and count like draws.
+    Windows of a series are resampled in blocks. Several seeds at one origin of a series are initialisations, and count like draws.
 
     names : of classes or labels, which are scored alone too.
     """
-    options = {"names": names, "block": "auto" if cohort.series and not TASKS[task].probability else None}
+    block = "auto" if cohort.series and task in ("regression", "imputation") else None
     for test, rows in by_test(cohort).items():
         some = [tuple(None if part is None else part[rows] for part in item) for item in items]
         fixed = {"task": task, "test": test, "n_test": len(some[0][0]), **columns}
         for item, (split_seed, init_seed, draw) in zip(some, places, strict=True):
-            for metric, (value, low, high) in score(task, *item, **options).items():
+            for metric, (value, low, high) in score(task, *item, block=block, names=names).items():
                 row = {"metric": metric, "value": value, "low": low, "high": high}
                 run.row(split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **fixed)
         splits = [split_seed for split_seed, _, _ in places]
-        for metric, (value, low, high) in score_seeds(task, some, splits=splits, **options).items():
+        for metric, (value, low, high) in score_seeds(task, some, splits=splits, block=block, names=names).items():
             run.row(metric=metric, value=value, low=low, high=high, **fixed)

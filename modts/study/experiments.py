@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import BACKBONES, Scaler, pool
+from modts.backbones import Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
@@ -87,8 +87,8 @@ def end_to_end(params: EndToEnd) -> runs.Run:
 
 
 def _ships(params: Pretrain, task: str) -> bool:
-    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, nothing else, none for a class of one's own."""
-    return task in SHIPPED_TASKS and params.backbone in BACKBONES
+    """Whether PyPOTS has an end-to-end model of the backbone for the task: of classes alone, and not of every backbone."""
+    return task in SHIPPED_TASKS and ships_classifier(params.backbone)
 
 
 def transfer(params: Transfer) -> runs.Run:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
 
-from modts.backbones import BACKBONES, build
+from modts.backbones import BACKBONES, SIX, build, ships_classifier
 from modts.cohorts import cohort_names, load_cohort
 from modts.errors import ModtsError
 from modts.learning import ARMS, Labels, Shipped, Training, adapt, adaptation, labels, pretrain, scores
@@ -177,7 +177,7 @@ def test_arms_that_train_everything_change_the_backbone(icu, name, arm):
     assert ((outcome.prediction > 0) & (outcome.prediction < 1)).all()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", filter(ships_classifier, BACKBONES))
 def test_the_shipped_classifier_trains_and_predicts(icu, name):
     backbone = build(name, icu, seed=0)
     before = backbone.weights_hash()
@@ -186,6 +186,14 @@ def test_the_shipped_classifier_trains_and_predicts(icu, name):
     assert not torch.equal(weights(outcome.model), start)
     assert backbone.weights_hash() == before  # it is a network of its own
     assert ((outcome.prediction > 0) & (outcome.prediction < 1)).all()
+
+
+def test_pypots_ships_classifiers_of_the_six_alone(icu):
+    assert tuple(filter(ships_classifier, BACKBONES)) == SIX and not ships_classifier("mine.py:MyImputer")
+    with pytest.raises(
+        ModtsError, match="ships no end-to-end classifier for HELIX, .* exists for BRITS, .*, Autoformer only"
+    ):
+        whole("e2e_shipped", icu, build("HELIX", icu), epochs=1)
 
 
 def test_finetuning_starts_from_the_weights_it_is_given(icu):

@@ -40,8 +40,8 @@ class Toy(nn.Module):
     def weights_hash(self):
         return tensors_hash(self.state_dict())
 
-    def tensor(self, X):
-        return torch.from_numpy(np.asarray(X, dtype=np.float32))
+    def windows(self, X):
+        return X
 
     def inputs(self, Z, Z_ori=None):
         return Z, Z if Z_ori is None else Z_ori
@@ -101,7 +101,7 @@ class Walker(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.register_buffer("count", torch.zeros(1))
 
-    def step(self, indices):
+    def step(self, indices, _):
         self.count += 1
         return -self.weight.sum()
 
@@ -171,7 +171,16 @@ def test_frozen_parameters_stay_and_validation_sees_evaluation_mode():
         return 1.0
 
     moving = model[2].weight.clone()
-    fit(model, lambda i: model(torch.ones(len(i), 2)).sum(), validate, n=8, epochs=2, patience=9, batch_size=4, lr=0.1)
+    fit(
+        model,
+        lambda i, _: model(torch.ones(len(i), 2)).sum(),
+        validate,
+        n=8,
+        epochs=2,
+        patience=9,
+        batch_size=4,
+        lr=0.1,
+    )
     assert torch.equal(model[0].weight, before) and modes == [(False, False)] * 2
     assert not model.training
     assert torch.equal(model[2].weight, moving) is False
