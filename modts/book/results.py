@@ -70,7 +70,7 @@ class Results:
     Attributes
     ----------
     metrics : pandas.DataFrame
-        One row per measured number (`runs.COLUMNS` and `place`).
+        One row per measured number (`runs.COLUMNS` and `place`), those of variants too; the other tables show a profile's own settings.
     summary : pandas.DataFrame
         One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated); of the cohorts' own test
         splits.
@@ -185,6 +185,12 @@ def _cohorts(path: Path) -> dict:
     return {runs.plain_name(row["name"], "cohort"): row for row in rows}
 
 
+def plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of a profile's own settings: without a variant, or of the first by name for a cohort that has only variants."""
+    shown = rows.groupby(["profile", "cohort"], sort=False)["variant"].transform("min") if len(rows) else rows["variant"]
+    return rows[rows["variant"] == shown]
+
+
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """One row per `KEY`, device and place: the stored mean over seeds, or the single seed where only one was run.
 
@@ -218,13 +224,14 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
     metrics = _both("metrics.csv", list(runs.COLUMNS))
+    main = plain(metrics)
     local = runs.work_dir() / "quick"
     return Results(
         metrics=metrics,
-        summary=summarise(metrics[metrics["test"] == SPLIT]),
-        external=summarise(metrics[metrics["test"] == EXTERNAL]),
+        summary=summarise(main[main["test"] == SPLIT]),
+        external=summarise(main[main["test"] == EXTERNAL]),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
-        effects=_effects(),
+        effects=plain(_effects()),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
