@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.cohorts import EXTERNAL, SPLIT
+from modts.cohorts import EXTERNAL
 from modts.study import ALL, METRIC_NAMES, QUESTIONS, margin, question_name
 
 from . import fragments, plots, tables
@@ -25,9 +25,11 @@ LEGEND = (
 
 def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
     """The effects of a cohort in a profile, in the order of the table, on the test that decides: the external one where there is one."""
-    rows = found.effects
-    rows = rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
-    return rows[rows["test"] == (EXTERNAL if (rows["test"] == EXTERNAL).any() else SPLIT)]
+    outside, own = (
+        rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+        for rows in (found.external_effects, found.effects)
+    )
+    return outside if len(outside) else own
 
 
 def span(row) -> str:
@@ -81,7 +83,7 @@ def labels(share: float) -> str:
 def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
     rows = found.effects
-    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task) & (rows["test"] == SPLIT)]
+    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
     out = []
     for profile, part in rows.groupby("profile", sort=False):
         out += [
@@ -93,7 +95,9 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     return "\n".join(out)
 
 
-def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None) -> str:
+def forest(
+    found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None, slide=False
+) -> str:
     """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels."""
     rows = effects_of(found, *key[:2])
     rows = rows[(rows["metric"] == metric) & rows["question"].isin(questions)]
@@ -120,6 +124,7 @@ def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTION
             f"Forest plot of paired differences in {METRIC_NAMES[metric]} on {title}{of}, a panel a question, a line a backbone.{told}",
             f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {LEGEND}",
             fragments.out_dir(),
+            slide,
         )
     )
 
@@ -172,15 +177,6 @@ def _cell(rows: pd.DataFrame) -> Cell:
         signed(row["difference"]),
         f"{signed(row['low'])} to {signed(row['high'])}, {row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
-    )
-
-
-def folded(made: list[Table]) -> str:
-    """These tables in a box to open."""
-    return (
-        f"::::{{dropdown}} The differences in numbers\n{''.join(fragments.raw(one.html()) for one in made)}::::\n"
-        if made
-        else ""
     )
 
 

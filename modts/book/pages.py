@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from . import (
     claims,
     cohorts,
     diagram,
+    drift,
     fragments,
     front,
     imputation,
@@ -26,6 +28,7 @@ from . import (
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
@@ -47,6 +50,7 @@ PAGES = {  # piece -> results -> its text
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),
     "scarcity": prediction.scarcity,
     "imputation": imputation.imputation,
+    "drift": drift.drift,
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
@@ -57,6 +61,7 @@ PAGES = {  # piece -> results -> its text
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
 }
@@ -80,6 +85,12 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def included() -> list[list[str]]:
+    """The pieces of each page of the book, in the order in which it includes them."""
+    pages = sorted(path for path in (runs.root() / "book").rglob("*.md") if "_generated" not in path.parts)
+    return [re.findall(r"_generated/([\w-]+)\.md", path.read_text(encoding="utf-8")) for path in pages]
+
+
 def build(force: bool = False) -> bool:
     """Write all generated pieces; returns False when they were up to date.
 
@@ -98,8 +109,9 @@ def build(force: bool = False) -> bool:
         return False
     check_published()
     found = results.collect()
-    for name, page in PAGES.items():
-        fragments.write(f"{name}.md", page(found))
+    pieces = fragments.number({name: page(found) for name, page in PAGES.items()}, included())
+    for name, text in pieces.items():
+        fragments.write(f"{name}.md", text)
     runs.atomic_write(stamp, now)
     return True
 

@@ -94,6 +94,10 @@ class Run:
         }
         self.rows.append({column: {**fixed, **values}.get(column, "") for column in COLUMNS})
 
+    def capped(self, name: str, ended_at_cap: bool) -> None:
+        """Note that a training was made, and its name if it ended at its cap of epochs and not because it was done."""
+        self.extra.setdefault("capped", []).extend([name] if ended_at_cap else [])
+
     @property
     def path(self) -> Path:
         return run_path(self.id)

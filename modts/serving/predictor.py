@@ -33,7 +33,7 @@ class _Pass(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).to(backbone.device))
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)
+        latents = read(self.backbone, self.backbone.scaler.cut((X - self.mean).div_(self.std)), self.pooling)
         return tuple(answer(self.task, head(latents)) for head in self.heads)
 
 

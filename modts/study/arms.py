@@ -37,10 +37,15 @@ from .artefacts import fresh, note_data, pretrained, settings, tested, windows
 WHOLE = (
     "size",
     "config",
+    "device",
     "reading",
+    "scaling",
+    "centre",
     "criterion",
     "e2e_epochs",
     "e2e_patience",
+    "e2e_schedule",
+    "e2e_clip",
     "auxiliary",
     "pattern",
     "rate",
@@ -207,6 +212,8 @@ class WholeArm(Arm):
             epochs=params.e2e_epochs,
             patience=params.e2e_patience,
             batch_size=params.batch_size,
+            schedule=params.e2e_schedule,
+            clip=params.e2e_clip,
             auxiliary=params.auxiliary,
             pattern=params.pattern,
             rate=params.rate,
@@ -258,15 +265,17 @@ class Units:
             self._at[seed] = cohort, *labels(cohort, class_weight=self.arm.params.class_weight)
         return self._at[seed]
 
-    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
-        """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
+    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float, bool]:
+        """The candidate with the best validation score, its test prediction and that score, the seconds of all candidates, and whether its
+        training ended at its cap."""
         tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
         better = max if TASKS[self.at(seed)[0].task].probability else min
         winner = better(tried, key=lambda candidate: tried[candidate][1])
-        return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
+        prediction, validation, _, capped = tried[winner]
+        return winner, prediction, validation, sum(seconds for _, _, seconds, _ in tried.values()), capped
 
-    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
-        """One unit, from disk or made now: its test prediction, validation score and seconds."""
+    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float, bool]:
+        """One unit, from disk or made now: its test prediction, validation score, seconds, and whether it ended at its cap."""
         arm, params = self.arm, self.arm.params
         cohort, _, unit = self.at(seed)
         spec = {
@@ -298,10 +307,11 @@ class Units:
                 validation=np.float64(made.validation),
                 seconds=np.float64(time.perf_counter() - clock),
                 curve=np.array(made.history.validation),
+                capped=np.bool_(made.history.capped),
             )
             training.unlink(missing_ok=True)
         saved = runs.read_arrays(path, recipe)
-        return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
+        return saved["prediction"], float(saved["validation"]), float(saved["seconds"]), bool(saved["capped"])
 
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
@@ -309,7 +319,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     units, params = Units(arm, fraction), arm.params
     name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
     for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
-        winner, prediction, validation, seconds = units.best(seed, draw)
+        winner, prediction, validation, seconds, capped = units.best(seed, draw)
         cohort, targets, _ = units.at(seed)
         y = targets["test"]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
@@ -318,6 +328,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         note_data(run, cohort)
         note_predictions(run, cohort, key, items[-1])
         run.timings[key] = round(seconds, 3)
+        run.capped(key, capped)
         run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
     score_rows(
         run,

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone, options_of
+from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
 from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
@@ -21,8 +21,8 @@ from modts.learning import pretrain as pretrain_backbone
 from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
-TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-BUILDING = ("size", "config", "reading")
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
+BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -63,7 +63,15 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
+    given = settings(params, ("config", "scaling", "centre"))
+    made = build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    return _placed(made, params)
+
+
+def _placed(backbone, params: Pretrain):
+    """The backbone on the run's device; on a GPU a recurrent one trains by replaying CUDA graphs."""
+    backbone = backbone.to(place(params.device))
+    return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -100,9 +108,10 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             split_seed=cohort.split_seed,
             seed=seed,
             training=training,
-            validation_mae=history.best,
+            **{"validation_mae" if backbone.row.imputes else "validation_loss": history.best},
             best_epoch=history.best_epoch,
             history=history.validation,
+            capped=history.capped,
             seconds=round(time.perf_counter() - clock, 2),
             hardware=runs.hardware(),
             code_version=runs.code_version(),
@@ -111,11 +120,13 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    backbone = _placed(backbone, params)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         note_data(run, cohort)
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+        run.capped(f"pretrain seed {seed}", backbone.card["capped"])
     return backbone, cohort, runs.key(spec)
 
 
