@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -133,7 +132,7 @@ def transfer(params: Transfer) -> runs.Run:
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    source = Path(params.source).stem
+    source = runs.cohort_label(params.source)
     for head in params.heads:
         own = HeadArm(params, "frozen", head, pooling, latents=native)
         other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
@@ -229,7 +228,7 @@ def baselines(params: Baselines) -> runs.Run:
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
             note_data(run, cohort)
-            note_predictions(run, cohort, key, prediction)
+            note_predictions(run, cohort, key, items[-1])
             run.timings[key] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(
