@@ -19,6 +19,7 @@ import pandas as pd
 from modts import runs
 
 from .figures import Picture
+from .results import training_record
 from .tables import Cell, Table
 
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
@@ -162,7 +163,10 @@ def anchor(run: str) -> str:
 
 
 def how_made(ids: list[str], records: dict, status: str = "../status.html") -> str:
-    """A folded box: every run behind the numbers above, when it ran, its code, and the command that makes it again."""
+    """A folded box: every run behind the numbers above, when it ran, its code, and the command that makes it again.
+
+    Before it a sentence, where training behind these numbers ended at its cap of epochs.
+    """
     ids = list(dict.fromkeys(part for run in ids for part in str(run).split(",") if part))
     if not ids:
         return ""
@@ -181,7 +185,19 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
         '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>"
     )
-    return f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+    return at_cap(ids, records) + f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+
+
+def at_cap(ids: list[str], records: dict) -> str:
+    """A sentence on the runs among these whose training ended at its cap of epochs, or nothing."""
+    found = {}
+    for record in (training_record(records, run) for run in ids):
+        if record.get("capped"):
+            found[record["run"]] = str(record["params"].get("backbone", record["run"]))
+    if not found:
+        return ""
+    names = ", ".join(dict.fromkeys(map(plain, found.values())))
+    return f"Training behind these numbers ended at its cap of epochs, and might have gone on: {names}.\n\n"
 
 
 def peers() -> pd.DataFrame:

@@ -20,6 +20,7 @@ REGRESSION_ARMS = (
     ("frozen", "simple"), ("e2e", "simple"), ("finetune", "simple"), ("untrained", "simple"), ("frozen", "complex"),
     ("untrained", "complex"),
 )  # fmt: skip
+EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
 SIMULATED = "Simulated cohorts: they show that everything runs, and prove nothing about the paper"
 
 
@@ -61,6 +62,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     share, metric = fractions(main)[0], metrics[0]
     lead = answers.answer(answers_, metric, 1.0)
     lead += untrained_ahead(found, key, main, metric) if task == "regression" else []
+    external = same(found.external, key)
     forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
@@ -70,8 +72,14 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         for name in metrics
         for value in fractions(main)
     ]
+    everything += [
+        tables.grid(at(external, value), name, f"{METRIC_NAMES[name]}, {title}, external test{labels_words(value)}")
+        for name in metrics
+        for value in fractions(external)
+        if len(external)
+    ]
     poolings = _poolings(part, main, metric, title)
-    differences = effects.grids(answers_, metrics, title)
+    differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
         ("The scores as a picture", _pictures(part, metric, title, stem)),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
@@ -83,6 +91,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     return "\n".join(
         [
             answers.shown(lead, f"{stem}-effects" if forest else ""),
+            EXTERNAL if effects.on_external(answers_) else "",
             fragments.bullets(best_possible(found, cohort)),
             forest,
             fragments.raw(first.html()),
@@ -96,6 +105,13 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
             fragments.how_made(list(part["run"]), found.runs),
         ]
     )
+
+
+def same(rows: pd.DataFrame, key) -> pd.DataFrame:
+    """Those of the rows that belong to a block of a page, at the main pooling."""
+    rows = rows[(rows["source"] == "") & rows["pattern"].isin(POINT) & rows["pooling"].isin(SINGLE)]
+    named = dict(zip(("cohort", "profile", "device"), key, strict=True))
+    return rows[(rows[list(named)] == list(named.values())).all(axis=1) & (rows["task"] != "imputation")]
 
 
 def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> list[str]:

@@ -18,17 +18,17 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import NormalDist
 
 import pandas as pd
 
 from modts import runs
 from modts.backbones import BACKBONES
+from modts.cohorts import SPLIT
 from modts.study import holm
 
 from .prose import said
-from .results import Results
+from .results import Results, training_record
 from .tables import auroc_standard_error, number
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
@@ -147,9 +147,7 @@ def had_its_chance(results: Results, ran: tuple[str, ...]) -> tuple[bool, str]:
         record = records.get(name, {})
         params, stage = record.get("params", {}), record.get("stage")
         sizes |= {params["size"]} if params.get("size") else set()
-        if stage in ("heads", "transfer"):  # a head is done in a moment; what counts is its backbone's training
-            source = Path(params.get("source") or params["cohort"]).stem
-            record = records.get(f"{record['profile']}-pretrain-{source}-{params.get('backbone')}", {})
+        record = training_record(records, name)
         if stage in ("heads", "transfer", "end_to_end", "pretrain"):
             unknown |= record.get("capped") is None
             capped |= (
@@ -238,7 +236,7 @@ def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
     rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES)]
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES) & (rows["test"] == SPLIT)]
     rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
     better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))

@@ -32,6 +32,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 UNUSED = {
     "end_to_end": {"draws", "head_lrs", "head_weight_decays", "head_epochs", "head_patience"},
     "transfer": {"arms"},
+    "latency": {"external"},
 }
 # What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.
 ALWAYS = runs.STUDY

@@ -1,4 +1,4 @@
-"""The six backbones: they build, train, fill gaps, and come back from one checkpoint file with the same latents."""
+"""The backbones: they build, train, fill gaps, and come back from one checkpoint file with the same latents."""
 
 import json
 import pickle
@@ -15,7 +15,9 @@ from modts.learning import Head, pretrain
 
 STEPS, FEATURES = 8, 5
 WIDTH = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": STEPS * 32, "Autoformer": 64}
+WIDTH["HELIX"] = FEATURES * 32
 STATES = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": 32, "Autoformer": 64}
+STATES["HELIX"] = FEATURES * 32
 EACH = pytest.mark.parametrize("name", BACKBONES)
 
 
@@ -176,6 +178,36 @@ def test_the_published_saits_is_the_one_that_pypots_builds(data):
     assert theirs.d_model == settings["d_model"]  # named 64 in the published settings, and reset
     if data == "physionet_2012":  # the size that TSI-Bench's runs print
         assert sum(p.numel() for p in theirs.model.parameters()) == 44_295_342
+
+
+@pytest.mark.parametrize(
+    ("data", "steps", "features", "parameters"),
+    [
+        ("physionet_2012", 48, 35, 454_867),
+        ("beijing_air", 24, 132, 4_615_311),
+        ("italy_air", 12, 13, 77_341),
+        ("ett_h1", 48, 7, 803_451),
+        ("traffic", 24, 862, 24_008_809),
+    ],
+)
+def test_the_published_helix_has_the_published_number_of_parameters(data, steps, features, parameters):
+    """As its repository's results print it."""
+    with torch.device("meta"):
+        theirs = pypots("imputation.helix").HELIX
+        made = theirs(n_steps=steps, n_features=features, device="meta", verbose=False, **sizes("HELIX", "paper", data))
+    assert sum(p.numel() for p in made.model.parameters()) == parameters
+
+
+def test_helix_has_a_state_for_each_feature(made, cohort):
+    """Side by side in the order of the features: a feature's own values move its own part most."""
+    X = cohort.X[:1].copy()
+    X[np.isnan(X)] = np.broadcast_to(made["HELIX"].scaler.mean, X.shape)[np.isnan(X)]
+    start = made["HELIX"].latents(X).reshape(FEATURES, -1)
+    for f in range(FEATURES):
+        moved = X.copy()
+        moved[:, :, f] += 2 * made["HELIX"].scaler.std[f]
+        away = np.abs(made["HELIX"].latents(moved).reshape(FEATURES, -1) - start).sum(1)
+        assert away.argmax() == f
 
 
 # --- scaler ---------------------------------------------------------------------------------------------------------

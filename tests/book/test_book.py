@@ -172,12 +172,6 @@ def test_figures_and_tables_are_numbered_through_a_page():
     assert made == {"a": "Figure 1 Table 1", "b": "see Figure 2 Figure 2 Table 2", "c": "Figure 1"}
 
 
-def test_rows_on_other_tests_stay_off_the_main_tables():
-    rows = pd.DataFrame({"test": ["", "split", "set-b"], "value": [1, 2, 3]})
-    assert list(results.own_test(rows)["value"]) == [1, 2]
-    assert len(results.own_test(rows[["value"]])) == 3
-
-
 def test_the_untrained_network_is_told_where_it_is_ahead():
     rows = pd.DataFrame(
         [
