@@ -36,6 +36,7 @@ from . import (
     status,
     teach,
     transfer,
+    which,
 )
 from .figures import save
 
@@ -62,6 +63,7 @@ PAGES = {  # piece -> results -> its text
     **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
+    **which.PIECES,
 }
 
 
