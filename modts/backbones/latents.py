@@ -1,8 +1,9 @@
 """Reading latents: from the states of a backbone to one vector a window.
 
 "paper" follows arXiv 2411.03941: final hidden states (forward and backward concatenated) of recurrent models, the mean over time of the
-encoder output of attention models, the flattened encoder features of convolutional ones. "mean+max+last" joins three summaries of the
-states over time with the share of steps at which each feature was observed: what was measured how often is itself a sign of illness.
+encoder output of attention models, the flattened encoder features of convolutional ones; of TS2Vec, which it does not have, the largest over
+time, as TS2Vec's own paper takes it. "mean+max+last" joins three summaries of the states over time with the share of steps at which each
+feature was observed: what was measured how often is itself a sign of illness.
 A backbone that centres its windows does not see their level; it is appended to each latent.
 """
 
@@ -46,7 +47,8 @@ def pool(
 
 def _pool(kind, states, Z, pooling):
     if pooling == "paper" and kind != "recurrent":
-        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
+        one = states[0]
+        return {"attention": one.mean, "convolutional": one.flatten, "contrastive": one.amax}[kind](1)
     last = torch.cat([state[:, -1] for state in states], dim=-1)
     if pooling == "paper":
         return last

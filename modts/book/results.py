@@ -52,6 +52,7 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    "capped",
     *("trial", "auroc", "auroc_few", "mae"),
     *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
@@ -61,6 +62,7 @@ ROOFLINE = (
 BENCHMARKS = (
     "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
 )  # fmt: skip
+DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
 @dataclass
@@ -91,6 +93,8 @@ class Results:
         As in `results/search.csv`.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
+    drift : pandas.DataFrame
+        As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
     """
 
     metrics: pd.DataFrame
@@ -102,6 +106,7 @@ class Results:
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
+    drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
@@ -241,6 +246,7 @@ def collect() -> Results:
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
+        drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
@@ -251,7 +257,7 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "search.csv")]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "search.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

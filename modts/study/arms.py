@@ -37,6 +37,7 @@ from .artefacts import fresh, note_data, pretrained, settings, tested, windows
 WHOLE = (
     "size",
     "config",
+    "device",
     "reading",
     "scaling",
     "centre",

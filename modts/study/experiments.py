@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, pool, ships_classifier
+from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
-from modts.serving import measure
+from modts.serving import Predictor, measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
 from .artefacts import cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
@@ -25,17 +25,22 @@ from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Tran
 
 
 def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    """Pretrain every seed and score the imputation of hidden test values (z-scores); a backbone that does not impute has no row."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
         backbone, own, _ = pretrained(params, seed, run)
+        if not backbone.row.imputes:
+            continue
         cohort = tested(params.cohort, params.external, seed)
         note_data(run, cohort)
         unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
         hidden, truth, scored = hidden_test(params, cohort, unit, seed)
         items.append((truth, unit.transform(backbone.impute(hidden)), scored))
         places.append((cohort.split_seed, seed, ""))
-    score_rows(run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
+    if items:
+        score_rows(
+            run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern
+        )
     run.finish()
     return run
 
@@ -141,14 +146,15 @@ def transfer(params: Transfer) -> runs.Run:
 
 
 def latency(params: Latency) -> runs.Run:
-    """Raw window to prediction, stage by stage: the modular model, and where there is one PyPOTS's end-to-end classifier of the same sizes."""
+    """Raw window to prediction: the modular model and, where there is one, PyPOTS's end-to-end classifier of the same sizes, stage by stage as
+    plain PyTorch; and the predictor as it is served, which traces its pass for a single window."""
     import torch
 
     run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
     backbone, cohort, _ = pretrained(params, seed, run)
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
-    targets, _ = labels(cohort)
+    targets, target_scaler = labels(cohort)
     width = backbone.latents(X[:2], pooling).shape[1]
     head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
 
@@ -171,24 +177,27 @@ def latency(params: Latency) -> runs.Run:
             "inputs": prepare,
             "backbone": lambda given: shipped.module(given[0])["classification_proba"].cpu().numpy(),
         }
+    traced = int(params.device == "cpu" and params.backbone in BACKBONES)  # a batch of one window
+    classes = targets["train"].classes if cohort.task in ("multiclass", "multilabel") else ()
+    predictor = Predictor(backbone, head, pooling, target_scaler, traced, cohort.task, classes)
+    stages["predictor"] = {"predict": predictor.predict}
     rows = []
-    for arm, chain in stages.items():
-        for row in measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
-            rows.append(
-                {
-                    "profile": params.profile,
-                    "cohort": cohort.name,
-                    "backbone": params.label,
-                    "arm": arm,
-                    "stage": row["stage"],
-                    "batch": row["batch"],
-                    "p50_ms": round(row["p50_ms"], 4),
-                    "p99_ms": round(row["p99_ms"], 4),
-                    "repeats": row["repeats"],
-                    "hardware": runs.hardware(),
-                    "run": run.id,
-                }
-            )
+    for row in measure(stages, pick, params.batch_sizes, calls=params.repeats, budget_s=params.seconds):
+        rows.append(
+            {
+                "profile": params.profile,
+                "cohort": cohort.name,
+                "backbone": params.label,
+                "arm": row["way"],
+                "stage": row["stage"],
+                "batch": row["batch"],
+                "p50_ms": round(row["p50_ms"], 4),
+                "p99_ms": "" if row["p99_ms"] is None else round(row["p99_ms"], 4),
+                "repeats": row["repeats"],
+                "hardware": runs.hardware(),
+                "run": run.id,
+            }
+        )
     run.extra["latency"] = rows
     run.finish()
     return run

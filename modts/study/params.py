@@ -104,6 +104,7 @@ class Pretrain(Common):
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
     config: Config = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     reading: Literal[*READINGS] = "window"
     scaling: Literal[*SCALINGS] = "plain"
     centre: bool = False
@@ -222,7 +223,8 @@ class Latency(Extract):
     """Raw window to prediction."""
 
     batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], *Several] = [1, 8, 64, 512]
-    repeats: Positive = 30
+    repeats: Positive = 1000
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
 
 
 class Baselines(Common):
