@@ -105,13 +105,14 @@ BACKBONES = {
     "HELIX": Row(
         "attention", "plain", "helix.core._HELIX", "backbone.final_norm",
         {"d_pe": 8, "d_feature_embed": 8, "d_model": 32, "n_heads": 2, "n_layers": 1, "dropout": 0.1},
-        {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, beyond="the imputer with the lowest published error on PhysioNet 2012",
+        {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, last_block=("backbone.encoders", "backbone.final_norm"),
+        beyond="the imputer with the lowest published error on PhysioNet 2012",
     ),
     "TS2Vec": Row(
         # its classifier in PyPOTS trains the same network by the same loss, without labels, and then a support vector machine: not end to end
         "contrastive", "gaps", "ts2vec.core._TS2Vec", "encoder",
         {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")},
-        beyond="the one frozen representation that PyPOTS ships", imputes=False,
+        last_block=("encoder.feature_extractor.net",), beyond="the one frozen representation that PyPOTS ships", imputes=False,
     ),
 }  # fmt: skip
 SIX = tuple(name for name, row in BACKBONES.items() if not row.beyond)  # those of arXiv 2411.03941
