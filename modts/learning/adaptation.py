@@ -18,6 +18,7 @@ arXiv 2411.03941 used it. All arms go through training.fit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,10 +28,21 @@ import torch
 from torch import nn
 
 from modts import runs
-from modts.backbones import Backbone, accelerate, classifier_settings, core, live, pypots, read
-from modts.cohorts import mask, seeded
+from modts.backbones import (
+    BACKBONES,
+    Backbone,
+    accelerate,
+    classifier_settings,
+    core,
+    live,
+    pypots,
+    read,
+    ships_classifier,
+)
+from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
+from .batches import Windows
 from .heads import STEPS, Head, task_loss
 from .parts import PARTS, training_only
 from .targets import Labels, answer
@@ -84,9 +96,10 @@ class Shipped(nn.Module):
 
     def __init__(self, backbone: Backbone, seed: int, n_outputs: int = 1):
         super().__init__()
-        if backbone.row.own:
+        if not ships_classifier(backbone.name):
+            names = ", ".join(filter(ships_classifier, BACKBONES))
             raise ModtsError(
-                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
+                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for {names} only."
             )
         with seeded(seed):
             self.criterion = loss = pypots("nn.modules.loss").CrossEntropy()
@@ -117,8 +130,8 @@ class Shipped(nn.Module):
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, Z: torch.Tensor, batch_size: int = 256) -> torch.Tensor:
-    """Evaluation-mode outputs (N, K) on the CPU."""
+def outputs(model: nn.Module, Z: torch.Tensor | Windows, batch_size: int = 256) -> torch.Tensor:
+    """Evaluation-mode outputs (N, K) on the CPU, for latents or windows."""
     model.eval()
     return torch.cat([model(part).cpu() for part in Z.split(batch_size)])
 
@@ -133,11 +146,6 @@ class Outcome:
     model: nn.Module
 
 
-def stretch(n_train: int, n_labelled: int) -> int:
-    """Few labels make short epochs: so many times the epochs and the patience (at most 3), so that no arm is starved of steps."""
-    return max(1, min(3, round((n_train / n_labelled) ** 0.5)))
-
-
 @dataclass(frozen=True)
 class Training:
     """How an arm is trained.
@@ -147,9 +155,13 @@ class Training:
     lr, weight_decay
         Of Adam; biases and the parameters of normalisation layers do not decay.
     epochs, patience
-        At most so many epochs; stop after `patience` of them without a better validation score.
+        At most so many epochs; stop after `patience` of them without a better validation score. An epoch is as many steps as all training
+        windows make, however few of them have labels: those are gone through again, so that no label fraction is starved of steps.
     batch_size
-        Of arms that train everything; a head takes all labelled rows at once.
+        Of arms that train everything, at most an eighth of the labelled rows (but 16); a head takes all labelled rows at once.
+    schedule, clip
+        Of arms that train everything: the learning rate "constant" or annealed ("cosine") to 0 at the cap, and the largest norm of all
+        gradients together (0 for none).
     auxiliary
         Weight of the reconstruction loss beside the task's.
     pattern, rate
@@ -167,6 +179,8 @@ class Training:
     epochs: int = 50
     patience: int = 8
     batch_size: int = 128
+    schedule: str = "constant"
+    clip: float = 0.0
     auxiliary: float = 1.0
     pattern: str = "point"
     rate: float = 0.1
@@ -216,7 +230,7 @@ def adapt(
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
-    n, weight = len(labelled), targets["train"].weights(labelled)
+    weight = targets["train"].weights(labelled)
     weight = None if weight is None else torch.from_numpy(weight)
     if setting.train == "head":
         if latents is None:
@@ -226,43 +240,39 @@ def adapt(
         model = Head.reading(Z, head, targets["train"], seed=training.seed)
         model.standardise(data["train"]).begin(task, y, weight)
 
-        def step(_):
+        def step(*_):
             return task_loss(task, model(Z), y, weight)
 
-        on_epoch = None
-        # an epoch: so many steps on all labels
-        run = {"n": STEPS, "batch_size": 1, "epochs": training.epochs, "patience": training.patience}
+        run = {"n": 1, "batch_size": 1, "steps": STEPS}  # of all labels at once
     else:
         if setting.train == "shipped" and task not in SHIPPED_TASKS:
             raise ModtsError(
                 f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
-        data = {name: backbone.tensor(values) for name, values in windows.items()}
-        raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
+        data = {name: Windows(backbone, X, training.pattern, training.rate) for name, X in windows.items()}
+        y = y.to(backbone.device)
         if setting.train == "shipped":
             model = Shipped(backbone, training.seed, targets["train"].n_outputs).to(backbone.device)
         else:
-            some = read(backbone.eval(), Z[:2], pooling)
+            some = read(backbone.eval(), data["train"](labelled[:2]), pooling)
             model = Head.reading(some, head, targets["train"], seed=training.seed)
             model = Whole(backbone, model, pooling, training.auxiliary).to(backbone.device)
             with torch.no_grad():
-                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
+                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split()])
             model.head.standardise(start).begin(task, y, weight)
-        now = {"Z": Z}
 
-        def step(i):
-            return model.loss(now["Z"][i], Z[i], task, y[i], None if weight is None else weight[i].to(backbone.device))
+        def step(i, batch_seed):
+            rows = labelled[i.numpy()]
+            hidden, Z = data["train"].masked(rows, batch_seed) if model.auxiliary else [data["train"](rows)] * 2
+            return model.loss(hidden, Z, task, y[i], None if weight is None else weight[i].to(backbone.device))
 
-        def on_epoch(epoch_start):
-            if model.auxiliary:
-                now["Z"] = backbone.tensor(mask(raw, training.pattern, training.rate, seed=epoch_start))
-
-        more = stretch(len(targets["train"].y), n)
+        every = len(data["train"])
         run = {
-            "n": n,
-            "batch_size": min(training.batch_size, max(16, n // 8)),
-            "epochs": training.epochs * more,
-            "patience": training.patience * more,
+            "n": len(labelled),
+            "batch_size": _batch(training, len(labelled)),
+            "steps": math.ceil(every / _batch(training, every)),
+            "schedule": training.schedule,
+            "clip": training.clip,
         }
 
     with training_only(backbone, setting.train, training.lora_rank, training.seed):
@@ -270,18 +280,24 @@ def adapt(
             model,
             step,
             lambda: targets["val"].validate(outputs(model, data["val"])),
+            epochs=training.epochs,
+            patience=training.patience,
             lr=training.lr,
             weight_decay=training.weight_decay,
             seed=runs.epoch_seed(training.seed, 0),
             lower_is_better=not targets["val"].higher_is_better,
-            on_epoch=on_epoch,
             checkpoint=training.checkpoint,
             **run,
         )
     return outcome(task, model, history, data["test"])
 
 
-def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor) -> Outcome:
+def _batch(training: Training, rows: int) -> int:
+    """Windows of a batch when so many have labels."""
+    return min(training.batch_size, max(16, rows // 8))
+
+
+def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor | Windows) -> Outcome:
     """What a trained model predicts for the test windows (or latents), seen here for the first time."""
     output = outputs(model, test)
     return Outcome(answer(task, output).numpy().astype(np.float32), float(history.best), history, model)

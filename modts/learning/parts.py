@@ -100,7 +100,7 @@ def _last_block(backbone: Backbone) -> list[nn.Parameter]:
             block = root.get_submodule(path)
         except AttributeError:
             raise ModtsError(f"{backbone.name} has no submodule {path!r}, which its `last_block` names.") from None
-        found += (block[-1] if isinstance(block, nn.ModuleList) else block).parameters()
+        found += (block[-1] if isinstance(block, (nn.ModuleList, nn.Sequential)) else block).parameters()
     return found
 
 
