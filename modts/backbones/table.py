@@ -111,7 +111,8 @@ BACKBONES = {
     "TS2Vec": Row(
         # its classifier in PyPOTS trains the same network by the same loss, without labels, and then a support vector machine: not end to end
         "contrastive", "gaps", "ts2vec.core._TS2Vec", "encoder",
-        {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")}, ("encoder.feature_extractor.net",),
+        {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")},
+        ("encoder.feature_extractor.net",),
         beyond="the one frozen representation that PyPOTS ships", imputes=False,
     ),
 }  # fmt: skip
