@@ -3,8 +3,9 @@
 "paper" follows arXiv 2411.03941: final hidden states (forward and backward concatenated) of recurrent models, the mean over time of the
 encoder output of attention models, the flattened encoder features of convolutional ones; of TS2Vec, which it does not have, the largest over
 time, as TS2Vec's own paper takes it. "mean+max+last" joins three summaries of the states over time with the share of steps at which each
-feature was observed: what was measured how often is itself a sign of illness. "steps" keeps time: the state of every step, both directions
-side by side, for a head that answers at every step. A backbone that centres its windows does not see their level; it is appended to each latent.
+feature was observed: what was measured how often is itself a sign of illness.
+A backbone that centres its windows does not see their level; it is appended to each latent.
+"steps" keeps time: the state of every step, both directions side by side, for a head that answers at every step.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ def pool(
     latent = _pool(kind, states, Z, pooling)
     if not centre:
         return latent
-    height = level(Z)
-    if latent.ndim == 3:
-        height = height[:, None].expand(-1, latent.shape[1], -1)
+    height = level(Z) if latent.ndim == 2 else level(Z)[:, None].expand(-1, latent.shape[1], -1)
     return torch.cat([latent, height], dim=-1)
 
 

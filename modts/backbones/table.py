@@ -46,7 +46,7 @@ class Row:
     options
         How it reads its input where PyPOTS's reading is not the only one: name -> (ours, PyPOTS's).
     last_block
-        The submodules that the arm "last_block" trains, of a list its last; what comes after the states is none of it.
+        The submodules that the arm "last_block" trains, of a list or sequence its last; what comes after the states is none of it.
     own
         None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     beyond
@@ -112,7 +112,8 @@ BACKBONES = {
         # its classifier in PyPOTS trains the same network by the same loss, without labels, and then a support vector machine: not end to end
         "contrastive", "gaps", "ts2vec.core._TS2Vec", "encoder",
         {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")},
-        last_block=("encoder.feature_extractor.net",), beyond="the one frozen representation that PyPOTS ships", imputes=False,
+        ("encoder.feature_extractor.net",),
+        beyond="the one frozen representation that PyPOTS ships", imputes=False,
     ),
 }  # fmt: skip
 SIX = tuple(name for name, row in BACKBONES.items() if not row.beyond)  # those of arXiv 2411.03941

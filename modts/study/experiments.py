@@ -154,9 +154,8 @@ def latency(params: Latency) -> runs.Run:
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
     targets, target_scaler = labels(cohort)
-    head = (
-        Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed).to(backbone.device).eval()
-    )
+    head = Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed)
+    head = head.to(backbone.device).eval()
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]
