@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from modts import runs
 from modts.cohorts import seeded, unmasked
 from modts.errors import ModtsError, choose, whole
 
-from . import blocks, recurrent
+from . import blocks, contrast, recurrent
 from .inputs import given_mean, intervals, level, model_inputs
 from .plausible import Plausible
 from .scaling import Scaler
@@ -23,12 +24,13 @@ from .table import options_of, row_of, sizes
 LEVEL = "level of each window"  # beside what a module reads
 
 
-def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+def accelerate(module: nn.Module, kind: str, options: dict | None = None) -> recurrent.Fast | None:
     """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
 
-    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    options : how it reads, where not as PyPOTS has it: TimesNet's "periods" and TS2Vec's "gaps".
     """
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
+    known = {name: value for name, value in (options or {}).items() if name in ("periods", "gaps")}
+    return {"recurrent": recurrent, "contrastive": contrast}.get(kind, blocks).accelerate(module, **known)
 
 
 def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
@@ -55,13 +57,14 @@ class Backbone(nn.Module):
     config : dict, optional
         Constructor arguments (see `sizes`).
     criterion : {"mse", "mae"}
-        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself.
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself; TS2Vec has none.
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
         "last_observation" ("locf", or "zero" as PyPOTS) and "empirical_mean" ("training", or "given": of the batch that it reads, as PyPOTS
         takes it from the set that it is given) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods" ("window", or
-        "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
+        "batch" as PyPOTS) for TimesNet; "gaps" ("cell", or "step" as PyPOTS: a step with any gap is blank) for TS2Vec. With PyPOTS's, a
+        window's answer of the first three depends on those beside it.
     seed : int
         Initialises the weights.
     centre : bool
@@ -109,8 +112,7 @@ class Backbone(nn.Module):
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        periods = self.options.get("periods", "batch")
-        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, self.options)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -120,6 +122,8 @@ class Backbone(nn.Module):
 
     def _shipped(self):
         """PyPOTS's module class, and the arguments of its constructor that are not sizes."""
+        if not self.row.imputes:
+            return core(self.name, "representation"), self.row.fixed
         reconstruction = loss(self.criterion)
         fixed = {"training_loss": reconstruction, "validation_metric": reconstruction, **self.row.fixed}
         return core(self.name, "imputation"), fixed
@@ -158,7 +162,7 @@ class Backbone(nn.Module):
         if LEVEL not in inputs:
             return self._pass(inputs, reading)
         results, states = self._pass({name: value for name, value in inputs.items() if name != LEVEL}, reading)
-        if not reading:
+        if not reading and self.row.imputes:
             results = {**results, "imputation": results["imputation"] + inputs[LEVEL][:, None]}
         return results, states
 
@@ -189,9 +193,15 @@ class Backbone(nn.Module):
         states = caught or self.fast.take()
         return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
+    def own_loss(self, inputs: dict) -> torch.Tensor:
+        """What a backbone that does not impute learns by, without its states: of two crops of each window, drawn anew at each call."""
+        return contrast.loss(self.module.encoder, self.options["gaps"], inputs["X"])
+
     def reconstruction_scale(self) -> float:
-        """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
-        return {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5}.get(self.name, 1.0)
+        """Brings the models' own losses to one scale: CSAI sums over steps and directions, BRITS adds directions, and TS2Vec's is about the
+        logarithm of how many steps two crops have where nothing is learned."""
+        own = {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5, "TS2Vec": 1 / math.log(2 * self.n_steps)}
+        return own.get(self.name, 1.0)
 
     def tensor(self, X: np.ndarray, features=None) -> torch.Tensor:
         """Raw values (N, T, F) -> checked z-scores on the model's device."""
@@ -235,7 +245,7 @@ class Backbone(nn.Module):
         return X
 
     def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
-        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
+        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32, or (N, T, D) for pooling "steps".
 
         See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
         """
@@ -248,7 +258,16 @@ class Backbone(nn.Module):
         """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are.
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
+
+        Raises
+        ------
+        ModtsError
+            Windows that `check` refuses, or a backbone that learns a representation and does not impute.
         """
+        if not self.row.imputes:
+            raise ModtsError(
+                f"{self.name} learns a representation and fills no gaps; impute with another backbone, such as SAITS."
+            )
         whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
@@ -298,7 +317,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, TS2Vec of pypots.representation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 

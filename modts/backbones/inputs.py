@@ -78,7 +78,7 @@ def model_inputs(
     Parameters
     ----------
     reads
-        "plain" (SAITS, TimesNet, Autoformer), "grud", "both_ways" (BRITS) or "csai".
+        "plain" (SAITS, TimesNet, Autoformer, HELIX), "grud", "both_ways" (BRITS), "csai" or "gaps" (TS2Vec: X as it is).
     X
         (B, T, F) z-scores with NaN where missing or artificially hidden.
     X_ori
@@ -90,6 +90,8 @@ def model_inputs(
     last_observation
         For GRU-D, "locf" or "zero" (see above).
     """
+    if reads == "gaps":
+        return {"X": X}
     if reads != "plain":  # step after step in memory, as the time loops go through it
         X = X.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)
     mask = observed(X)

@@ -24,10 +24,12 @@ from . import (
     fragments,
     front,
     imputation,
+    internals,
     latency,
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
@@ -36,6 +38,7 @@ from . import (
     status,
     teach,
     transfer,
+    which,
 )
 from .figures import save
 
@@ -53,6 +56,7 @@ PAGES = {  # piece -> results -> its text
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
+    "internals": internals.internals,
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
@@ -60,8 +64,10 @@ PAGES = {  # piece -> results -> its text
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
+    **which.PIECES,
 }
 
 
