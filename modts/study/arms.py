@@ -194,7 +194,8 @@ class WholeArm(Arm):
     def recipe(self, seed, candidate):
         params = self.params.of_arm(self.name)[candidate.place]
         upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
-        return {**settings(params, WHOLE), "data": self.cohort(seed).content_hash, "upstream": upstream}
+        rank = {"lora_rank": params.lora_rank} if self.name == "lora" else {}
+        return {**settings(params, WHOLE), **rank, "data": self.cohort(seed).content_hash, "upstream": upstream}
 
     @property
     def _starts_pretrained(self) -> bool:
@@ -217,6 +218,7 @@ class WholeArm(Arm):
             auxiliary=params.auxiliary,
             pattern=params.pattern,
             rate=params.rate,
+            lora_rank=params.lora_rank,
             seed=seed,
             checkpoint=file,
         )

@@ -52,7 +52,7 @@ def extract(params: Extract) -> runs.Run:
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
         note_data(run, cohort)
-        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
+        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), *parts["train"].shape[1:]]
     run.extra["latents"] = sizes
     run.finish()
     return run
@@ -74,7 +74,7 @@ def heads(params: Heads) -> runs.Run:
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    """Training of a part or all of the network beside the head, and PyPOTS's classifier as shipped, where there is one."""
     if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
@@ -154,8 +154,9 @@ def latency(params: Latency) -> runs.Run:
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
     targets, target_scaler = labels(cohort)
-    width = backbone.latents(X[:2], pooling).shape[1]
-    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
+    head = (
+        Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed).to(backbone.device).eval()
+    )
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]

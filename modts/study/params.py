@@ -47,6 +47,9 @@ LearningRate = Annotated[float, Field(ge=1e-12, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
+WholeName = Literal[
+    "norm", "last_block", "lora", "finetune", "e2e", "e2e_shipped"
+]  # the arms that train more than a head
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
 Config = dict[str, bool | int | float]
@@ -166,9 +169,9 @@ class OneArm(BaseModel):
 
 
 class EndToEnd(Adapt):
-    """Fine-tuning and end-to-end training."""
+    """Training of a part or all of the network beside the head."""
 
-    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], *Several] = [
+    arms: Annotated[list[WholeName], *Several] = [
         "finetune",
         "e2e",
         "e2e_shipped",
@@ -180,7 +183,8 @@ class EndToEnd(Adapt):
     e2e_schedule: Literal[*SCHEDULES] = "constant"
     e2e_clip: Weight = 0.0
     auxiliary: Weight = 1.0
-    per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
+    lora_rank: Positive = 4
+    per_arm: dict[WholeName, Annotated[list[dict], Field(min_length=1)]] = {}
 
     def of_arm(self, arm: str) -> list[EndToEnd]:
         """What an arm is trained with: these parameters, or the sets of them that `per_arm` changes for it, to be chosen from on validation."""
@@ -193,8 +197,8 @@ class EndToEnd(Adapt):
                 OneArm.model_validate(changed)
             except ValidationError as error:
                 raise ModtsError(f"per_arm of {arm}: {_sentence(OneArm, error)}") from None
-            if arm == "finetune" and "config" in changed:
-                raise ModtsError("per_arm of finetune cannot change config: it goes on from the pretrained network.")
+            if arm not in ("e2e", "e2e_shipped") and "config" in changed:
+                raise ModtsError(f"per_arm of {arm} cannot change config: it goes on from the pretrained network.")
             sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), changed.get("config", self.config))
         return self
 

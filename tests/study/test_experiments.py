@@ -193,6 +193,12 @@ def test_a_pretraining_run_scores_hidden_test_values(files):
     assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
     assert {row["pattern"] for row in run.rows} == {"point"}
     assert {len(curve) for curve in run.history.values()} == {2}
+    seeds = run.params["seeds"]
+    assert run.extra["capped"] == [f"pretrain seed {seed}" for seed in seeds]  # two epochs are no time to be done
+    done = go(
+        "pretrain", files["icu"], **SHORT | {"schedule": "cosine", "clip": 1.0, "centre": True, "scaling": "winsorised"}
+    )
+    assert done.extra["capped"] == [] and {row["n_test"] for row in done.rows} == {row["n_test"] for row in run.rows}
 
 
 def test_predictions_are_halved_where_that_changes_no_third_digit():
