@@ -32,7 +32,7 @@ from modts.errors import ModtsError, choose
 from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
 from modts.serving import Predictor
 
-ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train in ("head", "all"))
+ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
 
 def _take(estimator, given: dict) -> None:
@@ -87,15 +87,19 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     backbone : str
         A key of modts.BACKBONES.
     size : {"small", "paper"}
+    scaling : {"plain", "winsorised"}
+        Standardisation by plain means and deviations, or by those of winsorised values: see modts.backbones.scaling.
+    centre : bool
+        Take each window's own level from it before it is read: for series that drift (see modts.Backbone).
     criterion : {"mse", "mae"}
     options : dict, optional
         See modts.Backbone.
     pooling : {"paper", "mean+max+last"}
-        How states become a latent: see modts.backbones.latents.
+        How states become a latent: see modts.backbones.latents; "steps" is for estimators with a target at every step.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
-    epochs, patience, batch_size, lr
-        Of pretraining; it stops after `patience` epochs without a better validation error.
+    epochs, patience, batch_size, lr, schedule, clip
+        Of pretraining; it stops after `patience` epochs without a better validation error: see modts.pretrain.
     validation : float
         Share of the windows that fit holds out to stop by: seeded, stratified by y, whole groups if `groups` are given.
     features : sequence of str, optional
@@ -133,6 +137,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         backbone="SAITS",
         *,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -142,6 +148,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         random_state=0,
@@ -161,7 +169,12 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         train, val = held_out(len(X), self.validation, seed, _few(y), groups)
         with seeded(seed):
             self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache)
-        self._n_features_out = self.backbone_.latents(X[:1], self.pooling).shape[1]
+        shape = self.backbone_.latents(X[:1], self.pooling).shape
+        if len(shape) > 2:
+            raise ModtsError(
+                f"Pooling {self.pooling!r} gives latents {shape[1:]} of a window, and a transformer gives one vector; choose another pooling."
+            )
+        self._n_features_out = shape[1]
         return self
 
     def transform(self, X):
@@ -191,9 +204,14 @@ class _Modular(_Pretraining):
         whole_lr=1e-3,
         whole_epochs=50,
         whole_patience=8,
+        whole_schedule="constant",
+        whole_clip=0.0,
         auxiliary=1.0,
+        lora_rank=4,
         class_weight=None,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -203,6 +221,8 @@ class _Modular(_Pretraining):
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         random_state=0,
@@ -234,9 +254,12 @@ class _Modular(_Pretraining):
                     epochs=self.whole_epochs,
                     patience=self.whole_patience,
                     batch_size=self.batch_size,
+                    schedule=self.whole_schedule,
+                    clip=self.whole_clip,
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
+                    lora_rank=self.lora_rank,
                     seed=seed,
                 )
                 windows = parts | {"test": parts["val"][:1]}  # `adapt` predicts a test split; there is none here
@@ -264,20 +287,22 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
     Parameters
     ----------
-    backbone, size, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr
+    backbone, size, scaling, centre, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
         Of pretraining: see ImputerLatents.
     validation, features, random_state, device, cache
         See ImputerLatents.
-    adaptation : {"untrained", "frozen", "finetune", "e2e"}
+    adaptation : {"untrained", "frozen", "norm", "last_block", "lora", "finetune", "e2e"}
         What starts pretrained and what trains: see modts.learning.adaptation.
     head : {"simple", "complex"}
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
-    whole_lr, whole_epochs, whole_patience
-        Of backbone and head together ("finetune", "e2e").
+    whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
+        Of backbone and head together (all but "untrained" and "frozen").
     auxiliary : float
-        Weight of the reconstruction loss beside the task's ("finetune", "e2e").
+        Weight of the reconstruction loss beside the task's, where the backbone trains too.
+    lora_rank : int
+        Of the low-rank additions of "lora".
     class_weight : {None, "balanced"} or dict
         What a class counts in the loss: see modts.labels.
 

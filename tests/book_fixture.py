@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from modts import runs
-from modts.backbones import BACKBONES
+from modts.backbones import SIX
 from modts.book import results
 from modts.study import EFFECT_COLUMNS, QUESTIONS
 from modts.study.collect import metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = tuple(BACKBONES)
+NAMES = SIX
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 HARDWARE = "CPU made up (2 cores)"
 _SERIES = {

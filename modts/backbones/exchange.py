@@ -30,21 +30,24 @@ THEIRS = {  # backbone -> PyPOTS's module and class, and a weight that no other 
     "CSAI": ("csai.CSAI", "model.model_f.gru.weight_hh"),
     "TimesNet": ("timesnet.TimesNet", "enc_embedding.value_embedding.tokenConv.weight"),
     "Autoformer": ("autoformer.Autoformer", "saits_embedding.embedding_layer.weight"),
+    "HELIX": ("helix.HELIX", "backbone.embedding.feature_id"),
+    "TS2Vec": ("ts2vec.TS2Vec", "encoder.input_fc.weight"),
 }
+_CALLED = {"n_pred_features": "n_output_dims"}  # arguments that PyPOTS's models call otherwise than its modules
 
 
 def from_pypots(
     model, cohort, *, scaler=None, criterion: str | None = None, device: str | torch.device = "cpu", **sizes
 ) -> Backbone:
-    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's.
+    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's; of TS2Vec, its representation.
 
     PyPOTS's models read what they are given, as a rule z-scores; a backbone reads raw units and has a scaler of its own.
 
     Parameters
     ----------
     model : PyPOTS imputer, str or Path
-        A BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation, or the .pypots file of one; of a file only weights are
-        read, never code.
+        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, a TS2Vec of pypots.representation, or the .pypots
+        file of one; of a file only weights are read, never code.
     cohort : Cohort
         Gives length, features and, from its training split, the scaler (and CSAI's intervals where the imputer has none).
     scaler : Scaler or scikit-learn's StandardScaler, optional
@@ -53,19 +56,20 @@ def from_pypots(
         For training on. Default: the imputer's; of a file, "mae", as in PyPOTS.
     device : str or torch.device
     **sizes
-        Constructor arguments that a file does not tell: n_heads (SAITS, Autoformer), top_k (TimesNet), factor and
+        Constructor arguments that a file does not tell: n_heads (SAITS, Autoformer, HELIX), top_k (TimesNet), factor and
         moving_avg_window_size (Autoformer); for training on, dropout (0 if not given, as in PyPOTS).
 
     Returns
     -------
     Backbone
-        In evaluation mode. GRU-D's options are PyPOTS's: it sees no last observation, and the mean of the windows that it is given.
-        Where others stand in the batch (GRU-D, TimesNet, CSAI), equal imputations need equal batches: give `impute` PyPOTS's batch size.
+        In evaluation mode, with a plain scaler if none is given, and without `centre`: PyPOTS has neither. GRU-D's options are PyPOTS's:
+        it sees no last observation, and the mean of the windows that it is given. Where others stand in the batch (GRU-D, TimesNet, CSAI),
+        equal imputations need equal batches: give `impute` PyPOTS's batch size.
 
     Raises
     ------
     ModtsError
-        Not an imputer of those six or no such file, a file that holds more than weights, sizes that are missing or do not fit, another
+        Not an imputer of those or no such file, a file that holds more than weights, sizes that are missing or do not fit, another
         length or other features than the cohort's.
     """
     device = place(device)
@@ -92,9 +96,9 @@ def from_pypots(
                 f"{lacking[0]}={row.small[lacking[0]]}."
             )
     else:
-        config = {argument: getattr(model, argument) for argument in known if hasattr(model, argument)} | sizes
-        criterion = criterion or type(model.training_loss).__name__.lower()
-    config = {k: v for k, v in config.items() if k in row.small or v != row.fixed[k]}
+        config = {a: getattr(model, _CALLED.get(a, a)) for a in known if hasattr(model, _CALLED.get(a, a))} | sizes
+        criterion = criterion or (type(model.training_loss).__name__.lower() if row.imputes else None)
+    config = {k: v for k, v in config.items() if k in row.small or (v != row.fixed[k] and not isinstance(v, str))}
     X, _ = cohort.part("train")
     gaps = None
     if row.reads == "csai":
@@ -117,20 +121,30 @@ def from_pypots(
 
 def to_pypots(backbone: Backbone, **training):
     """PyPOTS's imputer with a backbone's weights (see Backbone.to_pypots)."""
+    if backbone.centre:
+        raise ModtsError(
+            f"This {backbone.name} centres each window before it is read, which PyPOTS does not; build one without `centre` for it."
+        )
     package, _, cls = THEIRS[choose(backbone.name, THEIRS, "backbone that PyPOTS has")][0].partition(".")
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}
     if unlike:
-        said = ", ".join(f"{k}={v!r}" for k, v in unlike.items())
+        said, answers = (
+            ", ".join(f"{k}={v!r}" for k, v in unlike.items()),
+            "imputations" if row.imputes else "representations",
+        )
         warnings.warn(
-            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their imputations will differ; a backbone "
+            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their {answers} will differ; a backbone "
             "built and trained with these options agrees.",
             stacklevel=3,
         )
-    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **row.fixed, **backbone.config}
+    sizes = {_CALLED.get(name, name): value for name, value in {**row.fixed, **backbone.config}.items()}
+    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **sizes}
     given |= {"removal_percent": 0.1, "increase_factor": 0.1} if row.reads == "csai" else {}
-    made = {"training_loss": loss(backbone.criterion), "device": backbone.device, "verbose": False, **training}
-    model = getattr(pypots(f"imputation.{package}"), cls)(**given, **made)
+    given |= {"training_loss": loss(backbone.criterion)} if row.imputes else {}
+    task = "imputation" if row.imputes else "representation"
+    made = {**given, "device": backbone.device, "verbose": False, **training}
+    model = getattr(pypots(f"{task}.{package}"), cls)(**made)
     model.model.load_state_dict(backbone.module.state_dict())
     model.model.eval()
     if row.reads == "csai":  # what its `fit` leaves behind; without these probabilities its `predict` hides no value
@@ -191,6 +205,20 @@ def _read_off(name: str, weights: dict[str, torch.Tensor]) -> dict[str, int]:
             "d_model": shape(first, 0),
             "d_ffn": shape(f"{block}.kernels.0.weight", 0),
             "n_kernels": count(f"{block}.kernels."),
+        }
+    if name == "TS2Vec":
+        blocks = "encoder.feature_extractor.net."
+        return {
+            "n_pred_features": shape(f"{blocks}{count(blocks) - 1}.conv2.conv.weight", 0),
+            "d_hidden": shape(first, 0),
+            "n_layers": count(blocks) - 1,
+        }
+    if name == "HELIX":
+        return {
+            "d_pe": shape("backbone.embedding.temporal_pe.pos_table", 2),
+            "d_feature_embed": shape(first, 1),
+            "d_model": shape("backbone.final_norm.weight", 0),
+            "n_layers": count("backbone.encoders."),
         }
     layers = "encoder.layer_stack_for_first_block." if name == "SAITS" else "encoder.encoder.attn_layers."
     wide = f"{layers}0.pos_ffn.linear_1.weight" if name == "SAITS" else f"{layers}0.conv1.weight"

@@ -1,8 +1,10 @@
-"""Reading latents: from the states of a backbone to one vector a window.
+"""Reading latents: from the states of a backbone to one vector a window, or one a step.
 
 "paper" follows arXiv 2411.03941: final hidden states (forward and backward concatenated) of recurrent models, the mean over time of the
-encoder output of attention models, the flattened encoder features of convolutional ones. "mean+max+last" joins three summaries of the
-states over time with the share of steps at which each feature was observed: what was measured how often is itself a sign of illness.
+encoder output of attention models, the flattened encoder features of convolutional ones; of TS2Vec, which it does not have, the largest over
+time, as TS2Vec's own paper takes it. "mean+max+last" joins three summaries of the states over time with the share of steps at which each
+feature was observed: what was measured how often is itself a sign of illness. "steps" keeps time: the state of every step, both directions
+side by side, for a head that answers at every step. A backbone that centres its windows does not see their level; it is appended to each latent.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import torch
 
 from modts.errors import choose, whole
 
-from .inputs import observed
+from .inputs import level, observed
 from .table import POOLINGS
 
 
-def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = "paper") -> torch.Tensor:
+def pool(
+    kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = "paper", centre: bool = False
+) -> torch.Tensor:
     """States -> latents.
 
     Parameters
@@ -29,35 +33,52 @@ def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = 
         (B, T, F) what the model read, NaN where missing.
     pooling
         One of POOLINGS.
+    centre
+        Append the level of each window, F numbers.
 
     Returns
     -------
-    (B, D') tensor.
+    (B, D') tensor, or (B, T, D') for "steps".
     """
     choose(pooling, POOLINGS, "pooling")
+    latent = _pool(kind, states, Z, pooling)
+    if not centre:
+        return latent
+    height = level(Z)
+    if latent.ndim == 3:
+        height = height[:, None].expand(-1, latent.shape[1], -1)
+    return torch.cat([latent, height], dim=-1)
+
+
+def _pool(kind, states, Z, pooling):
+    if pooling == "steps" and kind != "recurrent":
+        return states[0]
     if pooling == "paper" and kind != "recurrent":
-        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
+        one = states[0]
+        return {"attention": one.mean, "convolutional": one.flatten, "contrastive": one.amax}[kind](1)
     last = torch.cat([state[:, -1] for state in states], dim=-1)
     if pooling == "paper":
         return last
     forward = torch.cat([states[0], *(state.flip(1) for state in states[1:])], dim=-1)  # (B, T, D)
+    if pooling == "steps":
+        return forward
     return torch.cat([forward.mean(1), forward.amax(1), last, observed(Z).mean(1)], dim=-1)
 
 
 def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = None) -> tuple[dict, torch.Tensor]:
     """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F)."""
     results, states = backbone.run(backbone.inputs(Z, Z_ori))
-    return results, pool(backbone.row.kind, states, Z, pooling)
+    return results, pool(backbone.row.kind, states, Z, pooling, backbone.centre)
 
 
 def read(backbone, Z: torch.Tensor, pooling: str) -> torch.Tensor:
-    """The latents alone of z-scores Z (B, T, F): (B, D)."""
-    return pool(backbone.row.kind, backbone.states(backbone.inputs(Z)), Z, pooling)
+    """The latents alone of z-scores Z (B, T, F): (B, D), or (B, T, D) for "steps"."""
+    return pool(backbone.row.kind, backbone.states(backbone.inputs(Z)), Z, pooling, backbone.centre)
 
 
 @torch.inference_mode()
 def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
-    """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
+    """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32, or (N, T, D) for "steps".
 
     A window's latent does not depend on the windows beside it, unless the backbone was built with PyPOTS's reading (Backbone, options): then the
     batch size is part of the result for TimesNet and CSAI.

@@ -4,16 +4,21 @@
 |-------------|---------------------|-------------------------|
 | untrained   | random weights      | the head                |
 | frozen      | pretrained weights  | the head                |
+| norm        | pretrained weights  | normalisation layers    |
+| last_block  | pretrained weights  | the last block          |
+| lora        | pretrained weights  | low-rank additions      |
 | finetune    | pretrained weights  | everything              |
 | e2e         | random weights      | everything              |
 | e2e_shipped | random weights      | PyPOTS's own classifier |
 
-finetune and e2e keep the backbone's reconstruction loss as an auxiliary term, on inputs with the same artificial gaps as in pretraining;
-e2e_shipped is PyPOTS's classification module with its own loss, as arXiv 2411.03941 used it. All arms go through training.fit.
+All train the head as well; norm, last_block and lora: see parts. Who trains more than the head keeps the backbone's reconstruction loss as
+an auxiliary term, on inputs with the same artificial gaps as in pretraining; e2e_shipped is PyPOTS's classification module with its own loss, as
+arXiv 2411.03941 used it. All arms go through training.fit.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,18 +28,30 @@ import torch
 from torch import nn
 
 from modts import runs
-from modts.backbones import Backbone, accelerate, classifier_settings, core, live, pypots, read
-from modts.cohorts import mask, seeded
+from modts.backbones import (
+    BACKBONES,
+    Backbone,
+    accelerate,
+    classifier_settings,
+    core,
+    live,
+    pypots,
+    read,
+    ships_classifier,
+)
+from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
+from .batches import Windows
 from .heads import STEPS, Head, task_loss
+from .parts import PARTS, training_only
 from .targets import Labels, answer
 from .training import History, fit
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """start: "pretrained" or "random"; train: "head", "all", or "shipped" (PyPOTS's classifier)."""
+    """start: "pretrained" or "random"; train: "head", one of parts.PARTS beside it, "all", or "shipped" (PyPOTS's classifier)."""
 
     start: str
     train: str
@@ -44,6 +61,7 @@ SHIPPED_TASKS = ("classification", "multiclass")  # what PyPOTS's classifiers ar
 ARMS = {
     "untrained": Adaptation("random", "head"),
     "frozen": Adaptation("pretrained", "head"),
+    **{part: Adaptation("pretrained", part) for part in PARTS},
     "finetune": Adaptation("pretrained", "all"),
     "e2e": Adaptation("random", "all"),
     "e2e_shipped": Adaptation("random", "shipped"),
@@ -78,9 +96,10 @@ class Shipped(nn.Module):
 
     def __init__(self, backbone: Backbone, seed: int, n_outputs: int = 1):
         super().__init__()
-        if backbone.row.own:
+        if not ships_classifier(backbone.name):
+            names = ", ".join(filter(ships_classifier, BACKBONES))
             raise ModtsError(
-                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
+                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for {names} only."
             )
         with seeded(seed):
             self.criterion = loss = pypots("nn.modules.loss").CrossEntropy()
@@ -111,8 +130,8 @@ class Shipped(nn.Module):
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, Z: torch.Tensor, batch_size: int = 256) -> torch.Tensor:
-    """Evaluation-mode outputs (N, K) on the CPU."""
+def outputs(model: nn.Module, Z: torch.Tensor | Windows, batch_size: int = 256) -> torch.Tensor:
+    """Evaluation-mode outputs (N, K) on the CPU, for latents or windows."""
     model.eval()
     return torch.cat([model(part).cpu() for part in Z.split(batch_size)])
 
@@ -127,11 +146,6 @@ class Outcome:
     model: nn.Module
 
 
-def stretch(n_train: int, n_labelled: int) -> int:
-    """Few labels make short epochs: so many times the epochs and the patience (at most 3), so that no arm is starved of steps."""
-    return max(1, min(3, round((n_train / n_labelled) ** 0.5)))
-
-
 @dataclass(frozen=True)
 class Training:
     """How an arm is trained.
@@ -141,13 +155,19 @@ class Training:
     lr, weight_decay
         Of Adam; biases and the parameters of normalisation layers do not decay.
     epochs, patience
-        At most so many epochs; stop after `patience` of them without a better validation score.
+        At most so many epochs; stop after `patience` of them without a better validation score. An epoch is as many steps as all training
+        windows make, however few of them have labels: those are gone through again, so that no label fraction is starved of steps.
     batch_size
-        Of arms that train everything; a head takes all labelled rows at once.
+        Of arms that train everything, at most an eighth of the labelled rows (but 16); a head takes all labelled rows at once.
+    schedule, clip
+        Of arms that train everything: the learning rate "constant" or annealed ("cosine") to 0 at the cap, and the largest norm of all
+        gradients together (0 for none).
     auxiliary
         Weight of the reconstruction loss beside the task's.
     pattern, rate
         Artificial missingness while everything trains.
+    lora_rank
+        Of the low-rank additions of arm "lora".
     seed
         Initialises the head and orders the batches.
     checkpoint
@@ -159,9 +179,12 @@ class Training:
     epochs: int = 50
     patience: int = 8
     batch_size: int = 128
+    schedule: str = "constant"
+    clip: float = 0.0
     auxiliary: float = 1.0
     pattern: str = "point"
     rate: float = 0.1
+    lora_rank: int = 4
     seed: int = 0
     checkpoint: Path | None = None
 
@@ -190,88 +213,91 @@ def adapt(
         Of "train", "val", "test".
     labelled : (n,) array of int
         Positions in the training split whose labels may be used.
-    latents : dict of (N, D) arrays, optional
+    latents : dict of (N, D) or (N, T, D) arrays, optional
         Per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `train_heads`).
     backbone, windows : Backbone and dict of (N, T, F) arrays, optional
-        Starting weights, and raw windows per split, for arms that train everything.
+        Starting weights, and raw windows per split, for arms that train more than the head; the backbone changes in place.
     pooling : str
-        See modts.backbones.latents; for arms that train everything.
+        See modts.backbones.latents; for arms that train more than the head.
     training : Training, optional
 
     Raises
     ------
     ModtsError
         Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for what it is not made for (it knows classes
-        alone) or for a backbone of one's own.
+        alone) or for a backbone of one's own, a last block that nobody named, or latents of every step without a target at every step.
     """
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
-    n_outputs, n, weight = targets["train"].n_outputs, len(labelled), targets["train"].weights(labelled)
+    weight = targets["train"].weights(labelled)
     weight = None if weight is None else torch.from_numpy(weight)
     if setting.train == "head":
         if latents is None:
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y, weight)
+        model = Head.reading(Z, head, targets["train"], seed=training.seed)
+        model.standardise(data["train"]).begin(task, y, weight)
 
-        def step(_):
+        def step(*_):
             return task_loss(task, model(Z), y, weight)
 
-        on_epoch = None
-        # an epoch: so many steps on all labels
-        run = {"n": STEPS, "batch_size": 1, "epochs": training.epochs, "patience": training.patience}
+        run = {"n": 1, "batch_size": 1, "steps": STEPS}  # of all labels at once
     else:
         if setting.train == "shipped" and task not in SHIPPED_TASKS:
             raise ModtsError(
                 f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
-        data = {name: backbone.tensor(values) for name, values in windows.items()}
-        raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
+        data = {name: Windows(backbone, X, training.pattern, training.rate) for name, X in windows.items()}
+        y = y.to(backbone.device)
         if setting.train == "shipped":
-            model = Shipped(backbone, training.seed, n_outputs).to(backbone.device)
+            model = Shipped(backbone, training.seed, targets["train"].n_outputs).to(backbone.device)
         else:
-            size = read(backbone.eval(), Z[:2], pooling).detach()
-            model = Whole(
-                backbone, Head(head, size.shape[1], n_outputs, seed=training.seed), pooling, training.auxiliary
-            ).to(backbone.device)
+            some = read(backbone.eval(), data["train"](labelled[:2]), pooling)
+            model = Head.reading(some, head, targets["train"], seed=training.seed)
+            model = Whole(backbone, model, pooling, training.auxiliary).to(backbone.device)
             with torch.no_grad():
-                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
+                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split()])
             model.head.standardise(start).begin(task, y, weight)
-        now = {"Z": Z}
 
-        def step(i):
-            return model.loss(now["Z"][i], Z[i], task, y[i], None if weight is None else weight[i].to(backbone.device))
+        def step(i, batch_seed):
+            rows = labelled[i.numpy()]
+            hidden, Z = data["train"].masked(rows, batch_seed) if model.auxiliary else [data["train"](rows)] * 2
+            return model.loss(hidden, Z, task, y[i], None if weight is None else weight[i].to(backbone.device))
 
-        def on_epoch(epoch_start):
-            if model.auxiliary:
-                now["Z"] = backbone.tensor(mask(raw, training.pattern, training.rate, seed=epoch_start))
-
-        more = stretch(len(targets["train"].y), n)
+        every = len(data["train"])
         run = {
-            "n": n,
-            "batch_size": min(training.batch_size, max(16, n // 8)),
-            "epochs": training.epochs * more,
-            "patience": training.patience * more,
+            "n": len(labelled),
+            "batch_size": _batch(training, len(labelled)),
+            "steps": math.ceil(every / _batch(training, every)),
+            "schedule": training.schedule,
+            "clip": training.clip,
         }
 
-    history = fit(
-        model,
-        step,
-        lambda: targets["val"].validate(outputs(model, data["val"])),
-        lr=training.lr,
-        weight_decay=training.weight_decay,
-        seed=runs.epoch_seed(training.seed, 0),
-        lower_is_better=not targets["val"].higher_is_better,
-        on_epoch=on_epoch,
-        checkpoint=training.checkpoint,
-        **run,
-    )
+    with training_only(backbone, setting.train, training.lora_rank, training.seed):
+        history = fit(
+            model,
+            step,
+            lambda: targets["val"].validate(outputs(model, data["val"])),
+            epochs=training.epochs,
+            patience=training.patience,
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+            seed=runs.epoch_seed(training.seed, 0),
+            lower_is_better=not targets["val"].higher_is_better,
+            checkpoint=training.checkpoint,
+            **run,
+        )
     return outcome(task, model, history, data["test"])
 
 
-def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor) -> Outcome:
+def _batch(training: Training, rows: int) -> int:
+    """Windows of a batch when so many have labels."""
+    return min(training.batch_size, max(16, rows // 8))
+
+
+def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor | Windows) -> Outcome:
     """What a trained model predicts for the test windows (or latents), seen here for the first time."""
     output = outputs(model, test)
     return Outcome(answer(task, output).numpy().astype(np.float32), float(history.best), history, model)

@@ -35,8 +35,10 @@ ANSWERS = ("study.effects", "learning.meta")  # what turns stored predictions in
 ONLY = {  # modules that only some backbones run through
     "backbones.loop": ("BRITS", "GRU-D", "CSAI"),
     "backbones.recurrent": ("BRITS", "GRU-D", "CSAI"),
-    "backbones.attention": ("CSAI",),
-    "backbones.blocks": ("SAITS", "TimesNet", "Autoformer"),
+    "backbones.attention": ("CSAI", "HELIX"),
+    "backbones.blocks": ("SAITS", "TimesNet", "Autoformer", "HELIX"),
+    "backbones.contrast": ("TS2Vec",),
+    "backbones.helix": ("HELIX",),
     "backbones.own": ("own",),  # whatever the class
 }
 # An import that decides nothing for who does not name the module itself: Backbone.latents is a short way to modts.backbones.latents.

@@ -21,12 +21,17 @@ from modts.errors import ModtsError
 from .arrays import write_arrays
 from .code import code_hash, code_version
 from .files import write_json
-from .places import run_id, run_path
+from .places import cohort_label, run_id, run_path
 
 COLUMNS = (
-    "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "split_seed", "init_seed",
+    "profile", "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "split_seed", "init_seed",
     "draw", "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
 )  # fmt: skip
+LATER = {
+    "variant": "",
+    "draw": "",
+    "test": "split",
+}  # what a row that was stored before there was the column says in it
 PACKAGES = (
     "modts",
     "torch",
@@ -70,6 +75,7 @@ class Run:
 
     def __init__(self, stage: str, params: dict):
         self.stage, self.params, self.id = stage, dict(params), run_id(stage, params)
+        self.cohort = cohort_label(params["cohort"])
         self.started, self._clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
         self.rows, self.timings, self.history, self.data_hash, self.extra = [], {}, {}, {}, {}
         self.predictions: dict[str, np.ndarray] = {}
@@ -81,11 +87,16 @@ class Run:
             raise ModtsError(f"Unknown result columns: {sorted(unknown)}.")
         fixed = {
             "profile": self.params["profile"],
-            "cohort": Path(self.params["cohort"]).stem,
+            "cohort": self.cohort,
+            "variant": self.params.get("variant", ""),
             "hardware": hardware(),
             "run": self.id,
         }
         self.rows.append({column: {**fixed, **values}.get(column, "") for column in COLUMNS})
+
+    def capped(self, name: str, ended_at_cap: bool) -> None:
+        """Note that a training was made, and its name if it ended at its cap of epochs and not because it was done."""
+        self.extra.setdefault("capped", []).extend([name] if ended_at_cap else [])
 
     @property
     def path(self) -> Path:
@@ -101,6 +112,7 @@ class Run:
                 "run": self.id,
                 "stage": self.stage,
                 "profile": self.params["profile"],
+                "cohort": self.cohort,
                 "params": self.params,
                 "started": self.started,
                 "seconds": round(time.perf_counter() - self._clock, 2),

@@ -7,32 +7,39 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
 from modts import runs
-from modts.backbones import BACKBONES, Scaler, pool
+from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
 from modts.serving import Predictor, measure
 
-from .arms import FEW, HeadArm, WholeArm, labelled, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
+from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
 def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    """Pretrain every seed and score the imputation of hidden test values (z-scores); a backbone that does not impute has no row."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
-        backbone, cohort, _ = pretrained(params, seed, run)
-        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
+        backbone, own, _ = pretrained(params, seed, run)
+        if not backbone.row.imputes:
+            continue
+        cohort = tested(params.cohort, params.external, seed)
+        note_data(run, cohort)
+        unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
+        hidden, truth, scored = hidden_test(params, cohort, unit, seed)
+        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
         places.append((cohort.split_seed, seed, ""))
-    score_rows(run, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
+    if items:
+        score_rows(
+            run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern
+        )
     run.finish()
     return run
 
@@ -44,8 +51,8 @@ def extract(params: Extract) -> runs.Run:
         clock = time.perf_counter()
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
+        note_data(run, cohort)
+        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), *parts["train"].shape[1:]]
     run.extra["latents"] = sizes
     run.finish()
     return run
@@ -67,7 +74,7 @@ def heads(params: Heads) -> runs.Run:
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    """Training of a part or all of the network beside the head, and PyPOTS's classifier as shipped, where there is one."""
     if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
@@ -85,20 +92,23 @@ def end_to_end(params: EndToEnd) -> runs.Run:
 
 
 def _ships(params: Pretrain, task: str) -> bool:
-    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, nothing else, none for a class of one's own."""
-    return task in SHIPPED_TASKS and params.backbone in BACKBONES
+    """Whether PyPOTS has an end-to-end model of the backbone for the task: of classes alone, and not of every backbone."""
+    return task in SHIPPED_TASKS and ships_classifier(params.backbone)
 
 
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
     run, pooling = runs.Run("transfer", params.model_dump()), params.poolings[0]
-    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
+    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {
+        "cohort": params.source,
+        "external": "",
+    }
     source_params = Pretrain(**of_source)
 
     def moved(seed):
         """Latents of the target's windows under the source's backbone."""
         source, source_cohort, upstream = pretrained(source_params, seed)
-        target = cohort_for(params.cohort, seed)
+        target = tested(params.cohort, params.external, seed)
         alignment = align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
         spec = {
@@ -122,7 +132,7 @@ def transfer(params: Transfer) -> runs.Run:
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    source = Path(params.source).stem
+    source = runs.cohort_label(params.source)
     for head in params.heads:
         own = HeadArm(params, "frozen", head, pooling, latents=native)
         other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
@@ -144,8 +154,9 @@ def latency(params: Latency) -> runs.Run:
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
     targets, target_scaler = labels(cohort)
-    width = backbone.latents(X[:2], pooling).shape[1]
-    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
+    head = (
+        Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed).to(backbone.device).eval()
+    )
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]
@@ -156,7 +167,7 @@ def latency(params: Latency) -> runs.Run:
 
     def encode(given):
         _, states = backbone.run(given[0])
-        return pool(backbone.row.kind, states, given[1], pooling)
+        return pool(backbone.row.kind, states, given[1], pooling, backbone.centre)
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
@@ -198,17 +209,17 @@ def baselines(params: Baselines) -> runs.Run:
     for name in IMPUTERS:
         items, places = [], []
         for seed in params.seeds:
-            cohort = cohort_for(params.cohort, seed)
+            cohort = tested(params.cohort, params.external, seed)
             scaler = Scaler.fit(cohort.part("train")[0])
             hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
             items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
             places.append((cohort.split_seed, seed, ""))
-        score_rows(run, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
+        score_rows(run, cohort, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
         items, places = [], []
         for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
             runs.seed_everything(seed, params.threads)
-            cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
+            cohort, clock, record = tested(params.cohort, params.external, seed), time.perf_counter(), {}
             targets, scaler = labels(cohort)
             rows = labelled(cohort, fraction, seed, draw)
             prediction = fit_predict(name, cohort, rows, seed, params.threads, record, params.class_weight)
@@ -217,12 +228,13 @@ def baselines(params: Baselines) -> runs.Run:
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
-            run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[key] = prediction.astype(np.float32)
+            note_data(run, cohort)
+            note_predictions(run, cohort, key, items[-1])
             run.timings[key] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(
             run,
+            cohort,
             cohort.task,
             items,
             places,
