@@ -27,6 +27,7 @@ MARKS = {
     "criterion": ("mse", str),
     "size": ("small", lambda size: f"size_{size}"),
     "config": ({}, lambda config: f"config_{key(config)[:6]}"),
+    "device": ("cpu", str),
     "pattern": ("point", str),
     "rate": (0.1, lambda rate: f"rate{rate:g}"),
     "threads": (1, lambda threads: f"{threads}threads"),
