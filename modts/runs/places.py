@@ -20,7 +20,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # Windows keeps these for itself
 # What distinguishes two runs of one profile, stage, cohort and backbone: its usual value, which is not said, and how another is said.
 MARKS = {
-    "device": ("cpu", str),
     "reading": ("window", str),
     "scaling": ("plain", str),
     "centre": (False, lambda _: "centred"),
