@@ -32,7 +32,7 @@ from modts.errors import ModtsError, choose
 from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
 from modts.serving import Predictor
 
-ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train in ("head", "all"))
+ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
 
 def _take(estimator, given: dict) -> None:
@@ -95,7 +95,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     options : dict, optional
         See modts.Backbone.
     pooling : {"paper", "mean+max+last"}
-        How states become a latent: see modts.backbones.latents.
+        How states become a latent: see modts.backbones.latents; "steps" is for estimators with a target at every step.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
     epochs, patience, batch_size, lr, schedule, clip
@@ -169,7 +169,12 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         train, val = held_out(len(X), self.validation, seed, _few(y), groups)
         with seeded(seed):
             self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache)
-        self._n_features_out = self.backbone_.latents(X[:1], self.pooling).shape[1]
+        shape = self.backbone_.latents(X[:1], self.pooling).shape
+        if len(shape) > 2:
+            raise ModtsError(
+                f"Pooling {self.pooling!r} gives latents {shape[1:]} of a window, and a transformer gives one vector; choose another pooling."
+            )
+        self._n_features_out = shape[1]
         return self
 
     def transform(self, X):
@@ -202,6 +207,7 @@ class _Modular(_Pretraining):
         whole_schedule="constant",
         whole_clip=0.0,
         auxiliary=1.0,
+        lora_rank=4,
         class_weight=None,
         size="small",
         scaling="plain",
@@ -253,6 +259,7 @@ class _Modular(_Pretraining):
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
+                    lora_rank=self.lora_rank,
                     seed=seed,
                 )
                 windows = parts | {"test": parts["val"][:1]}  # `adapt` predicts a test split; there is none here
@@ -284,16 +291,18 @@ class ModularClassifier(ClassifierMixin, _Modular):
         Of pretraining: see ImputerLatents.
     validation, features, random_state, device, cache
         See ImputerLatents.
-    adaptation : {"untrained", "frozen", "finetune", "e2e"}
+    adaptation : {"untrained", "frozen", "norm", "last_block", "lora", "finetune", "e2e"}
         What starts pretrained and what trains: see modts.learning.adaptation.
     head : {"simple", "complex"}
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
     whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
-        Of backbone and head together ("finetune", "e2e").
+        Of backbone and head together (all but "untrained" and "frozen").
     auxiliary : float
-        Weight of the reconstruction loss beside the task's ("finetune", "e2e").
+        Weight of the reconstruction loss beside the task's, where the backbone trains too.
+    lora_rank : int
+        Of the low-rank additions of "lora".
     class_weight : {None, "balanced"} or dict
         What a class counts in the loss: see modts.labels.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
-from . import answers, effects, fragments, plots, tables
+from . import answers, effects, fragments, play, plots, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
@@ -81,7 +81,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     poolings = _poolings(part, main, metric, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
-        ("The scores as a picture", _dots(part, metric, title, stem)),
+        ("The scores as a picture", _pictures(part, metric, title, stem)),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
         ("Every question in a sentence", fragments.bullets(effects.facts(answers_, metrics), markup=True)),
@@ -90,7 +90,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     ]
     return "\n".join(
         [
-            answers.shown(lead),
+            answers.shown(lead, f"{stem}-effects" if forest else ""),
             EXTERNAL if effects.on_external(answers_) else "",
             fragments.bullets(best_possible(found, cohort)),
             forest,
@@ -127,7 +127,7 @@ def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> lis
         if len(ahead)
         else ""
     )
-    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead))} of "
+    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead)) if len(ahead) else 'none'} of "
     words += f"{plural(len(gap), 'backbone')}{best}"
     return [words + (": with that head, pretraining does not pay on these data." if 2 * len(ahead) > len(gap) else ".")]
 
@@ -143,6 +143,12 @@ def _poolings(part, main, metric, title) -> list[tables.Table]:
         )
         for value in (fractions(others) if len(others) else ())
     ]
+
+
+def _pictures(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
+    """The picture of scores, and in its place, where JavaScript is there, one to choose from."""
+    still = _dots(part, metric, title, stem)
+    return f":::::{{div}} modts-still\n{still.strip()}\n:::::\n\n{play.dots(title, part)}" if still else ""
 
 
 def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
@@ -192,11 +198,12 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> str:
             fragments.out_dir(),
         )
     )
+    forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
     first = tables.main(at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}")
     return "\n".join(
         [
-            answers.shown(answers.answer(answers_, "auroc", few)),
-            effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few),
+            answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else ""),
+            forest,
             fragments.raw(first.html()),
             setting(found, key, main),
             fragments.fold("How the scores fall from all labels to few", lines),

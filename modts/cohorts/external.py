@@ -33,7 +33,7 @@ def with_external(cohort: Cohort, external: Cohort) -> Cohort:
     both = f"Cohort {cohort.name!r} cannot have {external.name!r} as external test"
     if cohort.series:
         raise ModtsError(f"{both}: it is a series, whose later windows are its test.")
-    for what in ("task", "features", "units", "n_steps"):
+    for what in ("task", "classes", "features", "units", "n_steps"):
         mine, theirs = getattr(cohort, what), getattr(external, what)
         if mine != theirs:
             raise ModtsError(f"{both}: their {what.removeprefix('n_')} differ ({_short(mine)}; {_short(theirs)}).")

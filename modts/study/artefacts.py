@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone, options_of
+from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
 from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
@@ -22,7 +22,7 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
-BUILDING = ("size", "config", "reading", "scaling", "centre")
+BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -64,7 +64,14 @@ def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
     given = settings(params, ("config", "scaling", "centre"))
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    made = build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    return _placed(made, params)
+
+
+def _placed(backbone, params: Pretrain):
+    """The backbone on the run's device; on a GPU a recurrent one trains by replaying CUDA graphs."""
+    backbone = backbone.to(place(params.device))
+    return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -113,6 +120,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    backbone = _placed(backbone, params)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         note_data(run, cohort)
