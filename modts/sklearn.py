@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
 )
 
 from modts.backbones import Scaler
-from modts.cohorts import class_name, lacking, seeded, strata, task_of
+from modts.cohorts import class_name, ends_of, lacking, pad, seeded, strata, task_of
 from modts.errors import ModtsError, choose
 from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
 from modts.serving import Predictor
@@ -54,6 +54,8 @@ class _Pretraining(BaseEstimator):
         return tags
 
     def _windows(self, X, fitting: bool = False) -> np.ndarray:
+        if self.padded and isinstance(X, (list, tuple)):  # series of different lengths
+            X = pad([check_array(x, dtype=np.float32, ensure_all_finite="allow-nan", input_name="X") for x in X], "X")
         X = check_array(
             X, dtype=np.float32, allow_nd=True, ensure_2d=False, ensure_all_finite="allow-nan", input_name="X"
         )
@@ -63,6 +65,10 @@ class _Pretraining(BaseEstimator):
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             _enough(X)
         return X
+
+    def _ends(self, X: np.ndarray) -> np.ndarray | None:
+        """The lengths of windows that are padded with NaN."""
+        return ends_of(X) if self.padded else None
 
     def _names(self, n: int) -> tuple[str, ...]:
         names = tuple(f"x{i}" for i in range(n)) if self.features is None else tuple(map(str, self.features))
@@ -100,6 +106,10 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         Share of the windows that fit holds out to stop by: seeded, stratified by y, whole groups if `groups` are given.
     features : sequence of str, optional
         Names of the F variables; default "x0", "x1", ...
+    padded : bool
+        True: a series ends with its last step that holds a value, as in aeon and tslearn, where series of unequal length are padded with
+        NaN; X may then also be a list of (T_i, F) arrays. What lies behind an end is not read and not filled, and windows shorter than those
+        of fit are read too. False: all windows are full, and a last step without a value is missing.
     random_state : int, RandomState or None
         Weights, masks, batches and the held-out windows start from it.
     device : str
@@ -144,6 +154,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         lr=1e-3,
         validation=0.2,
         features=None,
+        padded=False,
         random_state=0,
         device="cpu",
         cache="memory",
@@ -160,19 +171,22 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         X, seed = self._windows(X, fitting=True), self._seed()
         train, val = held_out(len(X), self.validation, seed, _few(y), groups)
         with seeded(seed):
-            self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache)
+            ends = (self._ends(X[train]), self._ends(X[val])) if self.padded else None
+            self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache, ends)
         self._n_features_out = self.backbone_.latents(X[:1], self.pooling).shape[1]
         return self
 
     def transform(self, X):
         """Latents (N, D) of windows X (N, T, F)."""
         check_is_fitted(self)
-        return self.backbone_.latents(self._windows(X), self.pooling)
+        X = self._windows(X)
+        return self.backbone_.latents(X, self.pooling, lengths=self._ends(X))
 
     def impute(self, X):
         """Windows X (N, T, F) with their gaps filled, in raw units; observed values stay as they are."""
         check_is_fitted(self)
-        return self.backbone_.impute(self._windows(X))
+        X = self._windows(X)
+        return self.backbone_.impute(X, lengths=self._ends(X))
 
 
 class _Modular(_Pretraining):
@@ -205,6 +219,7 @@ class _Modular(_Pretraining):
         lr=1e-3,
         validation=0.2,
         features=None,
+        padded=False,
         random_state=0,
         device="cpu",
         cache="memory",
@@ -215,16 +230,17 @@ class _Modular(_Pretraining):
         """Train on the targets of all windows; rows: positions of the training and of the held-out windows."""
         arm = ARMS[choose(self.adaptation, ADAPTATIONS, "adaptation")]
         parts = dict(zip(("train", "val"), (X[r] for r in rows), strict=True))
+        ends = {name: self._ends(part) for name, part in parts.items()} if self.padded else {}
         task, classes = targets.task, targets.classes
         targets = dict(zip(("train", "val"), (targets.take(r) for r in rows), strict=True))
         every = np.arange(len(parts["train"]))
         with seeded(seed):
             if arm.start == "pretrained":
-                backbone = self._recipe(X, seed).pretrained(*parts.values(), self.cache)
+                backbone = self._recipe(X, seed).pretrained(*parts.values(), self.cache, tuple(ends.values()) or None)
             else:
                 backbone = self._recipe(X, seed).fresh(parts["train"])
             if arm.train == "head":
-                latents = {name: backbone.latents(part, self.pooling) for name, part in parts.items()}
+                latents = {n: backbone.latents(part, self.pooling, lengths=ends.get(n)) for n, part in parts.items()}
                 setting = Setting(every, self.head_lr, self.head_weight_decay, seed)
                 limits = {"epochs": self.head_epochs, "patience": self.head_patience}
                 ((head, history),) = train_heads(self.head, latents, targets, [setting], **limits)
@@ -240,7 +256,9 @@ class _Modular(_Pretraining):
                     seed=seed,
                 )
                 windows = parts | {"test": parts["val"][:1]}  # `adapt` predicts a test split; there is none here
+                ends |= {"test": ends["val"][:1]} if ends else {}
                 given = {"backbone": backbone, "windows": windows, "pooling": self.pooling, "training": training}
+                given |= {"lengths": ends}
                 outcome = adapt(self.adaptation, self.head, targets, every, **given)
                 head, history = outcome.model.head, outcome.history
         self.backbone_, self.validation_score_ = backbone, float(history.best)
@@ -256,7 +274,8 @@ class _Modular(_Pretraining):
 
     def _answer(self, X) -> np.ndarray:
         check_is_fitted(self, "predictor_")
-        return self.predictor_.predict(self._windows(X))
+        X = self._windows(X)
+        return self.predictor_.predict(X, lengths=self._ends(X))
 
 
 class ModularClassifier(ClassifierMixin, _Modular):
@@ -266,7 +285,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
     ----------
     backbone, size, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr
         Of pretraining: see ImputerLatents.
-    validation, features, random_state, device, cache
+    validation, features, padded, random_state, device, cache
         See ImputerLatents.
     adaptation : {"untrained", "frozen", "finetune", "e2e"}
         What starts pretrained and what trains: see modts.learning.adaptation.

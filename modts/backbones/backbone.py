@@ -13,7 +13,7 @@ from modts import runs
 from modts.cohorts import seeded, unmasked
 from modts.errors import ModtsError, choose
 
-from . import blocks, recurrent
+from . import blocks, ends, recurrent
 from .inputs import given_mean, intervals, model_inputs
 from .plausible import Plausible
 from .scaling import Scaler
@@ -111,13 +111,22 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         return self.interval.device
 
-    def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
-        """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+    def inputs(
+        self,
+        Z: torch.Tensor,
+        Z_ori: torch.Tensor | None = None,
+        shipped: bool = False,
+        lengths: torch.Tensor | None = None,
+    ) -> dict:
+        """What the module reads; with `shipped`, exactly as PyPOTS feeds it.
+
+        Z : (B, T, F) z-scores with NaN. lengths : (B,) int64, where series end before their window does.
+        """
         if self.row.own:
-            return {"Z": Z, "Z_true": Z_ori}
+            return {"Z": Z, "Z_true": Z_ori, "lengths": lengths}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
         mean = given_mean(Z) if self.options.get("empirical_mean") == "given" and not shipped else None
-        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last)
+        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last, None if shipped else lengths)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:
         """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)].
@@ -131,6 +140,19 @@ class Backbone(nn.Module):
         return self._run(inputs, reading=True)[1]
 
     def _run(self, inputs, reading):
+        lengths, how = inputs.get("lengths"), self.row.ends
+        if lengths is None:
+            return self._pass(inputs, reading)
+        if how == "alone":
+            least = 2 * self.config.get("top_k", 1)  # TimesNet looks for so many periods
+            return ends.alone(lambda part: self._pass(part, reading), inputs, lengths, least)
+        with blocks.masked(self.module, lengths if how == "masked" else None):
+            results, states = self._pass(inputs, reading)
+        if how == "padded":  # a class of one's own has turned the whole window round
+            states = states[:1] + [ends.turn(state.flip(1), lengths) for state in states[1:]]
+        return results, states
+
+    def _pass(self, inputs, reading):
         if self.row.own:
             results = self.module(inputs, calc_criterion=self.training)
             return results, list(results["states"])
@@ -201,28 +223,45 @@ class Backbone(nn.Module):
             raise ModtsError("X holds no observed value at all.")
         return X
 
-    def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
+    def latents(
+        self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None, lengths=None
+    ) -> np.ndarray:
         """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
 
         See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
+        lengths (N,): steps of series that end before their window does; what lies behind the end does not count (see modts.backbones.ends),
+        and the windows may be shorter than the backbone's.
         """
         from .latents import extract
 
-        return extract(self, X, pooling=pooling, batch_size=batch_size, features=features)
+        return extract(self, X, pooling=pooling, batch_size=batch_size, features=features, lengths=lengths)
 
     @torch.no_grad()
-    def impute(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray:
+    def impute(self, X: np.ndarray, batch_size: int = 256, features=None, lengths=None) -> np.ndarray:
         """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are.
 
-        The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
+        The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it. So does what lies behind a
+        series' end, where lengths (N,) are given (see `latents`).
         """
         self.eval()
         X = unmasked(X)
+        steps = np.shape(X)[1] if np.ndim(X) == 3 else None
+        X, lengths = ends.cut(X, lengths, self.n_steps)
         Z = self.tensor(X, features)
         # "imputation", not "reconstruction": PyPOTS's CSAI averages its forward pass with an unreversed backward one in the latter
-        filled = [self.run(self.inputs(Z[i : i + batch_size]))[0]["imputation"] for i in range(0, len(Z), batch_size)]
+        filled = [
+            self.run(self.inputs(Z[rows], lengths=self.ends(lengths, rows)))[0]["imputation"]
+            for rows in (slice(i, i + batch_size) for i in range(0, len(Z), batch_size))
+        ]
         out = self.scaler.inverse(torch.cat(filled).cpu().numpy())
-        return np.where(np.isnan(X), out, X).astype(np.float32)
+        out = np.where(np.isnan(X), out, X).astype(np.float32)
+        if lengths is not None:
+            out[ends.behind(lengths, self.n_steps)] = np.nan
+        return out[:, :steps]
+
+    def ends(self, lengths: np.ndarray | None, rows) -> torch.Tensor | None:
+        """The lengths of some rows, (B,) int64 on the model's device, as `inputs` takes them."""
+        return None if lengths is None else torch.from_numpy(lengths[rows]).to(self.device)
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""

@@ -12,11 +12,18 @@ import torch
 
 from modts.errors import choose
 
+from .ends import before, cut, turn
 from .inputs import observed
 from .table import POOLINGS
 
 
-def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = "paper") -> torch.Tensor:
+def pool(
+    kind: str,
+    states: list[torch.Tensor],
+    Z: torch.Tensor,
+    pooling: str = "paper",
+    lengths: torch.Tensor | None = None,
+) -> torch.Tensor:
     """States -> latents.
 
     Parameters
@@ -29,12 +36,17 @@ def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = 
         (B, T, F) what the model read, NaN where missing.
     pooling
         One of POOLINGS.
+    lengths
+        (B,) int64: steps of series that end before their window does; steps behind the end do not count, and are zero where states are
+        flattened.
 
     Returns
     -------
     (B, D') tensor.
     """
     choose(pooling, POOLINGS, "pooling")
+    if lengths is not None:
+        return _pool_to_the_end(kind, states, Z, pooling, lengths)
     if pooling == "paper" and kind != "recurrent":
         return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
     last = torch.cat([state[:, -1] for state in states], dim=-1)
@@ -44,28 +56,52 @@ def pool(kind: str, states: list[torch.Tensor], Z: torch.Tensor, pooling: str = 
     return torch.cat([forward.mean(1), forward.amax(1), last, observed(Z).mean(1)], dim=-1)
 
 
-def live(backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = None) -> tuple[dict, torch.Tensor]:
-    """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F)."""
-    results, states = backbone.run(backbone.inputs(Z, Z_ori))
-    return results, pool(backbone.row.kind, states, Z, pooling)
+def _pool_to_the_end(kind, states, Z, pooling, lengths):
+    """`pool` over the steps before each series' end."""
+    there, rows = before(lengths, Z.shape[1])[..., None], torch.arange(len(Z), device=Z.device)
+
+    def mean(values):  # (B, T, D) -> (B, D)
+        return torch.where(there, values, 0.0).sum(1) / lengths[:, None]
+
+    if pooling == "paper" and kind != "recurrent":
+        return mean(states[0]) if kind == "attention" else torch.where(there, states[0], 0.0).flatten(1)
+    last = torch.cat([state[rows, lengths - 1] for state in states], dim=-1)
+    if pooling == "paper":
+        return last
+    forward = torch.cat([states[0], *(turn(state, lengths) for state in states[1:])], dim=-1)
+    most = torch.where(there, forward, -torch.inf).amax(1)
+    return torch.cat([mean(forward), most, last, mean(observed(Z))], dim=-1)
 
 
-def read(backbone, Z: torch.Tensor, pooling: str) -> torch.Tensor:
+def live(
+    backbone, Z: torch.Tensor, pooling: str, Z_ori: torch.Tensor | None = None, lengths: torch.Tensor | None = None
+) -> tuple[dict, torch.Tensor]:
+    """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F); lengths (B,) as in `pool`."""
+    results, states = backbone.run(backbone.inputs(Z, Z_ori, lengths=lengths))
+    return results, pool(backbone.row.kind, states, Z, pooling, lengths)
+
+
+def read(backbone, Z: torch.Tensor, pooling: str, lengths: torch.Tensor | None = None) -> torch.Tensor:
     """The latents alone of z-scores Z (B, T, F): (B, D)."""
-    return pool(backbone.row.kind, backbone.states(backbone.inputs(Z)), Z, pooling)
+    states = backbone.states(backbone.inputs(Z, lengths=lengths))
+    return pool(backbone.row.kind, states, Z, pooling, lengths)
 
 
 @torch.inference_mode()
-def extract(backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
+def extract(
+    backbone, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None, lengths=None
+) -> np.ndarray:
     """Latents of raw windows X (N, T, F) with NaN, in evaluation mode -> (N, D) float32.
 
     A window's latent does not depend on the windows beside it, unless the backbone was built with PyPOTS's reading (Backbone, options): then the
     batch size is part of the result for TimesNet and CSAI.
     """
     backbone.eval()
+    X, lengths = cut(X, lengths, backbone.n_steps)
     X = backbone.check(X, features)
     parts = []
     for start in range(0, len(X), batch_size):
-        Z = torch.from_numpy(backbone.scaler.transform(X[start : start + batch_size])).to(backbone.device)
-        parts.append(read(backbone, Z, pooling).cpu())
+        rows = slice(start, start + batch_size)
+        Z = torch.from_numpy(backbone.scaler.transform(X[rows])).to(backbone.device)
+        parts.append(read(backbone, Z, pooling, backbone.ends(lengths, rows)).cpu())
     return torch.cat(parts).numpy()

@@ -44,6 +44,8 @@ class Row:
         None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     beyond
         What a backbone beside the six is here for.
+    ends
+        How it is kept from reading behind a series' end: "turned", "masked", "alone" or "padded" (see modts.backbones.ends).
     """
 
     kind: str
@@ -56,42 +58,44 @@ class Row:
     options: dict = field(default_factory=dict)
     own: object = None
     beyond: str = ""
+    ends: str = "padded"
 
 
 BACKBONES = {
     "BRITS": Row(
         "recurrent", "both_ways", "brits.core._BRITS", "",
-        {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
+        {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0}, ends="turned",
     ),
     "GRU-D": Row(
         "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {},
-        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}
+        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}, ends="turned",
     ),
     "SAITS": Row(
         "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
-        {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+        {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {}, ends="masked",
     ),
     "CSAI": Row(
         "recurrent", "csai", "csai.core._BCSAI", "",
         {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
-        {"classification_weight": 1.0, "dropout": 0.1}, {"attention_over": ("time", "batch")},
+        {"classification_weight": 1.0, "dropout": 0.1}, {"attention_over": ("time", "batch")}, ends="turned",
     ),
     "TimesNet": Row(
         "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
         {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
-        {"apply_nonstationary_norm": False}, {}, {"periods": ("window", "batch")},
+        {"apply_nonstationary_norm": False}, {}, {"periods": ("window", "batch")}, ends="alone",
     ),
     "Autoformer": Row(
         # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
         "attention", "plain", "autoformer.core._Autoformer", "encoder.encoder.norm.layer_norm",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
-        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {}, ends="alone",
     ),
     "HELIX": Row(
         "attention", "plain", "helix.core._HELIX", "backbone.final_norm",
         {"d_pe": 8, "d_feature_embed": 8, "d_model": 32, "n_heads": 2, "n_layers": 1, "dropout": 0.1},
         {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, beyond="the imputer with the lowest published error on PhysioNet 2012",
+        ends="alone",
     ),
 }  # fmt: skip
 SIX = tuple(name for name, row in BACKBONES.items() if not row.beyond)  # those of arXiv 2411.03941

@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = door(
         "arrays": "cohort_from_arrays",
         "tables": "cohort_from_table",
         "long_series": "cohort_from_series series_back",
-        "checks": "unmasked",
+        "checks": "ends_of pad unmasked",
         "missingness": "PATTERNS check_pattern hides mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",

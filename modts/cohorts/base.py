@@ -68,6 +68,9 @@ class Cohort:
         How the splits were made; ``"time"`` marks a series.
     groups : numpy.ndarray, optional
         ``(N,)`` unicode: whose each row is (a patient with several stays). No two splits share a group.
+    lengths : numpy.ndarray, optional
+        ``(N,)`` int64: steps of each series, where some end before the window does; ``X`` and a target at every step are
+        NaN behind the end. None: every series fills its window.
     classes : tuple of str
         Names of the classes (multiclass) or of the labels (multilabel); empty for the other tasks.
 
@@ -97,6 +100,7 @@ class Cohort:
     split_by: str = "stratified"
     groups: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    lengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         def fix(name, value):
@@ -117,6 +121,7 @@ class Cohort:
                 raise ModtsError(f"Cohort {self.name!r}: the {split} split must hold whole row numbers.")
         fix("splits", {k: np.asarray(v, dtype=np.int64) for k, v in self.splits.items()})
         fix("split_seed", int(self.split_seed))
+        fix("lengths", _lengths(self))
         fix("groups", None if self.groups is None else np.asarray(self.groups).astype(str))
         _check(self)
 
@@ -156,7 +161,9 @@ class Cohort:
 
     @cached_property
     def missing_rate(self) -> float:
-        """Share of the cells of ``X`` without a value."""
+        """Share of the cells of ``X`` (before each series' end) without a value."""
+        if self.lengths is not None:
+            return 1 - float((~np.isnan(self.X)).sum() / (self.lengths.sum() * self.n_features))
         return float(np.isnan(self.X).mean())
 
     @cached_property
@@ -172,6 +179,7 @@ class Cohort:
         rest = [self.ids.tolist(), self.features, self.task, splits]
         rest += [] if self.groups is None else [self.groups.tolist()]
         rest += [self.classes] if self.classes else []
+        rest += [] if self.lengths is None else [self.lengths.tolist()]
         digest.update(json.dumps(rest).encode())
         return digest.hexdigest()
 
@@ -191,6 +199,10 @@ class Cohort:
         """
         rows = self.splits[choose(split, SPLITS, "split")]
         return self.X[rows], self.y[rows]
+
+    def lengths_of(self, split: str) -> np.ndarray | None:
+        """Steps of each series of one split, (n,) int64; None where every series of the cohort fills its window."""
+        return None if self.lengths is None else self.lengths[self.splits[choose(split, SPLITS, "split")]]
 
     def labelled(self, fraction: float, seed: int) -> np.ndarray:
         """Row numbers of a seeded subset of the train split, stratified where the split is (label scarcity).
@@ -259,6 +271,7 @@ class Cohort:
             **{s: len(self.splits[s]) for s in SPLITS},
             "n_steps": self.n_steps,
             "n_features": self.n_features,
+            **({} if self.lengths is None else {"lengths": _spread(self.lengths)}),
             "missing_rate": self.missing_rate,
             "split_by": self.split_by,
             "split_seed": self.split_seed,
@@ -308,8 +321,7 @@ class Cohort:
         arrays = {"X": self.X, "y": self.y, "ids": self.ids, **{f"split_{s}": self.splits[s] for s in SPLITS}}
         if self.truth is not None:
             arrays["truth"] = np.asarray(self.truth, dtype=np.float32)
-        if self.groups is not None:
-            arrays["groups"] = self.groups
+        arrays |= {name: given for name in ("groups", "lengths") if (given := getattr(self, name)) is not None}
         meta |= {"classes": self.classes} if self.classes else {}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, meta=np.array(json.dumps(meta)), **arrays)
@@ -343,6 +355,24 @@ class Cohort:
         if cohort.content_hash != stated:
             raise ModtsError(f"The cohort file {str(path)!r} does not match its content hash; save the cohort again.")
         return cohort
+
+
+def _lengths(c: Cohort) -> np.ndarray | None:
+    """The lengths as int64, None where every series fills its window; refused where something stands behind an end."""
+    if c.lengths is None:
+        return None
+    lengths, (n, steps) = np.asarray(c.lengths), c.X.shape[:2]
+    if lengths.shape != (n,) or lengths.dtype.kind not in "iu" or (n and (lengths.min() < 1 or lengths.max() > steps)):
+        raise ModtsError(f"Cohort {c.name!r}: lengths must be {n} whole numbers of 1 to {steps}, one per row of X.")
+    behind = np.arange(steps) >= lengths[:, None]
+    each = {"X": c.X, "y": c.y} if c.y.shape == (n, steps) and c.task in ("stepwise", "regression") else {"X": c.X}
+    for name, values in each.items():
+        there = ~np.isnan(values[behind])
+        wrong = np.flatnonzero(there if there.ndim == 1 else there.any(1))
+        if len(wrong):
+            row = int(np.nonzero(behind)[0][wrong[0]])
+            raise ModtsError(f"Cohort {c.name!r}: {name} holds a value behind the end of {str(c.ids[row])!r}.")
+    return None if (lengths == steps).all() else lengths.astype(np.int64)
 
 
 def _check(c: Cohort) -> None:
@@ -395,6 +425,10 @@ def check_groups(groups: np.ndarray, splits: dict[str, np.ndarray], n: int) -> N
                 f"Group {str(both[0])!r} has rows in both {a} and {b} ({len(both)} such groups); no two splits may share "
                 "a group: leave out splits= and by_time=, or split by group yourself."
             )
+
+
+def _spread(lengths: np.ndarray) -> dict[str, float]:
+    return {"shortest": int(lengths.min()), "median": float(np.median(lengths)), "longest": int(lengths.max())}
 
 
 def _first_double(ids: np.ndarray) -> str:

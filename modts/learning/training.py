@@ -227,6 +227,7 @@ def pretrain(
     X_train: np.ndarray,
     X_val: np.ndarray,
     *,
+    lengths: tuple | None = None,
     pattern: str = "point",
     rate: float = 0.1,
     epochs: int = 200,
@@ -255,6 +256,8 @@ def pretrain(
         Trained in place; it ends with the weights of its best validation epoch.
     X_train, X_val : (N, T, F) arrays
         Raw units, NaN where missing.
+    lengths : pair of (N,) arrays, optional
+        Of X_train and X_val: steps of series that end before their window does (see modts.backbones.ends).
     pattern, rate
         How values are hidden, and which share of the observed ones: see modts.mask.
     epochs, patience : int
@@ -280,22 +283,26 @@ def pretrain(
     ModtsError
         Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
-    train, val = (Windows(backbone, X, pattern, rate) for X in (X_train, X_val))
+    pairs = zip((X_train, X_val), lengths or (None, None), strict=True)
+    train, val = (Windows(backbone, X, pattern, rate, ends) for X, ends in pairs)
     warn_of_another_scale(backbone, train.X)
     held = Held(val, runs.epoch_seed(seed, -1))
-    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z in held):
+    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
         raise ModtsError(
             f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
         )
 
     def step(indices, batch_seed):
-        return backbone.run(backbone.inputs(*train.masked(indices.numpy(), batch_seed)))[0]["loss"]
+        rows = indices.numpy()
+        return backbone.run(backbone.inputs(*train.masked(rows, batch_seed), lengths=train.lengths(rows)))[0]["loss"]
 
     def validate():
         error, n = 0.0, 0
-        for hidden, Z in held:
+        for hidden, Z, ends in held:
             scored = torch.isnan(hidden) & ~torch.isnan(Z)
-            error += (backbone.run(backbone.inputs(hidden))[0]["imputation"] - Z)[scored].abs().sum().item()
+            error += (
+                (backbone.run(backbone.inputs(hidden, lengths=ends))[0]["imputation"] - Z)[scored].abs().sum().item()
+            )
             n += int(scored.sum())
         return error / n
 
@@ -318,7 +325,7 @@ def pretrain(
         checkpoint=checkpoint,
         progress=progress or "",
     )
-    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z in held)
+    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z, _ in held)
     ahead = min(history.rivals, key=history.rivals.get)
     behind = history.best > history.rivals[ahead]
     if progress or (behind and progress is not None):

@@ -31,7 +31,7 @@ from modts.learning import (
     train_heads,
 )
 
-from .artefacts import cohort_for, fresh, pretrained, settings, windows
+from .artefacts import cohort_for, fresh, lengths, pretrained, settings, windows
 
 WHOLE = (
     "size",
@@ -214,6 +214,7 @@ class WholeArm(Arm):
             rows,
             backbone=backbone,
             windows=windows(cohort),
+            lengths=lengths(cohort),
             pooling=self.pooling or "paper",
             training=training,
         )

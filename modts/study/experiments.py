@@ -20,7 +20,7 @@ from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Ship
 from modts.serving import measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, pretrained, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
@@ -30,7 +30,9 @@ def pretrain(params: Pretrain) -> runs.Run:
     for seed in params.seeds:
         backbone, cohort, _ = pretrained(params, seed, run)
         hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
+        items.append(
+            (truth, backbone.scaler.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored)
+        )
         places.append((cohort.split_seed, seed, ""))
     score_rows(run, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
     run.finish()
@@ -114,9 +116,9 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(
-                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
-            )
+            ends = {name: np.minimum(steps, source_cohort.n_steps) for name, steps in lengths(target).items()}
+            made = {name: extract_latents(source, X, pooling, lengths=ends.get(name)) for name, X in shifted.items()}
+            runs.write_arrays(path, runs.key(spec), **made)
         return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
