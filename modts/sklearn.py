@@ -93,6 +93,10 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     backbone : str
         A key of modts.BACKBONES.
     size : {"small", "paper"}
+    scaling : {"plain", "winsorised"}
+        Standardisation by plain means and deviations, or by those of winsorised values: see modts.backbones.scaling.
+    centre : bool
+        Take each window's own level from it before it is read: for series that drift (see modts.Backbone).
     criterion : {"mse", "mae"}
     options : dict, optional
         See modts.Backbone.
@@ -100,8 +104,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         How states become a latent: see modts.backbones.latents.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
-    epochs, patience, batch_size, lr
-        Of pretraining; it stops after `patience` epochs without a better validation error.
+    epochs, patience, batch_size, lr, schedule, clip
+        Of pretraining; it stops after `patience` epochs without a better validation error: see modts.pretrain.
     validation : float
         Share of the windows that fit holds out to stop by: seeded, stratified by y, whole groups if `groups` are given.
     features : sequence of str, optional
@@ -143,6 +147,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         backbone="SAITS",
         *,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -152,6 +158,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         padded=False,
@@ -205,9 +213,13 @@ class _Modular(_Pretraining):
         whole_lr=1e-3,
         whole_epochs=50,
         whole_patience=8,
+        whole_schedule="constant",
+        whole_clip=0.0,
         auxiliary=1.0,
         class_weight=None,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -217,6 +229,8 @@ class _Modular(_Pretraining):
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         padded=False,
@@ -250,6 +264,8 @@ class _Modular(_Pretraining):
                     epochs=self.whole_epochs,
                     patience=self.whole_patience,
                     batch_size=self.batch_size,
+                    schedule=self.whole_schedule,
+                    clip=self.whole_clip,
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
@@ -283,7 +299,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
     Parameters
     ----------
-    backbone, size, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr
+    backbone, size, scaling, centre, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
         Of pretraining: see ImputerLatents.
     validation, features, padded, random_state, device, cache
         See ImputerLatents.
@@ -293,7 +309,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
-    whole_lr, whole_epochs, whole_patience
+    whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
         Of backbone and head together ("finetune", "e2e").
     auxiliary : float
         Weight of the reconstruction loss beside the task's ("finetune", "e2e").

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = door(
         "exchange": "from_pypots",
         "latents": "extract live pool read",
         "ends": "behind checked cut",
-        "scaling": "Scaler",
+        "scaling": "SCALINGS Scaler quantiles",
         "graphs": "replay",
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,25 @@ from torch import nn
 
 from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
-from . import blocks, ends, recurrent
-from .inputs import given_mean, intervals, model_inputs
+from . import blocks, contrast, ends, recurrent
+from .inputs import given_mean, intervals, level, model_inputs
 from .plausible import Plausible
 from .scaling import Scaler
 from .shipped import CRITERIA, core, loss
 from .table import options_of, row_of, sizes
 
+LEVEL = "level of each window"  # beside what a module reads
 
-def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+
+def accelerate(module: nn.Module, kind: str, options: dict | None = None) -> recurrent.Fast | None:
     """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
 
-    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    options : how it reads, where not as PyPOTS has it: TimesNet's "periods" and TS2Vec's "gaps".
     """
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
+    known = {name: value for name, value in (options or {}).items() if name in ("periods", "gaps")}
+    return {"recurrent": recurrent, "contrastive": contrast}.get(kind, blocks).accelerate(module, **known)
 
 
 def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
@@ -53,15 +57,19 @@ class Backbone(nn.Module):
     config : dict, optional
         Constructor arguments (see `sizes`).
     criterion : {"mse", "mae"}
-        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself.
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself; TS2Vec has none.
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
         "last_observation" ("locf", or "zero" as PyPOTS) and "empirical_mean" ("training", or "given": of the batch that it reads, as PyPOTS
         takes it from the set that it is given) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods" ("window", or
-        "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
+        "batch" as PyPOTS) for TimesNet; "gaps" ("cell", or "step" as PyPOTS: a step with any gap is blank) for TS2Vec. With PyPOTS's, a
+        window's answer of the first three depends on those beside it.
     seed : int
         Initialises the weights.
+    centre : bool
+        Take each window's level, the mean of what is visible in it (see modts.backbones.latents.level), from its z-scores before the module
+        reads them, add it to the imputation again, and append it to the latents. For series whose level drifts.
 
     Raises
     ------
@@ -70,7 +78,17 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0
+        self,
+        name,
+        n_steps,
+        features,
+        scaler,
+        config=None,
+        criterion="mse",
+        interval=None,
+        options=None,
+        seed=0,
+        centre=False,
     ):
         super().__init__()
         self.row = row_of(name)
@@ -79,7 +97,9 @@ class Backbone(nn.Module):
             self.name = self.row.own.label
         self.config, self.options = dict(config or self.row.small), options_of(name, options)
         self.criterion = choose(criterion, CRITERIA, "criterion")
-        self.card: dict = {}
+        if not isinstance(centre, bool):
+            raise ModtsError(f"`centre` must be True or False, not {centre!r}.")
+        self.centre, self.card = centre, {}
         self.plausible = Plausible(scaler, self.features)
         module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
         with seeded(seed):
@@ -92,8 +112,7 @@ class Backbone(nn.Module):
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        periods = self.options.get("periods", "batch")
-        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, self.options)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -103,6 +122,8 @@ class Backbone(nn.Module):
 
     def _shipped(self):
         """PyPOTS's module class, and the arguments of its constructor that are not sizes."""
+        if not self.row.imputes:
+            return core(self.name, "representation"), self.row.fixed
         reconstruction = loss(self.criterion)
         fixed = {"training_loss": reconstruction, "validation_metric": reconstruction, **self.row.fixed}
         return core(self.name, "imputation"), fixed
@@ -122,6 +143,13 @@ class Backbone(nn.Module):
 
         Z : (B, T, F) z-scores with NaN. lengths : (B,) int64, where series end before their window does.
         """
+        if self.centre and not shipped:
+            height = level(Z)
+            Z, Z_ori = Z - height[:, None], None if Z_ori is None else Z_ori - height[:, None]
+            return {**self._inputs(Z, Z_ori, False, lengths), LEVEL: height}
+        return self._inputs(Z, Z_ori, shipped, lengths)
+
+    def _inputs(self, Z, Z_ori, shipped, lengths):
         if self.row.own:
             return {"Z": Z, "Z_true": Z_ori, "lengths": lengths}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
@@ -140,10 +168,20 @@ class Backbone(nn.Module):
         return self._run(inputs, reading=True)[1]
 
     def _run(self, inputs, reading):
+        if LEVEL not in inputs:
+            return self._to_the_end(inputs, reading)
+        given = {name: value for name, value in inputs.items() if name != LEVEL}
+        results, states = self._to_the_end(given, reading)
+        if not reading and self.row.imputes:
+            results = {**results, "imputation": results["imputation"] + inputs[LEVEL][:, None]}
+        return results, states
+
+    def _to_the_end(self, inputs, reading):
+        """A pass that sees nothing behind the end of a series (see modts.backbones.ends)."""
         lengths, how = inputs.get("lengths"), self.row.ends
         if lengths is None:
             return self._pass(inputs, reading)
-        if how == "alone":
+        if how == "alone" and (self.row.imputes or not self.training):
             least = 2 * self.config.get("top_k", 1)  # TimesNet looks for so many periods
             return ends.alone(lambda part: self._pass(part, reading), inputs, lengths, least)
         with blocks.masked(self.module, lengths if how == "masked" else None):
@@ -179,9 +217,15 @@ class Backbone(nn.Module):
         states = caught or self.fast.take()
         return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
+    def own_loss(self, inputs: dict) -> torch.Tensor:
+        """What a backbone that does not impute learns by, without its states: of two crops of each window, drawn anew at each call."""
+        return contrast.loss(self.module.encoder, self.options["gaps"], inputs["X"])
+
     def reconstruction_scale(self) -> float:
-        """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
-        return {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5}.get(self.name, 1.0)
+        """Brings the models' own losses to one scale: CSAI sums over steps and directions, BRITS adds directions, and TS2Vec's is about the
+        logarithm of how many steps two crops have where nothing is learned."""
+        own = {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5, "TS2Vec": 1 / math.log(2 * self.n_steps)}
+        return own.get(self.name, 1.0)
 
     def tensor(self, X: np.ndarray, features=None) -> torch.Tensor:
         """Raw values (N, T, F) -> checked z-scores on the model's device."""
@@ -199,8 +243,9 @@ class Backbone(nn.Module):
         """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
             X = np.asarray(unmasked(X))
-            X = X if X.dtype.kind == "f" else X.astype(np.float32)
-        except (TypeError, ValueError):
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = X if X.dtype.kind == "f" else X.astype(np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -242,7 +287,17 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it. So does what lies behind a
         series' end, where lengths (N,) are given (see `latents`).
+
+        Raises
+        ------
+        ModtsError
+            Windows that `check` refuses, lengths that do not fit, or a backbone that learns a representation and does not impute.
         """
+        if not self.row.imputes:
+            raise ModtsError(
+                f"{self.name} learns a representation and fills no gaps; impute with another backbone, such as SAITS."
+            )
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         steps = np.shape(X)[1] if np.ndim(X) == 3 else None
@@ -293,7 +348,8 @@ class Backbone(nn.Module):
         return save(self, path, **notes)
 
     def to_pypots(self, **training):
-        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`.
+        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`,
+        which also cuts them where the scaler has an edge.
 
         Parameters
         ----------
@@ -302,14 +358,14 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, TS2Vec of pypots.representation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 
         Raises
         ------
         ModtsError
-            A backbone that PyPOTS does not have.
+            A backbone that PyPOTS does not have, or one that centres its windows.
         """
         from .exchange import to_pypots
 
@@ -317,11 +373,14 @@ class Backbone(nn.Module):
 
 
 def _values(X: np.ndarray) -> torch.Tensor:
-    """float32 values as PyTorch takes them."""
-    return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
+    """float32 values as PyTorch takes them; those too large for single precision are infinite."""
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
 
 
-def build(name, cohort, size="small", criterion="mse", options=None, seed=0, config=None) -> Backbone:
+def build(
+    name, cohort, size="small", criterion="mse", options=None, seed=0, config=None, scaling="plain", centre=False
+) -> Backbone:
     """A fresh backbone for a cohort: scaler and intervals from its training split only.
 
     Parameters
@@ -332,8 +391,10 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0, con
         Gives length, features and training values.
     size, config : {"small", "paper"} and dict, optional
         See modts.backbones.sizes.
-    criterion, options, seed
+    criterion, options, seed, centre
         See Backbone.
+    scaling : {"plain", "winsorised"}
+        How the scaler is fitted: see modts.backbones.scaling.
 
     Returns
     -------
@@ -342,10 +403,10 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0, con
     Raises
     ------
     ModtsError
-        Unknown name, size, criterion or argument, or training data without any value.
+        Unknown name, size, criterion, scaling or argument, or training data without any value.
     """
     X, _ = cohort.part("train")
-    scaler = Scaler.fit(X)
+    scaler = Scaler.fit(X, scaling)
     gaps = intervals(X) if row_of(name).reads == "csai" else None
     config = sizes(name, size, cohort.name, config)
-    return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed)
+    return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed, centre)

@@ -26,10 +26,13 @@ OWN = (
     "criterion",
     "options",
     "own_file",
+    "edge",
+    "centre",
     "weights_hash",
     "past",
     "seal",
 )  # what the card says by itself; everything else on it is a note of whoever saved it
+_LATER = ("edge", "centre")  # not on the cards of the first version, which had neither
 _LARGEST = 1_000_000  # of a size on a card
 _WINDOW = 10_000  # of a moving average, whose matrix no weight's shape vouches for
 _ENOUGH = 50  # observed values of a feature, before its scale is compared
@@ -46,6 +49,8 @@ def describe(backbone) -> dict:
         "criterion": backbone.criterion,
         "options": dict(backbone.options),
         **({"own_file": backbone.row.own.card} if backbone.row.own else {}),
+        "edge": backbone.scaler.edge,
+        "centre": backbone.centre,
         "weights_hash": backbone.weights_hash(),
         "past": list(backbone.card.get("past", [])),
     }
@@ -97,7 +102,8 @@ def warn_of_another_scale(backbone, X: np.ndarray) -> None:
     seen = sum((~np.isnan(part)).sum((0, 1)) for part in runs.parts(X))
     if seen.max(initial=0) < _ENOUGH:
         return
-    new, old = Scaler.fit(X), backbone.scaler
+    old = backbone.scaler
+    new = Scaler.fit(X, "plain" if old.edge is None else "winsorised")
     away = np.where(seen < _ENOUGH, 0, np.abs(new.mean - old.mean) / old.std)
     wider = np.where(seen < _ENOUGH, 1, new.std / old.std)
     unlike = np.maximum(
@@ -122,7 +128,7 @@ def check(card: dict, sizes: list[int]) -> None:
 
     sizes : of the tensors in its file: there cannot be more layers than tensors, nor more weights than values.
     """
-    missing = [field for field in OWN if field not in ("past", "seal", "own_file") and field not in card]
+    missing = [field for field in OWN if field not in (*_LATER, "past", "seal", "own_file") and field not in card]
     if missing:
         raise ModtsError(f"its card lacks {', '.join(map(repr, missing))}")
     _want(isinstance(card["name"], str), card, "name", "the name of a backbone")
@@ -137,6 +143,15 @@ def check(card: dict, sizes: list[int]) -> None:
     past = card.get("past", [])
     _want(isinstance(past, list) and all(isinstance(p, dict) for p in past), card, "past", "a list of objects")
     choose(card["criterion"], ("mse", "mae"), "criterion")
+    _want(isinstance(card.get("centre", False), bool), card, "centre", "true or false")
+    edge = card.get("edge")
+    number = isinstance(edge, (int, float)) and not isinstance(edge, bool)
+    _want(
+        edge is None or (number and 0 < edge <= _LARGEST),
+        card,
+        "edge",
+        f"null, or a number above 0, at most {_LARGEST}",
+    )
     if "own_file" in card:  # the sizes of somebody's own class are known to that class alone
         about = card["own_file"]
         right = isinstance(about, dict) and all(isinstance(about.get(k), str) for k in ("file", "class", "sha256"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .backbone import Backbone
 from .card import remember
@@ -31,21 +31,23 @@ THEIRS = {  # backbone -> PyPOTS's module and class, and a weight that no other 
     "TimesNet": ("timesnet.TimesNet", "enc_embedding.value_embedding.tokenConv.weight"),
     "Autoformer": ("autoformer.Autoformer", "saits_embedding.embedding_layer.weight"),
     "HELIX": ("helix.HELIX", "backbone.embedding.feature_id"),
+    "TS2Vec": ("ts2vec.TS2Vec", "encoder.input_fc.weight"),
 }
+_CALLED = {"n_pred_features": "n_output_dims"}  # arguments that PyPOTS's models call otherwise than its modules
 
 
 def from_pypots(
     model, cohort, *, scaler=None, criterion: str | None = None, device: str | torch.device = "cpu", **sizes
 ) -> Backbone:
-    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's.
+    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's; of TS2Vec, its representation.
 
     PyPOTS's models read what they are given, as a rule z-scores; a backbone reads raw units and has a scaler of its own.
 
     Parameters
     ----------
     model : PyPOTS imputer, str or Path
-        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, or the .pypots file of one; of a file only weights are
-        read, never code.
+        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, a TS2Vec of pypots.representation, or the .pypots
+        file of one; of a file only weights are read, never code.
     cohort : Cohort
         Gives length, features and, from its training split, the scaler (and CSAI's intervals where the imputer has none).
     scaler : Scaler or scikit-learn's StandardScaler, optional
@@ -60,8 +62,9 @@ def from_pypots(
     Returns
     -------
     Backbone
-        In evaluation mode. GRU-D's options are PyPOTS's: it sees no last observation, and the mean of the windows that it is given.
-        Where others stand in the batch (GRU-D, TimesNet, CSAI), equal imputations need equal batches: give `impute` PyPOTS's batch size.
+        In evaluation mode, with a plain scaler if none is given, and without `centre`: PyPOTS has neither. GRU-D's options are PyPOTS's:
+        it sees no last observation, and the mean of the windows that it is given. Where others stand in the batch (GRU-D, TimesNet, CSAI),
+        equal imputations need equal batches: give `impute` PyPOTS's batch size.
 
     Raises
     ------
@@ -80,8 +83,8 @@ def from_pypots(
     known = row.small | row.fixed
     for argument, value in sizes.items():
         choose(argument, known, f"size of {name}:")
-        if type(known[argument]) is int and (type(value) is not int or value < 1):
-            raise ModtsError(f"{argument} must be a whole number of 1 or more, not {value!r}.")
+        if type(known[argument]) is int:
+            whole(value, argument)
     if of_file:
         config = {argument: 0.0 for argument in row.small if "dropout" in argument} | _read_off(name, weights) | sizes
         if name == "SAITS" and sizes.get("n_heads"):
@@ -93,9 +96,9 @@ def from_pypots(
                 f"{lacking[0]}={row.small[lacking[0]]}."
             )
     else:
-        config = {argument: getattr(model, argument) for argument in known if hasattr(model, argument)} | sizes
-        criterion = criterion or type(model.training_loss).__name__.lower()
-    config = {k: v for k, v in config.items() if k in row.small or v != row.fixed[k]}
+        config = {a: getattr(model, _CALLED.get(a, a)) for a in known if hasattr(model, _CALLED.get(a, a))} | sizes
+        criterion = criterion or (type(model.training_loss).__name__.lower() if row.imputes else None)
+    config = {k: v for k, v in config.items() if k in row.small or (v != row.fixed[k] and not isinstance(v, str))}
     X, _ = cohort.part("train")
     gaps = None
     if row.reads == "csai":
@@ -118,20 +121,30 @@ def from_pypots(
 
 def to_pypots(backbone: Backbone, **training):
     """PyPOTS's imputer with a backbone's weights (see Backbone.to_pypots)."""
+    if backbone.centre:
+        raise ModtsError(
+            f"This {backbone.name} centres each window before it is read, which PyPOTS does not; build one without `centre` for it."
+        )
     package, _, cls = THEIRS[choose(backbone.name, THEIRS, "backbone that PyPOTS has")][0].partition(".")
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}
     if unlike:
-        said = ", ".join(f"{k}={v!r}" for k, v in unlike.items())
+        said, answers = (
+            ", ".join(f"{k}={v!r}" for k, v in unlike.items()),
+            "imputations" if row.imputes else "representations",
+        )
         warnings.warn(
-            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their imputations will differ; a backbone "
+            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their {answers} will differ; a backbone "
             "built and trained with these options agrees.",
             stacklevel=3,
         )
-    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **row.fixed, **backbone.config}
+    sizes = {_CALLED.get(name, name): value for name, value in {**row.fixed, **backbone.config}.items()}
+    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **sizes}
     given |= {"removal_percent": 0.1, "increase_factor": 0.1} if row.reads == "csai" else {}
-    made = {"training_loss": loss(backbone.criterion), "device": backbone.device, "verbose": False, **training}
-    model = getattr(pypots(f"imputation.{package}"), cls)(**given, **made)
+    given |= {"training_loss": loss(backbone.criterion)} if row.imputes else {}
+    task = "imputation" if row.imputes else "representation"
+    made = {**given, "device": backbone.device, "verbose": False, **training}
+    model = getattr(pypots(f"{task}.{package}"), cls)(**made)
     model.model.load_state_dict(backbone.module.state_dict())
     model.model.eval()
     if row.reads == "csai":  # what its `fit` leaves behind; without these probabilities its `predict` hides no value
@@ -192,6 +205,13 @@ def _read_off(name: str, weights: dict[str, torch.Tensor]) -> dict[str, int]:
             "d_model": shape(first, 0),
             "d_ffn": shape(f"{block}.kernels.0.weight", 0),
             "n_kernels": count(f"{block}.kernels."),
+        }
+    if name == "TS2Vec":
+        blocks = "encoder.feature_extractor.net."
+        return {
+            "n_pred_features": shape(f"{blocks}{count(blocks) - 1}.conv2.conv.weight", 0),
+            "d_hidden": shape(first, 0),
+            "n_layers": count(blocks) - 1,
         }
     if name == "HELIX":
         return {

@@ -46,6 +46,11 @@ def last_observations(X: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return _carry(1 - mask, X)[:, :-1]
 
 
+def level(Z: torch.Tensor) -> torch.Tensor:
+    """The mean of what is visible in each window of z-scores (B, T, F), NaN where not, as if half a training mean (0) were seen too: (B, F)."""
+    return Z.nansum(1) / (observed(Z).sum(1) + 0.5)
+
+
 def given_mean(X: torch.Tensor) -> torch.Tensor:
     """What PyPOTS's GRU-D takes for the training mean: that of the windows it is given, 0 where they hold nothing. (B, T, F) -> (F,)."""
     return torch.nan_to_num(X.nanmean((0, 1)))
@@ -76,7 +81,7 @@ def model_inputs(
     Parameters
     ----------
     reads
-        "plain" (SAITS, TimesNet, Autoformer), "grud", "both_ways" (BRITS) or "csai".
+        "plain" (SAITS, TimesNet, Autoformer, HELIX), "grud", "both_ways" (BRITS), "csai" or "gaps" (TS2Vec: X as it is).
     X
         (B, T, F) z-scores with NaN where missing or artificially hidden.
     X_ori
@@ -90,6 +95,8 @@ def model_inputs(
     lengths
         (B,) int64, where series end before their window does (see modts.backbones.ends); they go along as "lengths".
     """
+    if reads == "gaps":
+        return {"X": X} if lengths is None else {"X": X, "lengths": lengths}
     if reads != "plain":  # step after step in memory, as the time loops go through it
         X = X.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)
     mask = observed(X)

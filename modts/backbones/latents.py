@@ -1,8 +1,10 @@
 """Reading latents: from the states of a backbone to one vector a window.
 
 "paper" follows arXiv 2411.03941: final hidden states (forward and backward concatenated) of recurrent models, the mean over time of the
-encoder output of attention models, the flattened encoder features of convolutional ones. "mean+max+last" joins three summaries of the
-states over time with the share of steps at which each feature was observed: what was measured how often is itself a sign of illness.
+encoder output of attention models, the flattened encoder features of convolutional ones; of TS2Vec, which it does not have, the largest over
+time, as TS2Vec's own paper takes it. "mean+max+last" joins three summaries of the states over time with the share of steps at which each
+feature was observed: what was measured how often is itself a sign of illness.
+A backbone that centres its windows does not see their level; it is appended to each latent.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from modts.errors import choose
+from modts.errors import choose, whole
 
 from .ends import before, cut, turn
-from .inputs import observed
+from .inputs import level, observed
 from .table import POOLINGS
 
 
@@ -22,6 +24,7 @@ def pool(
     states: list[torch.Tensor],
     Z: torch.Tensor,
     pooling: str = "paper",
+    centre: bool = False,
     lengths: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """States -> latents.
@@ -36,6 +39,8 @@ def pool(
         (B, T, F) what the model read, NaN where missing.
     pooling
         One of POOLINGS.
+    centre
+        Append the level of each window, F numbers.
     lengths
         (B,) int64: steps of series that end before their window does; steps behind the end do not count, and are zero where states are
         flattened.
@@ -45,10 +50,14 @@ def pool(
     (B, D') tensor.
     """
     choose(pooling, POOLINGS, "pooling")
-    if lengths is not None:
-        return _pool_to_the_end(kind, states, Z, pooling, lengths)
+    latent = _pool(kind, states, Z, pooling) if lengths is None else _to_the_end(kind, states, Z, pooling, lengths)
+    return torch.cat([latent, level(Z)], dim=-1) if centre else latent
+
+
+def _pool(kind, states, Z, pooling):
     if pooling == "paper" and kind != "recurrent":
-        return states[0].mean(1) if kind == "attention" else states[0].flatten(1)
+        one = states[0]
+        return {"attention": one.mean, "convolutional": one.flatten, "contrastive": one.amax}[kind](1)
     last = torch.cat([state[:, -1] for state in states], dim=-1)
     if pooling == "paper":
         return last
@@ -56,15 +65,17 @@ def pool(
     return torch.cat([forward.mean(1), forward.amax(1), last, observed(Z).mean(1)], dim=-1)
 
 
-def _pool_to_the_end(kind, states, Z, pooling, lengths):
-    """`pool` over the steps before each series' end."""
+def _to_the_end(kind, states, Z, pooling, lengths):
+    """`_pool` over the steps before each series' end."""
     there, rows = before(lengths, Z.shape[1])[..., None], torch.arange(len(Z), device=Z.device)
 
     def mean(values):  # (B, T, D) -> (B, D)
         return torch.where(there, values, 0.0).sum(1) / lengths[:, None]
 
     if pooling == "paper" and kind != "recurrent":
-        return mean(states[0]) if kind == "attention" else torch.where(there, states[0], 0.0).flatten(1)
+        one = states[0]
+        flat, most = torch.where(there, one, 0.0).flatten(1), torch.where(there, one, -torch.inf).amax(1)
+        return {"attention": mean(one), "convolutional": flat, "contrastive": most}[kind]
     last = torch.cat([state[rows, lengths - 1] for state in states], dim=-1)
     if pooling == "paper":
         return last
@@ -78,13 +89,13 @@ def live(
 ) -> tuple[dict, torch.Tensor]:
     """One forward pass that keeps gradients: PyPOTS's results and the latents of z-scores Z (B, T, F); lengths (B,) as in `pool`."""
     results, states = backbone.run(backbone.inputs(Z, Z_ori, lengths=lengths))
-    return results, pool(backbone.row.kind, states, Z, pooling, lengths)
+    return results, pool(backbone.row.kind, states, Z, pooling, backbone.centre, lengths)
 
 
 def read(backbone, Z: torch.Tensor, pooling: str, lengths: torch.Tensor | None = None) -> torch.Tensor:
     """The latents alone of z-scores Z (B, T, F): (B, D)."""
     states = backbone.states(backbone.inputs(Z, lengths=lengths))
-    return pool(backbone.row.kind, states, Z, pooling, lengths)
+    return pool(backbone.row.kind, states, Z, pooling, backbone.centre, lengths)
 
 
 @torch.inference_mode()
@@ -96,6 +107,7 @@ def extract(
     A window's latent does not depend on the windows beside it, unless the backbone was built with PyPOTS's reading (Backbone, options): then the
     batch size is part of the result for TimesNet and CSAI.
     """
+    whole(batch_size, "The batch size")
     backbone.eval()
     X, lengths = cut(X, lengths, backbone.n_steps)
     X = backbone.check(X, features)

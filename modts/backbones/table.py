@@ -25,11 +25,12 @@ class Row:
     Attributes
     ----------
     kind
-        "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
+        "recurrent" (latent = final hidden states), "attention" (mean over time), "convolutional" (flattened) or "contrastive" (largest
+        over time).
     reads
         Which inputs it takes (see inputs.model_inputs).
     core
-        PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
+        PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification; below pypots.representation if it does not impute.
     tap
         The submodule whose output is read for latents; ">name" reads the input of `name`. Empty if recurrent: see recurrent.FAST.
     small
@@ -44,6 +45,8 @@ class Row:
         None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     beyond
         What a backbone beside the six is here for.
+    imputes
+        False: it learns a representation by a loss of its own and fills no gaps.
     ends
         How it is kept from reading behind a series' end: "turned", "masked", "alone" or "padded" (see modts.backbones.ends).
     """
@@ -58,6 +61,7 @@ class Row:
     options: dict = field(default_factory=dict)
     own: object = None
     beyond: str = ""
+    imputes: bool = True
     ends: str = "padded"
 
 
@@ -96,6 +100,12 @@ BACKBONES = {
         {"d_pe": 8, "d_feature_embed": 8, "d_model": 32, "n_heads": 2, "n_layers": 1, "dropout": 0.1},
         {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, beyond="the imputer with the lowest published error on PhysioNet 2012",
         ends="alone",
+    ),
+    "TS2Vec": Row(
+        # its classifier in PyPOTS trains the same network by the same loss, without labels, and then a support vector machine: not end to end
+        "contrastive", "gaps", "ts2vec.core._TS2Vec", "encoder",
+        {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")},
+        beyond="the one frozen representation that PyPOTS ships", imputes=False, ends="alone",
     ),
 }  # fmt: skip
 SIX = tuple(name for name, row in BACKBONES.items() if not row.beyond)  # those of arXiv 2411.03941
@@ -194,6 +204,8 @@ def _named(name: str, size: str, cohort: str) -> dict:
         return dict(row.own.paper)
     if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
         return {"rnn_hidden_size": 108, "step_channels": 512}
+    if name == "TS2Vec":  # its paper's (arXiv 2106.10466), the same for every data set
+        return {"n_pred_features": 320, "d_hidden": 64, "n_layers": 10}
     winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
     return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
 

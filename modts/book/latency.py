@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
 from . import fragments, plots, tables, verdicts
@@ -24,9 +25,13 @@ def latency(found: Results) -> str:
         near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
         total = part[part["stage"] == "total"]
         ends = sorted({total["batch"].min(), total["batch"].max()})
+        threads = sorted(
+            {str(found.runs.get(run, {}).get("params", {}).get("threads", "?")) for run in set(part["run"])}
+        )
         where = (
             f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
-            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
+            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more calls, "
+            f"PyTorch threads: {' and '.join(threads)}.\n"
         )
         out += [fragments.heading(2, title), where]
         sentences = [
@@ -35,7 +40,7 @@ def latency(found: Results) -> str:
             for batch in ends
             if len(near[near["batch"] == batch])
         ]
-        out.append(fragments.bullets(sentences))
+        out.append(fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)]))
         out.append(
             fragments.picture(
                 save(
@@ -43,7 +48,7 @@ def latency(found: Results) -> str:
                     stem,
                     f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
                     f"{' '.join(sentences)}",
-                    f"Median time a window on {title}, bars up to the 99th percentile; both axes are logarithmic.",
+                    f"Median time a window on {title}, bars up to the 99th percentile where there are 1,000 calls; both axes are logarithmic.",
                     fragments.out_dir(),
                 )
             )
@@ -54,15 +59,44 @@ def latency(found: Results) -> str:
     return "\n".join(out)
 
 
+def _stages_and_total(part: pd.DataFrame) -> list[str]:
+    """How near the medians of the stages come to the median of the whole."""
+    wide = part.pivot_table(index=["backbone", "arm", "batch"], columns="stage", values="p50_ms")
+    stages = wide.drop(columns="total").dropna(how="all")
+    if stages.empty:
+        return []
+    share = (stages.sum(axis=1) / wide["total"].reindex(stages.index)).dropna()
+    away = share[(share - 1).abs() > 0.1]
+    out = f"The stages add up to {100 * share.min():.0f} to {100 * share.max():.0f} % of the total"
+    return [f"{out}; {len(away)} of {len(share)} are more than a tenth away." if len(away) else f"{out}."]
+
+
+def _as_served(total: pd.DataFrame) -> list[str]:
+    """What differs from the page on speed, which times the predictor."""
+    one = total[total["batch"] == 1].pivot_table(index="backbone", columns="arm", values="p50_ms")
+    if not {"frozen", "predictor"} <= set(one):
+        return []
+    one = one.dropna(subset=["frozen", "predictor"])
+    if one.empty:
+        return []
+    name = (one["frozen"] / one["predictor"]).idxmax()
+    return [
+        f"Stages are timed as plain PyTorch. A service would run the predictor, which traces its pass for a single window: {name} "
+        f"then takes {amount(one.loc[name, 'predictor'])} ms instead of {amount(one.loc[name, 'frozen'])}. The page on speed and cost "
+        "times the predictor, with the same clock."
+    ]
+
+
 def _milliseconds(rows: pd.DataFrame) -> Cell:
     if rows.empty:
         return Cell(tables.NOT_RUN, absent=True)
     row = rows.iloc[0]
-    return Cell(amount(row["p50_ms"]), f"p99 {amount(row['p99_ms'])}", title=f"run {row['run']}")
+    late = "" if pd.isna(row["p99_ms"]) or row["repeats"] < ENOUGH else f"p99 {amount(row['p99_ms'])}"
+    return Cell(amount(row["p50_ms"]), late, title=f"run {row['run']}")
 
 
 def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table:
-    arms = [arm for arm in ("frozen", "e2e", "e2e_shipped") if (total["arm"] == arm).any()]
+    arms = [arm for arm in ("frozen", "e2e", "e2e_shipped", "predictor") if (total["arm"] == arm).any()]
     body = [
         [
             name,
@@ -75,7 +109,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
         for name in tables.backbone_names(total)
     ]
     return Table(
-        f"Raw window to prediction, milliseconds a batch, median and 99th percentile, {title}",
+        f"Raw window to prediction, milliseconds a batch, median (and 99th percentile of 1,000 calls), {title}",
         ["Backbone", *(f"{TIMED_NAMES[arm]}, batch {batch:g}" for batch in batches for arm in arms)],
         body,
     )

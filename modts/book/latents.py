@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from modts import runs
 
-from . import fragments
 from . import latents_numbers as numbers
 from . import latents_plots as plots
 from .learn import draw, folded, output
@@ -63,7 +62,8 @@ def readings(found: Results) -> str:
     words = (
         f"Of the differences in how sick patients really were, a straight line on pretrained latents explains a share of "
         f"{one('pretrained', 'severity')}, on untrained ones {one('untrained', 'severity')}, on plain statistics of the same window "
-        f"{one('statistics', 'severity')}: here they tell {ahead} than the latent does. How much was measured, it reads off pretrained latents ({one('pretrained', 'measured')}) and "
+        f"{one('statistics', 'severity')}: here they tell {ahead} than the latent does. How much was measured, it reads off "
+        f"pretrained latents ({one('pretrained', 'measured')}) and "
         f"untrained ones ({one('untrained', 'measured')}) alike. The head of this chapter reaches an AUROC of {value:.2f} "
         f"({interval(low, high, 2)}) on the test stays; the best possible is {best:.2f}.\n\n"
     )
@@ -99,7 +99,8 @@ def made(found: Results) -> str:
     line, own = past["rivals"]["Linear interpolation"], past["validation"]
     return (
         f"The file holds {card['backbone']['name']}, pretrained for {past['epochs']} epochs on {past['windows']} windows "
-        f"(`{card['made_by']}`, profile {card['profile']}, weights `{card['backbone']['weights_hash']}`). So short a training makes no good imputer: its "
+        f"(`{card['made_by']}`, profile {card['profile']}, weights "
+        f"`{card['backbone']['weights_hash']}`). So short a training makes no good imputer: its "
         f"error on hidden validation values is {own:.2f} standard deviations, that of a straight line {line:.2f}.\n"
     )
 

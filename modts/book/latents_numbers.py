@@ -38,7 +38,7 @@ def lesson():
 
 @dataclass(frozen=True)
 class Steps:
-    """One stay, step by step: raw, z (T, F) with NaN; seen (T, F); states (T, D) in time's order; latent (D,); chance; those of all test stays."""
+    """A stay step by step: raw and z (T, F) with NaN, seen (T, F), states (T, D) in time's order, latent (D,), chance; and all test stays'."""
 
     raw: np.ndarray
     seen: np.ndarray

@@ -49,14 +49,26 @@ def way(narrow: bool) -> Figure:
     _names(z, cohort.features)
     figure.colorbar(bar, ax=z, ticks=(-3, 0, 3), aspect=12, pad=0.02)
     bar = _map(
-        states, found.states.T, f"4 States: {found.states.shape[1]} numbers an hour", "unit", cmap="PuOr", vmin=-1, vmax=1
+        states,
+        found.states.T,
+        f"4 States: {found.states.shape[1]} numbers an hour",
+        "unit",
+        cmap="PuOr",
+        vmin=-1,
+        vmax=1,
     )
     states.axhline(found.states.shape[1] / 2 - 0.5, color="#222222", linewidth=0.8)
     figure.colorbar(bar, ax=states, ticks=(-1, 0, 1), aspect=12, pad=0.02)
     for axis in (raw, mask, z, states):
         axis.set(xlim=(-0.5, cohort.n_steps - 0.5), xticks=range(0, cohort.n_steps, 12), xlabel="hour")
     bar = _map(
-        latent, found.latent.reshape(SHAPE), f"5 Latent: {found.latent.size} numbers for the stay", "", cmap="PuOr", vmin=-1, vmax=1
+        latent,
+        found.latent.reshape(SHAPE),
+        f"5 Latent: {found.latent.size} numbers for the stay",
+        "",
+        cmap="PuOr",
+        vmin=-1,
+        vmax=1,
     )
     latent.set(xticks=(), yticks=())
     figure.colorbar(bar, ax=latent, ticks=(-1, 0, 1), aspect=12, pad=0.02)

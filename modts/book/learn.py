@@ -37,7 +37,7 @@ def sources() -> list[Path]:
 
 
 def draw(drawn, stem: str, alt: str, caption: str) -> str:
-    return fragments.picture(save(drawn, stem, alt, caption, fragments.out_dir()))
+    return fragments.picture(save(drawn, stem, alt, caption, fragments.out_dir(), slide=True))
 
 
 def folded(title: str, stem: str, rows: pd.DataFrame, table: Table) -> str:

@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from . import (
     claims,
     cohorts,
     diagram,
+    drift,
     fragments,
     front,
     imputation,
@@ -26,11 +28,14 @@ from . import (
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
+    search,
     speed,
     status,
+    teach,
     transfer,
 )
 from .figures import save
@@ -45,16 +50,20 @@ PAGES = {  # piece -> results -> its text
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),
     "scarcity": prediction.scarcity,
     "imputation": imputation.imputation,
+    "drift": drift.drift,
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
+    "search": search.search,
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
+    **teach.PIECES,
 }
 
 
@@ -64,12 +73,22 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     room = Path(__file__).parent
     code = [*sorted(room.glob("*.py")), room.parent / "study" / "names.py", diagram.contract()]
-    data = sorted(path for path in (runs.root() / "book" / "data").glob("*") if path.suffix in (".csv", ".json", ".yaml", ".safetensors"))
+    data = sorted(
+        path
+        for path in (runs.root() / "book" / "data").glob("*")
+        if path.suffix in (".csv", ".json", ".yaml", ".safetensors")
+    )
     for stage, backbone in (("baselines", ""), ("extract", "BRITS")):
         digest.update(runs.code_hash(stage, backbone, rows=True).encode())
     for path in [*results.inputs(), *code, *data, *learn.sources()]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def included() -> list[list[str]]:
+    """The pieces of each page of the book, in the order in which it includes them."""
+    pages = sorted(path for path in (runs.root() / "book").rglob("*.md") if "_generated" not in path.parts)
+    return [re.findall(r"_generated/([\w-]+)\.md", path.read_text(encoding="utf-8")) for path in pages]
 
 
 def build(force: bool = False) -> bool:
@@ -90,8 +109,9 @@ def build(force: bool = False) -> bool:
         return False
     check_published()
     found = results.collect()
-    for name, page in PAGES.items():
-        fragments.write(f"{name}.md", page(found))
+    pieces = fragments.number({name: page(found) for name, page in PAGES.items()}, included())
+    for name, text in pieces.items():
+        fragments.write(f"{name}.md", text)
     runs.atomic_write(stamp, now)
     return True
 

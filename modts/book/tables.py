@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from modts.backbones import BACKBONES
+from modts.backbones import BACKBONES, SIX
 from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
@@ -61,9 +61,10 @@ def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
 
 
 def backbone_names(rows: pd.DataFrame) -> list[str]:
-    """The rows of every table: the six, run or not, then whoever else has a result, in the order of the alphabet."""
+    """The rows of every table: the paper's six, run or not, then whoever else has a result: of ours, then by the alphabet."""
     models = rows if "arm" not in rows else rows[rows["arm"] != "baseline"]
-    return [*BACKBONES, *sorted(set(models["backbone"]) - set(BACKBONES))]
+    others = set(models["backbone"]) - set(SIX)
+    return [*SIX, *(name for name in BACKBONES if name in others), *sorted(others - set(BACKBONES))]
 
 
 def backbones_and(all_of_them: str, rows: pd.DataFrame) -> list[str]:
@@ -107,11 +108,11 @@ class Table:
     groups: dict[int, str] = field(default_factory=dict)
 
     def html(self) -> str:
-        """The table in a container that scrolls sideways by itself, so that the page never does."""
+        """The table in a container that scrolls sideways by itself; on a phone its rows stand one below the other, each cell with its column."""
         caption = html.escape(self.caption)
         out = [
-            f'<figure class="modts-figure"><figcaption>{caption}</figcaption>',
-            f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table>',
+            f'<figure class="modts-figure"><figcaption><span>§table§.</span> {caption}</figcaption>',
+            f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table class="modts-stacks">',
             "<thead><tr>",
         ]
         out += [f'<th scope="col">{html.escape(name)}</th>' for name in self.header]
@@ -122,7 +123,12 @@ class Table:
                     f'<tr class="group"><th scope="colgroup" colspan="{len(self.header)}">'
                     f"<span>{html.escape(self.groups[place])}</span></th></tr>"
                 )
-            out.append("<tr>" + "".join(_html_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>")
+            labels = iter(self.header)
+            out.append(
+                "<tr>"
+                + "".join(_html_cell(cell, next(labels, ""), first=not i) for i, cell in enumerate(row))
+                + "</tr>"
+            )
         return "\n".join([*out, "</tbody></table></div></figure>"]) + "\n"
 
     def latex(self) -> str:
@@ -142,8 +148,9 @@ class Table:
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def _html_cell(cell: Cell | str, first: bool) -> str:
+def _html_cell(cell: Cell | str, label: str, first: bool) -> str:
     cell = cell if isinstance(cell, Cell) else Cell(cell)
+    label = "" if first or cell.span > 1 else f' data-label="{html.escape(label)}"'
     span = f' colspan="{cell.span}"' if cell.span > 1 else ""
     title = f' title="{html.escape(cell.title)}"' if cell.title else ""
     kind = ' class="absent"' if cell.absent else ' class="wide"' if cell.wide else ""
@@ -151,7 +158,7 @@ def _html_cell(cell: Cell | str, first: bool) -> str:
     text = f"<strong>{text}</strong>" if cell.bold else text
     small = f'<span class="ci">{html.escape(cell.small)}</span>' if cell.small else ""
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{kind}{span}{title}>{text}{small}</{tag.split()[0]}>"
+    return f"<{tag}{kind}{span}{title}{label}>{text}{small}</{tag.split()[0]}>"
 
 
 def _latex(text: str) -> str:
@@ -223,6 +230,48 @@ def grid(
     header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
     if not arms:
         body, groups = [line for line in body if len(line) > 1], {}
+    return Table(caption, header, body, groups)
+
+
+MAIN_ARMS = (
+    ("frozen", "simple"),
+    ("e2e", "simple"),
+    ("e2e_shipped", ""),
+    ("finetune", "simple"),
+    ("untrained", "simple"),
+)
+SHORT = {"e2e_shipped": "As shipped"}  # under a heading that says end to end
+
+
+def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS) -> Table:
+    """The table of what matters: backbones down, a few arms across, Frozen and End to end first, baselines below.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Summary rows of one cohort, profile, device and label fraction.
+    metric : str
+    caption : str
+    arms : tuple of (arm, head)
+        In this order; one that nobody ran has no column. Heads are named where there are several.
+    """
+    rows = rows[(rows["metric"] == metric) & rows["pooling"].isin(("", "paper", "statistics"))]
+    models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    arms = [(arm, head) for arm, head in arms if ((models["arm"] == arm) & (models["head"] == head)).any()]
+    several = len({head for _, head in arms} - {""}) > 1
+    best, body = clear_winner(rows, metric), []
+    for backbone in backbone_names(rows):
+        line: list[Cell | str] = [backbone]
+        for arm, head in arms:
+            cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)]
+            line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
+        body.append(line)
+    groups = {len(body): "Baselines"} if len(baselines) else {}
+    for _, row in baselines.iterrows():
+        cell = value_cell(row, best)
+        cell.span = max(1, len(arms))
+        body.append([row["backbone"], cell])
+    header = ["Backbone", *(SHORT.get(arm) or arm_name(arm, head if several else "") for arm, head in arms)]
     return Table(caption, header, body, groups)
 
 

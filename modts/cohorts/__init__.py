@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = door(
         "tables": "cohort_from_table",
         "long_series": "cohort_from_series series_back",
         "checks": "ends_of pad unmasked",
+        "external": "EXTERNAL SPLIT by_test with_external",
         "missingness": "PATTERNS check_pattern hides mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",

@@ -378,6 +378,9 @@ def _lengths(c: Cohort) -> np.ndarray | None:
 def _check(c: Cohort) -> None:
     """Refuse a cohort whose parts do not fit together."""
     plain_name(c.name, "cohort")
+    for field_ in _TEXT:
+        if not isinstance(getattr(c, field_), str):
+            raise ModtsError(f"The {field_} of cohort {c.name!r} must be a text, not {getattr(c, field_)!r}.")
     choose(c.task, TASKS, "task")
     choose(c.split_by, SPLIT_BY, "kind of split")
     if c.X.ndim != 3 or 0 in c.X.shape:

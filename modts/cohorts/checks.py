@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modts.errors import ModtsError
+from modts.errors import ModtsError, whole
 
 from .base import SPLITS
 from .tasks import lacking
@@ -40,7 +40,7 @@ def numeric(value, what: str) -> np.ndarray:
         return np.asarray(unmasked(found), dtype=np.float64)
     except ModtsError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # the last: a whole number of hundreds of digits
         raise ModtsError(f"{what} must be an array of numbers: {error}.") from error
 
 
@@ -84,9 +84,7 @@ def flag(value, what: str) -> bool:
 
 def seed_of(seed) -> int:
     """A seed for a split, which NumPy takes as it is."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ModtsError(f"The split seed must be a whole number of 0 or more, not {seed!r}.")
-    return int(seed)
+    return whole(seed, "The split seed", least=0)
 
 
 def codes_of(missing) -> np.ndarray:

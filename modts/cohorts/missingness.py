@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .checks import unmasked
 
@@ -34,8 +34,11 @@ def _pygrinder():
 def _filled(X):
     """Gaps replaced by the mean of their own series (of the feature, where a series is empty): several patterns trip over NaN."""
     seen = ~np.isnan(X)
-    overall = np.where(seen, X, 0).sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
-    own = np.where(seen, X, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    held = np.where(seen, X, 0)
+    overall = held.sum((0, 1), dtype=np.float64) / np.maximum(
+        seen.sum((0, 1)), 1
+    )  # large values overflow in single precision
+    own = held.sum(1, dtype=np.float64) / np.maximum(seen.sum(1), 1)
     own = np.where(seen.any(1), own, overall)  # (N, F)
     return np.where(seen, X, own[:, None, :]).astype(np.float32)
 
@@ -49,7 +52,7 @@ def _rdo(X, rate):
 
 
 def _sequence(X, rate):
-    return _pygrinder().seq_missing(X, p=rate, seq_len=max(2, X.shape[1] // 4))
+    return _pygrinder().seq_missing(X, p=rate, seq_len=min(X.shape[1], max(2, X.shape[1] // 4)))
 
 
 def _block(X, factor):
@@ -61,12 +64,12 @@ def _mar(X, rate):
     import torch
 
     # The logistic function needs z-scores (PyGrinder's search for its intercept fails on raw units) and variables that vary.
-    flat = _filled(X).reshape(-1, X.shape[-1])
+    flat = _filled(X).reshape(-1, X.shape[-1]).astype(np.float64)
     spread = flat.std(0)
     varied = np.flatnonzero(spread > 1e-8)
     if len(varied) < 2:
         raise Unfit(f"Pattern 'mar' needs two variables that vary, got {len(varied)}; choose another pattern.")
-    scores = torch.from_numpy((flat[:, varied] - flat[:, varied].mean(0)) / spread[varied])
+    scores = torch.from_numpy(((flat[:, varied] - flat[:, varied].mean(0)) / spread[varied]).astype(np.float32))
     decide = max(1, int(0.3 * len(varied)))  # so many variables decide and are not hidden themselves
     share = min(0.95, rate * len(varied) / (len(varied) - decide))
     flat[:, varied] = np.asarray(_pygrinder().mar_logistic(scores, obs_rate=0.3, missing_rate=share))
@@ -102,9 +105,16 @@ _SEARCHED = {"block": (0.0, 1.0), "mnar_x": (-12.0, 12.0), "mnar_t": (0.0, 64.0)
 
 @contextlib.contextmanager
 def seeded(seed: int):
-    """Seed NumPy's and PyTorch's global generators inside the block and give back their state after it."""
+    """Seed NumPy's and PyTorch's global generators inside the block and give back their state after it.
+
+    Raises
+    ------
+    ModtsError
+        The seed is no whole number from 0 to 2**63 - 1.
+    """
     import torch
 
+    seed = whole(seed, "The seed", least=0, below=2**63)
     state, torch_state = np.random.get_state(), torch.get_rng_state()
     np.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)  # torch.manual_seed also asks for GPUs, which takes milliseconds
@@ -136,7 +146,7 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     Raises
     ------
     ModtsError
-        Unknown pattern, wrong shape, infinite values, rate out of range.
+        Unknown pattern, wrong shape, infinite values, rate out of range, a seed that is none.
     """
     check_pattern(pattern, rate)
     if np.ndim(X) != 3:

@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from modts.errors import ModtsError, choose, notice
+from modts.errors import ModtsError, choose, notice, whole
 
 from .arrays import cohort_from_arrays
 from .base import Cohort
@@ -113,8 +113,7 @@ def cohort_from_table(
         raise ModtsError(
             "Without a label give label=None alone (the task is then imputation); every other task needs one."
         )
-    if n_steps is not None and (isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1):
-        raise ModtsError(f"n_steps must be a whole number of 1 or more, not {n_steps!r}.")
+    n_steps = None if n_steps is None else whole(n_steps, "n_steps")
     by_time = flag(about.get("by_time", False), "by_time")
     labels = None if labels is None else read_table(labels)
     at_times = _at_times(task, label_per, labels, time)

@@ -11,7 +11,7 @@ import itertools
 
 import numpy as np
 
-from modts.backbones import Scaler
+from modts.backbones import Scaler, quantiles
 from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose
 
@@ -42,7 +42,9 @@ _TREES = {
 }  # fmt: skip
 _INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
 _PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
-_TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
+# share winsorised at each end before a linear model: a single mistyped value must not tilt the plane. More than of a backbone's values: on the
+# validation stays of PhysioNet 2012's set-b, three splits, .02 is worth .006 AUROC more than a backbone's .005 with z-scores cut at 6
+_TAILS = 0.02
 _WIDEST = 700  # features of one step; with more, neighbouring steps are left out: minutes, no gain
 
 
@@ -205,9 +207,8 @@ def _some(seen, seen_val):
 
 def _winsorised(train, *others):
     """Clip at the training tails, fill with the training mean, standardise: all statistics of the training rows."""
-    some = ~np.isnan(train).all(0)
-    low, high, mean, spread = np.zeros((4, train.shape[1]))
-    low[some], high[some] = np.nanquantile(train[:, some], (_TAILS, 1 - _TAILS), axis=0)
+    some, (low, high) = ~np.isnan(train).all(0), quantiles(train, _TAILS)
+    mean, spread = np.zeros((2, train.shape[1]))
     clipped = np.clip(train, low, high)
     mean[some], spread[some] = np.nanmean(clipped[:, some], axis=0), np.nanstd(clipped[:, some], axis=0)
     spread[spread < 1e-12] = np.inf  # says nothing in training: becomes 0 everywhere

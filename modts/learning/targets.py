@@ -81,12 +81,16 @@ def answer(task: str, output: torch.Tensor) -> torch.Tensor:
     return output.softmax(-1) if kind == "one of several" else output.sigmoid() if kind == "yes or no" else output
 
 
-def labels(cohort, class_weight: str | dict | None = None) -> tuple[dict[str, Labels], Scaler | None]:
+def labels(
+    cohort, labelled: np.ndarray | None = None, class_weight: str | dict | None = None
+) -> tuple[dict[str, Labels], Scaler | None]:
     """Targets per split; regression targets are standardised with training statistics only.
 
     Parameters
     ----------
     cohort : Cohort
+    labelled : (n,) array of int, optional
+        Positions in the training split whose targets may be looked at: mean and deviation are theirs. All of them unless given.
     class_weight : {None, "balanced"} or dict, optional
         What a class counts in the loss: "balanced", as many times as it is rarer (as in scikit-learn), or class -> weight (0 and 1 where the
         answer is a yes or no). Weights are scaled to be 1 on average.
@@ -115,5 +119,5 @@ def labels(cohort, class_weight: str | dict | None = None) -> tuple[dict[str, La
     if class_weight is not None:
         raise ModtsError(f"class_weight is for classes, and cohort {cohort.name!r} has numbers to predict.")
     parts = {name: y[:, None] if y.ndim == 1 else y for name, y in parts.items()}  # (N, K)
-    scaler = Scaler.fit(parts["train"][..., None])
+    scaler = Scaler.fit((parts["train"] if labelled is None else parts["train"][labelled])[..., None])
     return {name: Labels(cohort.task, scaler.transform(y[..., None])[..., 0]) for name, y in parts.items()}, scaler

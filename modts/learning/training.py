@@ -20,6 +20,7 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import remember_training, warn_of_another_scale
+from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
 from .batches import Held, Windows
@@ -241,13 +242,14 @@ def pretrain(
     checkpoint: Path | None = None,
     progress: str | None = "",
 ) -> History:
-    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
+    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN; one that does not impute, by the loss of its own.
 
     What happened is added to `backbone.card["past"]`, the error of interpolation and the like on the same hidden values with it; a sentence says
     when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
     For every batch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
-    absolute error, in z-scores, on validation values hidden once. Windows are read a batch at a time: a memory map (np.load with
+    absolute error, in z-scores, on validation values hidden once. TS2Vec's loss draws its crops for every batch; early stopping reads the same
+    loss on validation windows, in batches as in training, with crops drawn once. Windows are read a batch at a time: a memory map (np.load with
     mmap_mode="r") needs no more memory than a batch, and gives the bits that the same data give in memory.
 
     Parameters
@@ -259,7 +261,7 @@ def pretrain(
     lengths : pair of (N,) arrays, optional
         Of X_train and X_val: steps of series that end before their window does (see modts.backbones.ends).
     pattern, rate
-        How values are hidden, and which share of the observed ones: see modts.mask.
+        How values are hidden, and which share of the observed ones: see modts.mask. Of no use to a backbone that does not impute.
     epochs, patience : int
         At most so many epochs; stop after `patience` of them without a better error.
     batch_size, lr, weight_decay, seed
@@ -276,7 +278,8 @@ def pretrain(
     Returns
     -------
     History
-        With the mean absolute error of each simple imputer as `rivals`; `capped` if neither patience nor the schedule ended it.
+        With the mean absolute error of each simple imputer as `rivals`, if the backbone imputes; `capped` if neither patience nor the schedule
+        ended it.
 
     Raises
     ------
@@ -286,6 +289,21 @@ def pretrain(
     pairs = zip((X_train, X_val), lengths or (None, None), strict=True)
     train, val = (Windows(backbone, X, pattern, rate, ends) for X, ends in pairs)
     warn_of_another_scale(backbone, train.X)
+    optimiser = {
+        "epochs": epochs,
+        "patience": patience,
+        "batch_size": batch_size,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "clip": clip,
+        "seed": seed,
+    }
+    if not backbone.row.imputes:
+        own = _own_loss(backbone, train, val, batch_size, seed)
+        history = fit(backbone, *own, n=len(train), **optimiser, checkpoint=checkpoint, progress=progress or "")
+        remember_training(backbone, train.X, history, optimiser)
+        return history
     held = Held(val, runs.epoch_seed(seed, -1))
     if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
         raise ModtsError(
@@ -306,16 +324,6 @@ def pretrain(
             n += int(scored.sum())
         return error / n
 
-    optimiser = {
-        "epochs": epochs,
-        "patience": patience,
-        "batch_size": batch_size,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "clip": clip,
-        "seed": seed,
-    }
     history = fit(
         backbone,
         step,
@@ -334,3 +342,19 @@ def pretrain(
         print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
     remember_training(backbone, train.X, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history
+
+
+def _own_loss(backbone, train: Windows, val: Windows, batch_size: int, seed: int) -> tuple[Callable, Callable]:
+    """Training step and validation score of a backbone that does not impute: its own loss, in validation always on the same draw."""
+
+    def step(indices, batch_seed):
+        with seeded(batch_seed):
+            return backbone.own_loss(backbone.inputs(train(indices.numpy())))
+
+    def validate():
+        with seeded(runs.epoch_seed(seed, -1)):
+            losses = [(backbone.own_loss(backbone.inputs(Z)).item(), len(Z)) for Z, _ in val.split(batch_size)]
+        values, windows = zip(*losses, strict=True)
+        return float(np.average(values, weights=windows))
+
+    return step, validate

@@ -83,6 +83,12 @@ def results_dir() -> Path:
     return Path(os.environ.get("MODTS_RESULTS") or root() / "results").resolve()
 
 
+def prepared_file(cohort: str) -> Path | None:
+    """The saved copy of a public cohort in the folder MODTS_PREPARED, for machines without the raw files; None without folder or file."""
+    path = Path(os.environ.get("MODTS_PREPARED") or "", f"{cohort}.npz")
+    return path if os.environ.get("MODTS_PREPARED") and path.is_file() else None
+
+
 def cache_dir() -> Path:
     """Parsed data sets. MODTS_CACHE overrides the user's cache folder."""
     import platformdirs

@@ -16,7 +16,7 @@ from torch import nn
 
 from modts.backbones import Backbone, Scaler, behind, cut, read
 from modts.cohorts import TASKS
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 from modts.learning import Head, answer
 
 
@@ -33,7 +33,8 @@ class _Pass(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).to(backbone.device))
 
     def forward(self, X: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
-        latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling, lengths)
+        Z = self.backbone.scaler.cut((X - self.mean).div_(self.std))
+        latents = read(self.backbone, Z, self.pooling, lengths)
         return tuple(answer(self.task, head(latents)) for head in self.heads)
 
 
@@ -78,13 +79,13 @@ class Predictor:
         classes=(),
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
-        if isinstance(trace, bool) or not isinstance(trace, int) or trace < 0:
-            raise ModtsError(f"`trace` must be a whole number of 0 or more, not {trace!r}.")
-        self.trace, self._traces, self.card = trace, {}, {}
+        self.trace, self._traces, self.card = whole(trace, "`trace`", least=0), {}, {}
         self.single = isinstance(heads, Head)
         named = {"": heads} if self.single else heads
         if not isinstance(named, dict) or not named or not all(isinstance(head, Head) for head in named.values()):
             raise ModtsError("A predictor needs a Head, or a dictionary of name -> Head with at least one of them.")
+        if not isinstance(target_scaler, Scaler | None):
+            raise ModtsError(f"The target scaler must be the Scaler that labels() returns, not {target_scaler!r}.")
         if target_scaler is not None and np.size(target_scaler.mean) != 1:
             raise ModtsError(
                 f"The target scaler holds {np.size(target_scaler.mean)} means instead of one; give the one that "
@@ -143,8 +144,7 @@ class Predictor:
         ModtsError
             Wrong shape, feature list or scale (see Backbone.check), or a batch size below 1.
         """
-        if batch_size < 1:
-            raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")
+        whole(batch_size, "The batch size")
         if self.backbone.training:  # somebody has trained it since
             self.backbone.eval()
         steps = np.shape(X)[1] if np.ndim(X) == 3 else None

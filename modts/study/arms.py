@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from modts import runs
-from modts.cohorts import TASKS
+from modts.backbones import Scaler
+from modts.cohorts import SPLIT, TASKS, by_test
 from modts.learning import (
     ARMS,
     Labels,
@@ -31,15 +32,20 @@ from modts.learning import (
     train_heads,
 )
 
-from .artefacts import cohort_for, fresh, lengths, pretrained, settings, windows
+from .artefacts import fresh, lengths, note_data, pretrained, settings, tested, windows
 
 WHOLE = (
     "size",
     "config",
+    "device",
     "reading",
+    "scaling",
+    "centre",
     "criterion",
     "e2e_epochs",
     "e2e_patience",
+    "e2e_schedule",
+    "e2e_clip",
     "auxiliary",
     "pattern",
     "rate",
@@ -91,7 +97,7 @@ class Arm:
 
     def cohort(self, seed: int):
         """The cohort at that seed."""
-        return cohort_for(self.params.cohort, seed)
+        return tested(self.params.cohort, self.params.external, seed)
 
     def recipe(self, seed: int, candidate: Candidate) -> dict:
         """The part of a unit's recipe that is this arm's own."""
@@ -140,28 +146,33 @@ class HeadArm(Arm):
 
     def train(self, seed, targets, rows, candidate, file):
         if seed not in self._swept:
-            self._swept[seed] = self._sweep(seed, targets)
+            self._swept[seed] = self._sweep(seed)
         model, history = self._swept[seed][rows.tobytes(), candidate]
         parts, cohort, _ = self._latents(seed)
         return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
-    def _sweep(self, seed, targets):
+    def _sweep(self, seed):
         parts, cohort, _ = self._latents(seed)
         labelled = [
             labelled_rows(cohort, fraction, seed, draw)
             for fraction in self.params.label_fractions
             for draw in range(self.draws(fraction))
         ]
-        grid = list(itertools.product(labelled, self.candidates()))
-        trained = train_heads(
-            self.head,
-            parts,
-            targets,
-            [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
-            epochs=self.params.head_epochs,
-            patience=self.params.head_patience,
-        )
-        return {(rows.tobytes(), candidate): pair for (rows, candidate), pair in zip(grid, trained, strict=True)}
+        # a regression's targets have the scale of the labels at hand, so that each set of them is a sweep of its own
+        sweeps = [labelled] if TASKS[cohort.task].probability else [[rows] for rows in labelled]
+        found = {}
+        for some in sweeps:
+            grid = list(itertools.product(some, self.candidates()))
+            trained = train_heads(
+                self.head,
+                parts,
+                labels(cohort, some[0], self.params.class_weight)[0],
+                [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
+                epochs=self.params.head_epochs,
+                patience=self.params.head_patience,
+            )
+            found |= {(rows.tobytes(), candidate): pair for (rows, candidate), pair in zip(grid, trained, strict=True)}
+        return found
 
 
 @dataclass
@@ -201,6 +212,8 @@ class WholeArm(Arm):
             epochs=params.e2e_epochs,
             patience=params.e2e_patience,
             batch_size=params.batch_size,
+            schedule=params.e2e_schedule,
+            clip=params.e2e_clip,
             auxiliary=params.auxiliary,
             pattern=params.pattern,
             rate=params.rate,
@@ -230,6 +243,12 @@ def labelled_rows(cohort, fraction: float, seed: int, draw: int) -> np.ndarray:
     return np.flatnonzero(np.isin(cohort.splits["train"], labelled(cohort, fraction, seed, draw)))
 
 
+def in_unit(prediction: np.ndarray, of: Scaler, unit: Scaler) -> np.ndarray:
+    """Standardised predictions (N, K) of one scaler in the unit of another; the same bits where the two are one."""
+    same = np.array_equal(of.mean, unit.mean) and np.array_equal(of.std, unit.std)
+    return prediction if same else unit.transform(of.inverse(prediction[..., None]))[..., 0]
+
+
 class Units:
     """The units of one arm at one share of the labels."""
 
@@ -237,23 +256,29 @@ class Units:
         self.arm, self.fraction, self._at = arm, fraction, {}
 
     def at(self, seed: int):
-        """(cohort, targets) at a seed."""
+        """(cohort, its targets in the unit of scores and what takes them to raw units) at a seed.
+
+        The unit of scores is the deviation of all training targets, so that arms, shares and draws of the labels can be compared; what is
+        trained sees the scale of its labelled targets alone.
+        """
         if seed not in self._at:
             cohort = self.arm.cohort(seed)
-            self._at[seed] = cohort, labels(cohort, self.arm.params.class_weight)[0]
+            self._at[seed] = cohort, *labels(cohort, class_weight=self.arm.params.class_weight)
         return self._at[seed]
 
-    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float]:
-        """The candidate with the best validation score, its test prediction and that score, and the seconds of all candidates."""
+    def best(self, seed: int, draw: int) -> tuple[Candidate, np.ndarray, float, float, bool]:
+        """The candidate with the best validation score, its test prediction and that score, the seconds of all candidates, and whether its
+        training ended at its cap."""
         tried = {candidate: self.run(seed, draw, candidate) for candidate in self.arm.candidates()}
         better = max if TASKS[self.at(seed)[0].task].probability else min
         winner = better(tried, key=lambda candidate: tried[candidate][1])
-        return winner, *tried[winner][:2], sum(seconds for _, _, seconds in tried.values())
+        prediction, validation, _, capped = tried[winner]
+        return winner, prediction, validation, sum(seconds for _, _, seconds, _ in tried.values()), capped
 
-    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float]:
-        """One unit, from disk or made now: its test prediction, validation score and seconds."""
+    def run(self, seed: int, draw: int, candidate: Candidate) -> tuple[np.ndarray, float, float, bool]:
+        """One unit, from disk or made now: its test prediction, validation score, seconds, and whether it ended at its cap."""
         arm, params = self.arm, self.arm.params
-        cohort, targets = self.at(seed)
+        cohort, _, unit = self.at(seed)
         spec = {
             "stage": arm.stage,
             "code": runs.code_hash(arm.stage, params.backbone),
@@ -273,18 +298,21 @@ class Units:
         if not path.exists():
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
-            made = arm.train(seed, targets, labelled_rows(cohort, self.fraction, seed, draw), candidate, training)
+            rows = labelled_rows(cohort, self.fraction, seed, draw)
+            targets, seen = labels(cohort, rows, params.class_weight)
+            made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,
                 recipe,
-                prediction=made.prediction,
+                prediction=made.prediction if unit is None else in_unit(made.prediction, seen, unit),
                 validation=np.float64(made.validation),
                 seconds=np.float64(time.perf_counter() - clock),
                 curve=np.array(made.history.validation),
+                capped=np.bool_(made.history.capped),
             )
             training.unlink(missing_ok=True)
         saved = runs.read_arrays(path, recipe)
-        return saved["prediction"], float(saved["validation"]), float(saved["seconds"])
+        return saved["prediction"], float(saved["validation"]), float(saved["seconds"]), bool(saved["capped"])
 
 
 def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
@@ -292,18 +320,20 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     units, params = Units(arm, fraction), arm.params
     name, items, places = f"{arm.name}|{arm.head}|{arm.pooling}|{fraction:g}", [], []
     for seed, draw in itertools.product(params.seeds, range(arm.draws(fraction))):
-        winner, prediction, validation, seconds = units.best(seed, draw)
-        cohort, targets = units.at(seed)
+        winner, prediction, validation, seconds, capped = units.best(seed, draw)
+        cohort, targets, _ = units.at(seed)
         y = targets["test"]
         items.append((np.nan_to_num(y.y), prediction, y.seen))
         places.append((cohort.split_seed, seed, draw))
         key = "|".join(map(str, (name, *places[-1])))
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-        run.predictions[key] = prediction
+        note_data(run, cohort)
+        note_predictions(run, cohort, key, prediction)
         run.timings[key] = round(seconds, 3)
+        run.capped(key, capped)
         run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
     score_rows(
         run,
+        cohort,
         cohort.task,
         items,
         places,
@@ -318,15 +348,27 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def score_rows(run: runs.Run, task: str, items, places, names=(), **columns) -> None:
-    """One row a (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
+def note_predictions(run: runs.Run, cohort, key: str, prediction: np.ndarray) -> None:
+    """Keep what a model says of each test's windows; of an external test under the key with its name behind."""
+    for test, rows in by_test(cohort).items():
+        run.predictions[key if test == SPLIT else f"{key}|{test}"] = prediction[rows]
+
+
+def score_rows(run: runs.Run, cohort, task: str, items, places, names=(), **columns) -> None:
+    """One row a test, (split, initial seed, draw of labels) and metric, and one over all of them (its places left empty).
+
+    Windows of a series are resampled in blocks. Several seeds at one origin of a series are initialisations, and count like draws.
 
     names : of classes or labels, which are scored alone too.
     """
-    for item, (split_seed, init_seed, draw) in zip(items, places, strict=True):
-        for metric, (value, low, high) in score(task, *item, names=names).items():
-            row = {"metric": metric, "value": value, "low": low, "high": high, "n_test": len(item[0])}
-            run.row(task=task, split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **columns)
-    splits = [(split_seed, init_seed) for split_seed, init_seed, _ in places]
-    for metric, (value, low, high) in score_seeds(task, items, splits=splits, names=names).items():
-        run.row(task=task, metric=metric, value=value, low=low, high=high, n_test=len(items[0][0]), **columns)
+    block = "auto" if cohort.series and task in ("regression", "imputation") else None
+    for test, rows in by_test(cohort).items():
+        some = [tuple(None if part is None else part[rows] for part in item) for item in items]
+        fixed = {"task": task, "test": test, "n_test": len(some[0][0]), **columns}
+        for item, (split_seed, init_seed, draw) in zip(some, places, strict=True):
+            for metric, (value, low, high) in score(task, *item, block=block, names=names).items():
+                row = {"metric": metric, "value": value, "low": low, "high": high}
+                run.row(split_seed=split_seed, init_seed=init_seed, draw=draw, **row, **fixed)
+        splits = [split_seed for split_seed, _, _ in places]
+        for metric, (value, low, high) in score_seeds(task, some, splits=splits, block=block, names=names).items():
+            run.row(metric=metric, value=value, low=low, high=high, **fixed)

@@ -12,17 +12,17 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone, options_of
+from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
-from modts.cohorts import load_cohort, mask
+from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
 from modts.learning import pretrain as pretrain_backbone
 
 from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
-TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-BUILDING = ("size", "config", "reading")
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
+BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 
 
@@ -33,6 +33,21 @@ def cohort_for(name: str, seed: int):
     Of a series the seeds 0, 1, 2 are three origins with one initialisation each, and 0 to 8 three origins with three.
     """
     return load_cohort(name, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def tested(name: str, external: str, seed: int):
+    """The cohort at a seed, with the stays of its external test cohort, if it has one, behind its test split (see cohorts.external)."""
+    cohort = cohort_for(name, seed)
+    return with_external(cohort, load_cohort(external)) if external else cohort
+
+
+def note_data(run: runs.Run, cohort) -> None:
+    """Write down which data a run has seen."""
+    external = cohort.notes.get("external")
+    run.data_hash[str(cohort.split_seed)] = external["own"] if external else cohort.content_hash
+    if external:
+        run.extra["external"] = {name: external[name] for name in ("name", "n", "data")}
 
 
 def windows(cohort) -> dict[str, np.ndarray]:
@@ -53,7 +68,15 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, params.config)
+    given = settings(params, ("config", "scaling", "centre"))
+    made = build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    return _placed(made, params)
+
+
+def _placed(backbone, params: Pretrain):
+    """The backbone on the run's device; on a GPU a recurrent one trains by replaying CUDA graphs."""
+    backbone = backbone.to(place(params.device))
+    return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -91,9 +114,10 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             split_seed=cohort.split_seed,
             seed=seed,
             training=training,
-            validation_mae=history.best,
+            **{"validation_mae" if backbone.row.imputes else "validation_loss": history.best},
             best_epoch=history.best_epoch,
             history=history.validation,
+            capped=history.capped,
             seconds=round(time.perf_counter() - clock, 2),
             hardware=runs.hardware(),
             code_version=runs.code_version(),
@@ -102,11 +126,13 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    backbone = _placed(backbone, params)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        note_data(run, cohort)
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+        run.capped(f"pretrain seed {seed}", backbone.card["capped"])
     return backbone, cohort, runs.key(spec)
 
 
@@ -123,16 +149,22 @@ def _same_recipe(path, backbone, wanted: dict) -> None:
 
 
 def hidden_test(params, cohort, scaler, seed: int):
-    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score."""
+    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score.
+
+    Each test has masks of its own, so that an external one changes nothing of the other's.
+    """
     X, _ = cohort.part("test")
-    hidden = mask(X, params.pattern, params.rate, seed=runs.epoch_seed(seed, -2))
+    again = runs.epoch_seed(seed, -2)
+    hidden = np.concatenate(
+        [mask(X[rows], params.pattern, params.rate, seed=again) for rows in by_test(cohort).values()]
+    )
     truth = scaler.transform(X)  # NaN also where the scaler never saw the feature: nothing to score
     return hidden, np.nan_to_num(truth), np.isnan(hidden) & ~np.isnan(truth)
 
 
 def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
     """Latents per split of the pretrained or the untrained ("random") backbone, with the cohort and the recipe's hash."""
-    cohort = cohort_for(params.cohort, seed)
+    cohort = tested(params.cohort, params.external, seed)
     spec = {
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),

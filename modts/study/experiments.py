@@ -12,29 +12,35 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, pool, ships_classifier
+from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
-from modts.serving import measure
+from modts.serving import Predictor, measure
 
-from .arms import FEW, HeadArm, WholeArm, labelled, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, pretrained, windows
+from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, note_data, pretrained, tested, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
 def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    """Pretrain every seed and score the imputation of hidden test values (z-scores); a backbone that does not impute has no row."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
-        backbone, cohort, _ = pretrained(params, seed, run)
-        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append(
-            (truth, backbone.scaler.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored)
-        )
+        backbone, own, _ = pretrained(params, seed, run)
+        if not backbone.row.imputes:
+            continue
+        cohort = tested(params.cohort, params.external, seed)
+        note_data(run, cohort)
+        unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
+        hidden, truth, scored = hidden_test(params, cohort, unit, seed)
+        items.append((truth, unit.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored))
         places.append((cohort.split_seed, seed, ""))
-    score_rows(run, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
+    if items:
+        score_rows(
+            run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern
+        )
     run.finish()
     return run
 
@@ -46,7 +52,7 @@ def extract(params: Extract) -> runs.Run:
         clock = time.perf_counter()
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        note_data(run, cohort)
         sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
     run.extra["latents"] = sizes
     run.finish()
@@ -94,13 +100,16 @@ def _ships(params: Pretrain, task: str) -> bool:
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
     run, pooling = runs.Run("transfer", params.model_dump()), params.poolings[0]
-    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
+    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {
+        "cohort": params.source,
+        "external": "",
+    }
     source_params = Pretrain(**of_source)
 
     def moved(seed):
         """Latents of the target's windows under the source's backbone."""
         source, source_cohort, upstream = pretrained(source_params, seed)
-        target = cohort_for(params.cohort, seed)
+        target = tested(params.cohort, params.external, seed)
         alignment = align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
         spec = {
@@ -137,14 +146,15 @@ def transfer(params: Transfer) -> runs.Run:
 
 
 def latency(params: Latency) -> runs.Run:
-    """Raw window to prediction, stage by stage: the modular model, and where there is one PyPOTS's end-to-end classifier of the same sizes."""
+    """Raw window to prediction: the modular model and, where there is one, PyPOTS's end-to-end classifier of the same sizes, stage by stage as
+    plain PyTorch; and the predictor as it is served, which traces its pass for a single window."""
     import torch
 
     run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
     backbone, cohort, _ = pretrained(params, seed, run)
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
-    targets, _ = labels(cohort)
+    targets, target_scaler = labels(cohort)
     width = backbone.latents(X[:2], pooling).shape[1]
     head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
 
@@ -157,7 +167,7 @@ def latency(params: Latency) -> runs.Run:
 
     def encode(given):
         _, states = backbone.run(given[0])
-        return pool(backbone.row.kind, states, given[1], pooling)
+        return pool(backbone.row.kind, states, given[1], pooling, backbone.centre)
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
@@ -167,24 +177,27 @@ def latency(params: Latency) -> runs.Run:
             "inputs": prepare,
             "backbone": lambda given: shipped.module(given[0])["classification_proba"].cpu().numpy(),
         }
+    traced = int(params.device == "cpu" and params.backbone in BACKBONES)  # a batch of one window
+    classes = targets["train"].classes if cohort.task in ("multiclass", "multilabel") else ()
+    predictor = Predictor(backbone, head, pooling, target_scaler, traced, cohort.task, classes)
+    stages["predictor"] = {"predict": predictor.predict}
     rows = []
-    for arm, chain in stages.items():
-        for row in measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
-            rows.append(
-                {
-                    "profile": params.profile,
-                    "cohort": cohort.name,
-                    "backbone": params.label,
-                    "arm": arm,
-                    "stage": row["stage"],
-                    "batch": row["batch"],
-                    "p50_ms": round(row["p50_ms"], 4),
-                    "p99_ms": round(row["p99_ms"], 4),
-                    "repeats": row["repeats"],
-                    "hardware": runs.hardware(),
-                    "run": run.id,
-                }
-            )
+    for row in measure(stages, pick, params.batch_sizes, calls=params.repeats, budget_s=params.seconds):
+        rows.append(
+            {
+                "profile": params.profile,
+                "cohort": cohort.name,
+                "backbone": params.label,
+                "arm": row["way"],
+                "stage": row["stage"],
+                "batch": row["batch"],
+                "p50_ms": round(row["p50_ms"], 4),
+                "p99_ms": "" if row["p99_ms"] is None else round(row["p99_ms"], 4),
+                "repeats": row["repeats"],
+                "hardware": runs.hardware(),
+                "run": run.id,
+            }
+        )
     run.extra["latency"] = rows
     run.finish()
     return run
@@ -196,17 +209,17 @@ def baselines(params: Baselines) -> runs.Run:
     for name in IMPUTERS:
         items, places = [], []
         for seed in params.seeds:
-            cohort = cohort_for(params.cohort, seed)
+            cohort = tested(params.cohort, params.external, seed)
             scaler = Scaler.fit(cohort.part("train")[0])
             hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
             items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
             places.append((cohort.split_seed, seed, ""))
-        score_rows(run, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
+        score_rows(run, cohort, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
         items, places = [], []
         for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
             runs.seed_everything(seed, params.threads)
-            cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
+            cohort, clock, record = tested(params.cohort, params.external, seed), time.perf_counter(), {}
             targets, scaler = labels(cohort)
             rows = labelled(cohort, fraction, seed, draw)
             prediction = fit_predict(name, cohort, rows, seed, params.threads, record, params.class_weight)
@@ -215,12 +228,13 @@ def baselines(params: Baselines) -> runs.Run:
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
-            run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[key] = prediction.astype(np.float32)
+            note_data(run, cohort)
+            note_predictions(run, cohort, key, prediction)
             run.timings[key] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(
             run,
+            cohort,
             cohort.task,
             items,
             places,

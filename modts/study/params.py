@@ -25,9 +25,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS, READINGS, sizes
+from modts.backbones import BACKBONES, POOLINGS, READINGS, SCALINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
+from modts.learning import SCHEDULES
 
 
 def _differ(values: list, info: ValidationInfo) -> list:
@@ -79,12 +80,15 @@ class Common(BaseModel):
 
     profile: Profile = "quick"
     cohort: Name = "simulated_icu"
+    external: str = ""
     seeds: Seeds = [0]
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @model_validator(mode="after")
     def _known(self):
-        for name in (self.cohort, getattr(self, "source", "") or self.cohort):
+        if self.external == self.cohort:
+            raise ValueError(f'external must be another cohort than {self.cohort!r}, or "" for none.')
+        for name in filter(None, (self.cohort, getattr(self, "source", ""), self.external)):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
             elif runs.cohort_stem(name) in cohort_names():
@@ -100,7 +104,10 @@ class Pretrain(Common):
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
     config: Config = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     reading: Literal[*READINGS] = "window"
+    scaling: Literal[*SCALINGS] = "plain"
+    centre: bool = False
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
     rate: Rate = 0.1
@@ -108,6 +115,8 @@ class Pretrain(Common):
     patience: Positive = 5
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
+    schedule: Literal[*SCHEDULES] = "constant"
+    clip: Weight = 0.0
 
     @model_validator(mode="after")
     def _built(self):
@@ -166,6 +175,8 @@ class EndToEnd(Adapt):
     e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
+    e2e_schedule: Literal[*SCHEDULES] = "constant"
+    e2e_clip: Weight = 0.0
     auxiliary: Weight = 1.0
     per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
 
@@ -212,7 +223,8 @@ class Latency(Extract):
     """Raw window to prediction."""
 
     batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], *Several] = [1, 8, 64, 512]
-    repeats: Positive = 30
+    repeats: Positive = 1000
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
 
 
 class Baselines(Common):

@@ -258,7 +258,7 @@ def _known(path: Path, place: str, block: str, settings: dict) -> None:
 
 def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
     """Later stages take a backbone as it was pretrained; other settings there would silently pretrain it again."""
-    names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort"}
+    names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort", "external"}
     for job in jobs.values():
         for need in job.needs:
             other = jobs[need].params

@@ -158,7 +158,7 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
     if arm in ("imputer", "frozen"):
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
-        return Tried(*_validation(params, arm), card["validation_mae"], bool(card.get("capped")))
+        return Tried(*_validation(params, arm), card.get("validation_mae"), bool(card.get("capped")))
     given = winner(search, backbone, "frozen") if arm == "finetune" else {}
     # heads are not trained here: one setting of theirs lets a single candidate pass as a fair choice
     given |= {"arms": [arm], "per_arm": {arm: [chosen]}, "head_weight_decays": [0.1]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modts.backbones import row_of
+from modts.backbones import row_of, ships_classifier
 from modts.errors import ModtsError
 
 
@@ -36,6 +36,12 @@ MODELS = {
         "n_layers": (1, 2, 3), "d_model": (32, 64, 128), "d_ffn": (64, 128, 256), "n_heads": (1, 2, 4, 8),
         "moving_avg_window_size": (5, 13, 25), "dropout": _DROPOUT,
     },
+    # HELIX's own space (github.com/milaogou/HELIX) at smaller widths; TS2Vec's paper names one size
+    "HELIX": {
+        "d_pe": (8, 12, 16), "d_feature_embed": (8, 10, 16), "d_model": (16, 32, 64), "n_heads": (2, 4), "n_layers": (1, 2),
+        "dropout": (0.0, 0.1, 0.2),
+    },
+    "TS2Vec": {"n_pred_features": (32, 64, 128), "d_hidden": (32, 64), "n_layers": (3, 4, 5)},
 }  # fmt: skip
 _RATE = Log(5e-5, 1e-2)  # learning rates
 _PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128)}
@@ -53,6 +59,10 @@ ARMS = {
 def space(backbone: str, arm: str) -> dict:
     """The space of a backbone's arm: the model's sizes (named config.<argument>) and the training's settings."""
     model, training = ARMS[arm]
+    if arm == "imputer" and not row_of(backbone).imputes:
+        raise ModtsError(f"{backbone} does not impute, so there is no imputer of it to search for.")
+    if arm == "e2e_shipped" and not ships_classifier(backbone):
+        raise ModtsError(f"PyPOTS ships no end-to-end classifier for {backbone}, so there is none to search for.")
     if not model:
         return dict(training)
     if backbone not in MODELS:

@@ -15,7 +15,10 @@ SIZES = {
     "Autoformer, four heads": ("Autoformer", {"n_heads": 4}),
     "TimesNet": ("TimesNet", {}),
     "HELIX": ("HELIX", {}),
-    "HELIX, two layers, three heads": ("HELIX", {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_pe": 4, "d_feature_embed": 3}),
+    "HELIX, two layers, three heads": (
+        "HELIX",
+        {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_pe": 4, "d_feature_embed": 3},
+    ),
     "TimesNet, three layers, three periods, wide kernels": ("TimesNet", {"n_layers": 3, "top_k": 3, "n_kernels": 5}),
 }
 

@@ -19,7 +19,7 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts.book import effects, figures, fragments, pages, plots, results, tables, verdicts
+from modts.book import effects, figures, fragments, front, pages, plots, prediction, prose, results, tables, verdicts
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
@@ -100,7 +100,11 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
     assert not pages.build(), "nothing changed, and yet the pieces were written again"
     out = fragments.out_dir()
     front, text = (out / "front.md").read_text(), (out / "classification.md").read_text()
-    assert front.count("\n- ") + front.startswith("- ") == 3, "the front page answers in three sentences"
+    if kind != "none":
+        words = front.split("\n")[0]
+        assert re.match(r"\*\*(Yes|Partly|No)\.\*\* ", words) and words.count(". ") <= 2, "a word and two sentences"
+        assert not re.search(r"[+−]0\.", words), "no string of numbers"
+        assert "**On what.**" in front and "**How sure" in front
     speed = (out / "speed.md").read_text()
     if kind == "none":
         assert "not been made yet" in front and "Not here yet" in text
@@ -113,6 +117,12 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert speed.count("not been measured yet") >= 2 and "<strong>missed</strong>" in speed
     if kind == "full":
         assert tables.NOT_RUN not in text.split("## Simulated")[0]
+        lead = text.split("\n")[2]
+        assert re.match(r"\*\*A linear layer on a frozen imputer .* with all labels\*\*: AUROC [+−]", lead), lead
+        heads = re.findall(r'<th scope="col">([^<]*)</th>', text.split("<table")[1].split("</thead>")[0])
+        assert heads == ["Backbone", "Frozen", "End to end", "As shipped", "Fine-tuned", "Untrained"]
+        assert text.count("\n## ") + text.startswith("## ") == 2 and "dropdown} Simulated stays" in text
+        assert "Figure 1 shows the differences" in text and "<span>Table 1.</span>" in text and "§" not in text
         assert (
             "LightGBM" in text
             and text.count("**Frozen minus fine-tuned**, mean of these six backbones: AUROC with all labels") == 2
@@ -120,10 +130,66 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert "front-wide.svg" in front and "classification-physionet_2012-cpu-cpu-effects-narrow.svg" in text
         assert "**Complex minus simple**, mean of these six backbones: MAE" in (out / "regression.md").read_text()
         assert "with 10 % of the labels" in front and "Forest plot" in (out / "scarcity.md").read_text()
+        claims = (out / "claims.md").read_text()
+        numbers = {word: place for place, word in enumerate(prose.WORDS)}
+        counts = re.findall(r"(\w+) (?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
+        assert claims.startswith("Of ten claims: ") and sum(numbers[word] for word in counts) == 10
+        assert claims.split("</table>")[0].count("<tr>") == 11  # the heading and ten claims
     for words in ("are noise", "flatters itself"):
         assert words not in text
     for piece in (text, speed):
         assert "nan" not in piece.lower().replace("finance", ""), "a missing number was printed"
+
+
+def _mean(verdict):
+    return pd.Series({"verdict": verdict, "difference": 0.0, "low": -0.01, "high": 0.01})
+
+
+@pytest.mark.parametrize(
+    "e2e, rival, word",
+    [
+        ("equivalent", "equivalent", "Yes"),
+        ("better", "better", "Yes"),
+        ("equivalent", "worse", "Partly"),
+        ("cannot tell", "better", "Partly"),
+        ("worse", "better", "No"),
+    ],
+)
+def test_the_front_pages_word_follows_from_the_verdicts(e2e, rival, word):
+    means = {"frozen - e2e": _mean(e2e), "frozen - finetune": _mean(rival), "frozen - LightGBM": _mean(rival)}
+    assert front.word({1.0: means, 0.1: means}) == word
+    assert front.word({}) == "Partly"
+
+
+def test_figures_and_tables_are_numbered_through_a_page():
+    mark = fragments.FIGURE.format
+    pieces = {
+        "a": f"{mark('x')} {fragments.TABLE}",
+        "b": f"see {fragments.SEE.format('y')} {mark('y')} {fragments.TABLE}",
+        "c": mark("z"),
+    }
+    made = fragments.number(pieces, [["a", "b", "elsewhere"], []])
+    assert made == {"a": "Figure 1 Table 1", "b": "see Figure 2 Figure 2 Table 2", "c": "Figure 1"}
+
+
+def test_rows_on_other_tests_stay_off_the_main_tables():
+    rows = pd.DataFrame({"test": ["", "split", "set-b"], "value": [1, 2, 3]})
+    assert list(results.own_test(rows)["value"]) == [1, 2]
+    assert len(results.own_test(rows[["value"]])) == 3
+
+
+def test_the_untrained_network_is_told_where_it_is_ahead():
+    rows = pd.DataFrame(
+        [
+            _row(task="regression", metric="mae", head="complex", arm=arm, backbone=name, value=value)
+            for name, both in {"SAITS": (0.4, 0.3), "BRITS": (0.5, 0.2), "CSAI": (0.2, 0.3)}.items()
+            for arm, value in zip(("frozen", "untrained"), both, strict=True)
+        ]
+    )
+    (words,) = prediction.untrained_ahead(None, None, rows, "mae")
+    assert "for two of three backbones, most with BRITS (0.200 beside 0.500)" in words and "does not pay" in words
+    (words,) = prediction.untrained_ahead(None, None, rows[rows["backbone"] == "CSAI"], "mae")
+    assert "for no of one backbone" not in words
 
 
 def test_a_picture_without_words_is_refused(tmp_path):
@@ -444,13 +510,23 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     assert "grows by a factor of 4, a head by 1, an end-to-end run by 4." in " ".join(speed_pages.growth(sizes))
     served = speed_pages.times(found)
     assert len(served) == 12 and not served.isna().any(axis=None)
-    assert "With the code around them" in speed_pages.models_or_code(served)[0]
-    slow = served.assign(their_forward=4 * served["forward"], theirs=4 * served["forward"] + 1)
-    assert "The models alone reach" in speed_pages.models_or_code(slow)[0]
-    assert "neither alone nor" in speed_pages.models_or_code(served.assign(theirs=served["ours"]))[0]
+    verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
+    claim, factors, *_ = speed_pages.models_or_code(served, verdict)
+    assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
+    whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
+    assert (
+        f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"
+        in factors
+    )
     never = sizes.assign(paid=float("inf"))
     assert "no number of tasks" in speed_pages.headline(found, never)[2]
     plots.tasks(never, narrow=True)  # draws no mark where there is none
+
+
+def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
+    rows = benchmark_rows()
+    assert "p99" in speed_pages.speed(measured(rows))
+    assert "p99" not in speed_pages.speed(measured([row | {"rounds": 300} for row in rows]))
 
 
 def test_a_missed_target_says_what_the_machine_could_do(measured):
@@ -498,7 +574,7 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
     (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
     monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     before = written(tmp_path)
-    assert "No backbone beyond the six" in before["own_backbone"]
+    assert "No backbone of one's own has been run" in before["own_backbone"]
     for name in ("metrics.csv", "latency.csv"):
         path = tmp_path / "results" / name
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)

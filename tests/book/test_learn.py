@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from book_fixture import ROOT
 
-from modts.book import figures, fragments, latents, learn, results
-from modts.book import latents_numbers
-from modts.book import learn_numbers as numbers
 from modts import runs
+from modts.book import figures, fragments, latents, latents_numbers, learn, play, results
+from modts.book import learn_numbers as numbers
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.study import read_profile
@@ -65,12 +64,12 @@ def test_the_cells_on_own_data_run_from_a_table_to_a_table_without_gaps(tmp_path
 def test_the_cells_on_latents_run_and_their_solutions_say_what_comes_out(tmp_path, monkeypatch, capsys):
     for name in ("lesson.safetensors", "lesson.safetensors.json"):
         shutil.copy(ROOT / "book" / "data" / name, tmp_path)
+    steps = latents_numbers.steps()
     names = run(CHAPTERS[2], tmp_path, monkeypatch)
     said = capsys.readouterr().out
     for name in latents.CELLS:  # what the page shows is what its cells print
         assert learn.printed(CHAPTERS[2], name) in said
     assert names["by_hand"] == pytest.approx(float(names["predictor"].predict(names["stay"])[0]), abs=1e-5)
-    steps = latents_numbers.steps()
     assert steps.chance == pytest.approx(float(names["by_hand"]), abs=1e-5) and steps.states.shape == (48, 128)
     ends = np.concatenate([steps.states[-1, :64], steps.states[0, 64:]])  # the second half reads backward
     assert np.allclose(ends, names["latent"][0], atol=1e-6) and np.allclose(ends, steps.latent, atol=1e-6)
@@ -182,13 +181,21 @@ def test_what_is_hidden_is_not_drawn_with_what_was_lost():
 
 def test_the_pieces_take_seconds_and_no_network(tmp_path, monkeypatch):
     ours = (latents_numbers.steps, latents_numbers.latents, latents_numbers.plane, latents_numbers.readings)
-    for made in (numbers.stays, numbers.means, numbers.imputers, numbers.rates, numbers.predictions, learn.outputs, *ours):
+    for made in (
+        numbers.stays,
+        numbers.means,
+        numbers.imputers,
+        numbers.rates,
+        numbers.predictions,
+        learn.outputs,
+        *ours,
+    ):
         made.cache_clear()
     monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
     monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     found = results.collect()
     clock = time.process_time()
-    pieces = {name: piece(found) for name, piece in (learn.PIECES | latents.PIECES).items()}
+    pieces = {name: piece(found) for name, piece in (learn.PIECES | latents.PIECES | play.PIECES).items()}
     assert time.process_time() - clock < 20, "twice what they should take, for a slow machine"
     text = "\n".join(pieces.values())
     assert "nan" not in re.findall(r"\b\w+\b", text.lower())
@@ -222,3 +229,14 @@ def test_every_term_that_was_asked_for_is_in_the_glossary():
         "Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score"
     )
     assert sorted(terms) == sorted(wanted.split(","))
+
+
+def test_every_term_is_linked_from_a_page_that_uses_it():
+    pages = [
+        path for path in (ROOT / "book").rglob("*.md") if "_generated" not in path.parts and path.stem != "glossary"
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    linked = {(target or words).lower() for words, target in re.findall(r"\{term\}`([^`<]*?) ?(?:<([^`>]*)>)?`", text)}
+    glossary = (ROOT / "book" / "learn" / "glossary.md").read_text(encoding="utf-8").split("{glossary}")[1]
+    terms = re.findall(r"^(?! |#|`|$)([^ ].*)$", glossary, re.MULTILINE)
+    assert not [term for term in terms if term.lower() not in linked]

@@ -52,7 +52,7 @@ def test_the_solutions_say_what_comes_out(solved):
     assert moved["here"] < 1e-5 < 0.01 < moved["as PyPOTS ships it"]
     difference, by_chance = solved["heads"]["difference"], solved["heads"]["by_chance"]
     assert difference["low"] < 0 < difference["high"]  # "the interval holds zero"
-    assert abs(np.mean(by_chance) - 0.5) < 0.05 and max(by_chance) > 0.6 and len(by_chance) == 20
+    assert abs(np.mean(by_chance) - 0.5) < 0.08 and max(by_chance) > 0.6 and len(by_chance) == 20
     small, large, deaths = (solved["end_to_end"][name] for name in ("in_head", "in_all", "deaths"))
     assert 0.8 < deaths / small < 1.3 and deaths < large / 100
     gain = solved["end_to_end"]["gain"]

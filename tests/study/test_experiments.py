@@ -14,11 +14,11 @@ from core_fixture import places, tiny  # noqa: F401
 
 import modts
 from modts import runs
-from modts.backbones import BACKBONES, Backbone
+from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
-from modts.learning import adaptation
+from modts.learning import adaptation, labels
 from modts.runs import code
-from modts.study import arms, experiments, params
+from modts.study import arms, artefacts, experiments, params
 from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
@@ -36,6 +36,11 @@ def files(tmp_path_factory):
     cohorts = {
         "icu": tiny(n=80, steps=6, features=4, name="icu"),
         "air": tiny(n=60, steps=6, features=4, task="regression", name="air"),
+        "clinic": replace(
+            tiny(n=100, steps=6, features=4, name="clinic"),
+            ids=np.arange(100),
+            X=tiny(n=100, steps=6, features=4).X + 1,
+        ),
         "other": replace(tiny(n=60, steps=6, features=5, seed=3, name="other"), split_by="stratified"),
     }
     return {name: str(cohort.save(folder / f"{name}.npz")) for name, cohort in cohorts.items()}
@@ -113,7 +118,9 @@ def check_rows(run, task, seeds=2):
         assert (row["draw"] == "") == (row["init_seed"] == "" or task == "imputation")
     groups = {}
     for row in run.rows:
-        key = tuple(row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source"))
+        key = tuple(
+            row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source", "test")
+        )
         groups.setdefault(key, []).append(row)
     assert {key[5] for key in groups} == metrics
     for rows in groups.values():
@@ -138,7 +145,7 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
     assert sorted(predictions) == sorted(
         f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
     )
-    assert {p.dtype.name for p in predictions.values()} == {"float32"}
+    assert {p.dtype.name for p in predictions.values()} == {"float16"}
 
 
 def test_a_regression_run_has_errors_and_no_shipped_arm(files):
@@ -147,12 +154,86 @@ def test_a_regression_run_has_errors_and_no_shipped_arm(files):
     assert {key[1] for key in groups} == {"finetune", "e2e"}
 
 
+def test_a_regression_sees_the_scale_of_its_labels_and_is_scored_in_that_of_all(files, monkeypatch):
+    cohort, seen = modts.load_cohort(files["air"]), {}
+    rows = arms.labelled_rows(cohort, 0.5, 0, 0)
+    train_heads = arms.train_heads
+
+    def spy(head, parts, targets, settings, **kwargs):
+        for setting in settings:
+            seen[len(setting.rows)] = (
+                np.nanmean(targets["train"].y[setting.rows]),
+                np.nanstd(targets["train"].y[setting.rows]),
+            )
+        return train_heads(head, parts, targets, settings, **kwargs)
+
+    monkeypatch.setattr(arms, "train_heads", spy)
+    run = go("heads", files["air"], **HEADS | {"seeds": [0]})
+    assert len(rows) in seen and len(seen) == 2
+    for mean, spread in seen.values():
+        assert mean == pytest.approx(0, abs=1e-5) and spread == pytest.approx(1, abs=1e-5)
+    outcome = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
+    y, p = labels(cohort)[0]["test"], outcome["frozen|simple|paper|0.5|0|0|0"]
+    row = next(
+        r for r in run.rows if (r["arm"], r["label_fraction"], r["metric"], r["draw"]) == ("frozen", 0.5, "mae", 0)
+    )
+    assert np.nanmean(abs(y.y - p)) == pytest.approx(row["value"], abs=1e-3)  # in the unit of all training targets
+
+
+def test_standardised_predictions_change_their_unit():
+    some, unit = Scaler(np.float32([3]), np.float32([2])), Scaler(np.float32([1]), np.float32([4]))
+    p = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    np.testing.assert_allclose(arms.in_unit(p, some, unit), (p * 2 + 3 - 1) / 4, rtol=1e-5, atol=1e-6)
+    assert arms.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
+
+
 def test_a_pretraining_run_scores_hidden_test_values(files):
     run = go("pretrain", files["icu"], **SHORT)
     groups = check_rows(run, "imputation")
     assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
     assert {row["pattern"] for row in run.rows} == {"point"}
     assert {len(curve) for curve in run.history.values()} == {2}
+
+
+def values(run, test):
+    names = ("metric", "backbone", "arm", "head", "pooling", "label_fraction", "split_seed", "draw")
+    return {tuple(str(row[name]) for name in names): row["value"] for row in run.rows if row["test"] == test}
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "heads", "end_to_end", "transfer", "baselines"])
+def test_an_external_test_is_predicted_beside_the_split_and_changes_nothing_of_it(files, stage):
+    known = params.STAGE_PARAMS[stage].model_fields
+    given = {name: value for name, value in (WHOLE | {"source": files["other"]}).items() if name in known}
+    alone = go(stage, files["icu"], **given)
+    before = {path for path in runs.work_dir().rglob("backbone.safetensors")}
+    both = go(stage, files["icu"], **given | {"external": files["clinic"]})
+    assert {path for path in runs.work_dir().rglob("backbone.safetensors")} == before  # nothing is pretrained again
+    check_rows(both, "imputation" if stage == "pretrain" else "classification") if stage != "baselines" else None
+    assert values(alone, "external") == {} and values(both, "external").keys() == values(both, "split").keys()
+    assert values(both, "split") == pytest.approx(values(alone, "split"), abs=1e-6)
+    assert {row["n_test"] for row in both.rows if row["test"] == "external"} == {100}
+    saved = runs.read_json(both.path)
+    assert saved["data_hash"] == runs.read_json(alone.path)["data_hash"] and saved["external"]["n"] == 100
+    if stage != "pretrain":
+        found = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{both.id}.npz")
+        outside = {name.removesuffix("|external"): p for name, p in found.items() if name.endswith("|external")}
+        assert outside.keys() == {name for name in found if not name.endswith("|external")}
+        assert {len(p) for p in outside.values()} == {100}
+
+
+def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
+    """An arm that knows the answers of the external stays, and the opposite of its own test stays'."""
+    cohort = artefacts.tested(files["icu"], files["clinic"], 0)
+    y = cohort.part("test")[1].astype(np.float32)
+    n = len(y) - 100
+
+    def knows(name, cohort, labelled, seed, threads, record):
+        return np.concatenate([1 - y[:n], y[n:]])
+
+    monkeypatch.setattr(experiments, "fit_predict", knows)
+    run = go("baselines", files["icu"], seeds=[0], external=files["clinic"], label_fractions=[1.0])
+    auroc = {(row["test"], row["value"]) for row in run.rows if row["metric"] == "auroc"}
+    assert auroc == {("split", 0.0), ("external", 1.0)}
 
 
 def test_transfer_puts_three_arms_side_by_side(files):
@@ -166,8 +247,10 @@ def test_transfer_puts_three_arms_side_by_side(files):
 def test_latency_rows_name_every_stage(files):
     run = go("latency", files["icu"], **SHORT | {"seeds": [0], "batch_sizes": [1, 4], "repeats": 2})
     rows = runs.read_json(run.path)["latency"]
-    assert {(r["arm"], r["stage"]) for r in rows} >= {("frozen", s) for s in ("inputs", "backbone", "head", "total")}
-    assert {r["batch"] for r in rows} == {1, 4} and all(0 < r["p50_ms"] <= r["p99_ms"] for r in rows)
+    stages = {("frozen", s) for s in ("inputs", "backbone", "head", "total")}
+    assert {(r["arm"], r["stage"]) for r in rows} >= stages | {("predictor", "total"), ("e2e_shipped", "total")}
+    assert {r["batch"] for r in rows} == {1, 4} and all(r["p50_ms"] > 0 and r["repeats"] == 2 for r in rows)
+    assert {r["p99_ms"] for r in rows} == {""}  # not of two calls
 
 
 def test_an_extraction_run_records_counts_and_widths(files):
@@ -206,7 +289,7 @@ def test_few_labels_are_drawn_several_times(files, monkeypatch):
     assert np.array_equal(first.splits["train"][drawn[0]], wanted)
     assert len({rows.tobytes() for rows in drawn}) == 3 and {len(rows) for rows in drawn} == {len(wanted)}
     assert {first.y[first.splits["train"][rows]].sum() for rows in drawn} == {first.y[wanted].sum()}
-    assert splits[1] == [(0, 0)] * 3 + [(1, 1)] * 3  # the interval resamples splits, in them draws, in them stays
+    assert splits[1] == [0] * 3 + [1] * 3  # the interval resamples splits, in them draws, in them stays
     at = {(r["split_seed"], r["label_fraction"], r["draw"]) for r in run.rows if r["draw"] != ""}
     assert at == {(s, f, d) for s in (0, 1) for f, n in ((1.0, 1), (0.25, 3)) for d in range(n)}
     keys = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")

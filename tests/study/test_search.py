@@ -6,7 +6,7 @@ import pytest
 from core_fixture import places, tiny  # noqa: F401
 
 from modts import runs
-from modts.backbones import BACKBONES
+from modts.backbones import BACKBONES, ships_classifier
 from modts.errors import ModtsError
 from modts.study import arms, profiles, search, spaces, tuned
 from modts.study.params import OneArm, Pretrain
@@ -40,8 +40,21 @@ def trials(found):
     ]
 
 
-@pytest.mark.parametrize("arm", spaces.ARMS)
-@pytest.mark.parametrize("backbone", spaces.MODELS)
+def _there(backbone, arm):
+    """Whether a backbone has such an arm."""
+    return {"imputer": BACKBONES[backbone].imputes, "e2e_shipped": ships_classifier(backbone)}.get(arm, True)
+
+
+PAIRS = [(backbone, arm) for backbone in spaces.MODELS for arm in spaces.ARMS]
+
+
+@pytest.mark.parametrize(("backbone", "arm"), [pair for pair in PAIRS if not _there(*pair)])
+def test_an_arm_that_a_backbone_does_not_have_is_not_searched(backbone, arm):
+    with pytest.raises(ModtsError, match=f"{backbone}.* there is (no imputer of it|none) to search for"):
+        spaces.space(backbone, arm)
+
+
+@pytest.mark.parametrize(("backbone", "arm"), [pair for pair in PAIRS if _there(*pair)])
 def test_a_search_starts_where_one_would_be_without_it(backbone, arm):
     made = search.Search(search="x", cohort="simulated_icu", trials=1, backbones=[backbone], arms=[arm])
     point, choices = search.start(made, backbone, arm), spaces.space(backbone, arm)
