@@ -17,19 +17,24 @@ from sklearn.base import (
     RegressorMixin,
     TransformerMixin,
 )
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    check_random_state,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from modts.backbones import Scaler
-from modts.cohorts import class_name, ends_of, lacking, pad, seeded, strata, task_of
+from modts.cohorts import ends_of, seeded
 from modts.errors import ModtsError, choose
-from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
+from modts.learning import (
+    ARMS,
+    Recipe,
+    Setting,
+    Training,
+    adapt,
+    few_classes,
+    given_classes,
+    given_numbers,
+    given_windows,
+    held_out,
+    train_heads,
+)
 from modts.serving import Predictor
 
 ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train in ("head", "all"))
@@ -54,13 +59,7 @@ class _Pretraining(BaseEstimator):
         return tags
 
     def _windows(self, X, fitting: bool = False) -> np.ndarray:
-        if self.padded and isinstance(X, (list, tuple)):  # series of different lengths
-            X = pad([check_array(x, dtype=np.float32, ensure_all_finite="allow-nan", input_name="X") for x in X], "X")
-        X = check_array(
-            X, dtype=np.float32, allow_nd=True, ensure_2d=False, ensure_all_finite="allow-nan", input_name="X"
-        )
-        if X.ndim != 3 or 0 in X.shape:
-            raise ModtsError(f"X must have shape (windows, steps, features) with no empty side, not {X.shape}.")
+        X = given_windows(X, self.padded)
         if fitting:
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             _enough(X)
@@ -177,7 +176,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     def fit(self, X, y=None, groups=None):
         """Pretrain on X (N, T, F); y (N,) only stratifies the held-out windows where it holds classes, groups (N,) keeps patients together."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        train, val = held_out(len(X), self.validation, seed, _few(y), groups)
+        train, val = held_out(len(X), self.validation, seed, few_classes(y), groups)
         with seeded(seed):
             ends = (self._ends(X[train]), self._ends(X[val])) if self.padded else None
             self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache, ends)
@@ -240,8 +239,8 @@ class _Modular(_Pretraining):
     ):
         _take(self, locals())
 
-    def _fit(self, X: np.ndarray, targets: Labels, rows, scaler: Scaler | None, seed: int) -> None:
-        """Train on the targets of all windows; rows: positions of the training and of the held-out windows."""
+    def _fit(self, X: np.ndarray, targets, rows, scaler: Scaler | None, seed: int) -> None:
+        """Train on the targets (Labels) of all windows; rows: positions of the training and of the held-out windows."""
         arm = ARMS[choose(self.adaptation, ADAPTATIONS, "adaptation")]
         parts = dict(zip(("train", "val"), (X[r] for r in rows), strict=True))
         ends = {name: self._ends(part) for name, part in parts.items()} if self.padded else {}
@@ -283,10 +282,7 @@ class _Modular(_Pretraining):
     def save(self, path: str | Path, **notes) -> Path:
         """Write the trained predictor as one file that modts.load_predictor reads (see Predictor.save)."""
         check_is_fitted(self, "predictor_")
-        return self.predictor_.save(path, **{**self._notes(), **notes})
-
-    def _notes(self) -> dict:
-        return {"adaptation": self.adaptation}
+        return self.predictor_.save(path, **{"adaptation": self.adaptation, **notes})
 
     def _answer(self, X) -> np.ndarray:
         check_is_fitted(self, "predictor_")
@@ -344,43 +340,10 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
         """
-        X, y = self._windows(X, fitting=True), _given(self, y)
-        if y.ndim == 2 and y.shape[1] > 1:
-            targets = self._marks(X, y)
-        else:
-            targets = self._one(X, column_or_1d(y, warn=True))
-        seed = self._seed()
-        rows = held_out(len(X), self.validation, seed, strata(targets.task, targets.y), groups)
-        for part, side in zip(rows, ("trained on", "held out"), strict=True):
-            lacks = lacking(targets.task, targets.y[part], targets.classes)
-            if lacks:
-                raise ModtsError(f"What is {side} {lacks}; give more windows, or another random_state.")
+        X, seed = self._windows(X, fitting=True), self._seed()
+        self.classes_, targets, rows = given_classes(self, X, y, seed, groups)
         self._fit(X, targets, rows, None, seed)
         return self
-
-    def _one(self, X, y) -> Labels:
-        """One class a window."""
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise ModtsError("Input y contains NaN or infinity; every window needs a label.")
-        check_classification_targets(y)
-        check_consistent_length(X, y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ModtsError(f"y must hold two classes or more, not 1 class: {self.classes_.tolist()}.")
-        task = "classification" if len(self.classes_) == 2 else "multiclass"
-        names = tuple(class_name(name) for name in self.classes_.tolist())
-        return Labels(task, labels.astype(np.int64), names, self.class_weight)
-
-    def _marks(self, X, y) -> Labels:
-        """A yes or no to each label, or at every step."""
-        y = check_array(y, dtype=np.float32, ensure_all_finite="allow-nan", input_name="y")
-        check_consistent_length(X, y)
-        task = task_of(y, X.shape[1])
-        if task == "regression":
-            raise ModtsError("y of several columns must hold 0, 1 and NaN alone (unknown label type otherwise).")
-        self.classes_ = np.arange(y.shape[1])
-        names = tuple(map(str, self.classes_)) if task == "multilabel" else ()
-        return Labels(task, y, names, self.class_weight)
 
     def predict_proba(self, X):
         """Probabilities (N, K), in the order of `classes_`."""
@@ -421,40 +384,13 @@ class ModularRegressor(RegressorMixin, _Modular):
 
     def fit(self, X, y, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
-        X = self._windows(X, fitting=True)
-        if self.class_weight is not None:
-            raise ModtsError("class_weight is for classes, not for numbers.")
-        y = check_array(_given(self, y), dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan")
-        check_consistent_length(X, y)
-        self._flat = y.ndim == 1 or y.shape[1] == 1
-        y = column_or_1d(y, warn=True)[:, None] if self._flat else y
-        if self._flat and np.isnan(y).any():
-            raise ModtsError("Input y contains NaN; a window with one target needs it.")
-        seed = self._seed()
-        rows = held_out(len(X), self.validation, seed, None, groups)
-        if np.isnan(y[rows[0]]).all() or np.isnan(y[rows[1]]).all():
-            raise ModtsError("y holds no number in the training or in the held-out windows.")
-        scaler = Scaler.fit(y[rows[0]][..., None])
-        self._fit(X, Labels("regression", scaler.transform(y[..., None])[..., 0]), rows, scaler, seed)
+        X, seed = self._windows(X, fitting=True), self._seed()
+        targets, scaler, rows = given_numbers(self, X, y, seed, groups)
+        self._flat = targets.n_outputs == 1
+        self._fit(X, targets, rows, scaler, seed)
         return self
 
     def predict(self, X):
         """Targets (N,) or (N, K), in the units of y."""
         answer = self._answer(X)
         return answer[:, 0] if self._flat else answer
-
-
-def _few(y) -> np.ndarray | None:
-    """y, if it holds classes that both sides of a split can have."""
-    y = None if y is None else np.asarray(y)
-    if y is None or y.ndim != 1:
-        return None
-    values, counts = np.unique(y, return_counts=True)
-    return y if 2 <= len(values) <= 20 and counts.min() >= 2 else None
-
-
-def _given(estimator, y):
-    """y as an array; its absence in scikit-learn's words."""
-    if y is None:
-        raise ModtsError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    return np.asarray(y)

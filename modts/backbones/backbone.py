@@ -12,7 +12,7 @@ from torch import nn
 
 from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose, whole
+from modts.errors import ModtsError, choose
 
 from . import blocks, contrast, ends, recurrent
 from .inputs import given_mean, intervals, level, model_inputs
@@ -281,7 +281,6 @@ class Backbone(nn.Module):
 
         return extract(self, X, pooling=pooling, batch_size=batch_size, features=features, lengths=lengths)
 
-    @torch.no_grad()
     def impute(self, X: np.ndarray, batch_size: int = 256, features=None, lengths=None) -> np.ndarray:
         """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are.
 
@@ -297,26 +296,9 @@ class Backbone(nn.Module):
             raise ModtsError(
                 f"{self.name} learns a representation and fills no gaps; impute with another backbone, such as SAITS."
             )
-        whole(batch_size, "The batch size")
-        self.eval()
-        X = unmasked(X)
-        steps = np.shape(X)[1] if np.ndim(X) == 3 else None
-        X, lengths = ends.cut(X, lengths, self.n_steps)
-        Z = self.tensor(X, features)
-        # "imputation", not "reconstruction": PyPOTS's CSAI averages its forward pass with an unreversed backward one in the latter
-        filled = [
-            self.run(self.inputs(Z[rows], lengths=self.ends(lengths, rows)))[0]["imputation"]
-            for rows in (slice(i, i + batch_size) for i in range(0, len(Z), batch_size))
-        ]
-        out = self.scaler.inverse(torch.cat(filled).cpu().numpy())
-        out = np.where(np.isnan(X), out, X).astype(np.float32)
-        if lengths is not None:
-            out[ends.behind(lengths, self.n_steps)] = np.nan
-        return out[:, :steps]
+        from .filling import fill
 
-    def ends(self, lengths: np.ndarray | None, rows) -> torch.Tensor | None:
-        """The lengths of some rows, (B,) int64 on the model's device, as `inputs` takes them."""
-        return None if lengths is None else torch.from_numpy(lengths[rows]).to(self.device)
+        return fill(self, X, batch_size, features, lengths)
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""

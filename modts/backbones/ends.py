@@ -64,6 +64,11 @@ def checked(lengths, n: int, n_steps: int) -> np.ndarray:
     return lengths.astype(np.int64)
 
 
+def ends_on(device, lengths: np.ndarray | None, rows) -> torch.Tensor | None:
+    """The lengths of some rows, (B,) int64 on a device, as Backbone.inputs takes them; None stays."""
+    return None if lengths is None else torch.from_numpy(lengths[rows]).to(device)
+
+
 def behind(lengths: np.ndarray, n_steps: int) -> np.ndarray:
     """(N, T) bool, True behind the end."""
     return np.arange(n_steps) >= np.asarray(lengths)[:, None]

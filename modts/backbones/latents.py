@@ -14,7 +14,7 @@ import torch
 
 from modts.errors import choose, whole
 
-from .ends import before, cut, turn
+from .ends import before, cut, ends_on, turn
 from .inputs import level, observed
 from .table import POOLINGS
 
@@ -115,5 +115,5 @@ def extract(
     for start in range(0, len(X), batch_size):
         rows = slice(start, start + batch_size)
         Z = torch.from_numpy(backbone.scaler.transform(X[rows])).to(backbone.device)
-        parts.append(read(backbone, Z, pooling, backbone.ends(lengths, rows)).cpu())
+        parts.append(read(backbone, Z, pooling, ends_on(backbone.device, lengths, rows)).cpu())
     return torch.cat(parts).numpy()

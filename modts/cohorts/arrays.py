@@ -11,7 +11,7 @@ import numpy as np
 from modts.errors import ModtsError, choose
 
 from . import splits as _splits
-from .base import Cohort, check_groups
+from .base import Cohort
 from .checks import (
     check_labels,
     check_targets,
@@ -27,6 +27,7 @@ from .checks import (
     unmasked,
     without_codes,
 )
+from .lengths import ended
 from .suspicions import look
 from .tasks import TASKS, coded, shape_of, strata, task_of, wrong_values
 
@@ -134,7 +135,7 @@ def cohort_from_arrays(
         raise ModtsError(f"X must have shape (samples, steps, features) with no empty side, not {X.shape}.")
     n, _, width = X.shape
     task, y, classes = _targets(X, y, task, codes, classes)
-    X, y, lengths = _ended(X, y, task, lengths)
+    X, y, lengths = ended(X, y, task, lengths)
     ids = np.array([str(i) for i in (range(n) if ids is None else names_of(ids, n, "ids"))])
     features = [f"x{i}" for i in range(width)] if features is None else names_of(features, width, "feature names")
     units = [""] * width if units is None else names_of(units, width, "units")
@@ -151,7 +152,7 @@ def cohort_from_arrays(
     made, how = _split(y, task, n, splits, by_time, groups, seed)
     check_targets(y, task, made, classes)
     if groups is not None:
-        check_groups(groups, made, n)
+        _splits.check_groups(groups, made, n)
     unseen = np.isnan(X[made["train"]]).all(axis=(0, 1))
     if unseen.all():
         raise ModtsError("The training split holds no observed value at all.")
@@ -207,20 +208,6 @@ def _padded(X, y, lengths):
     return X, y, lengths
 
 
-def _ended(X, y, task, lengths):
-    """X and a y at every step without what stands behind each end, and the lengths as an array."""
-    if lengths is None:
-        return X, y, None
-    found = numeric(lengths, "lengths")
-    if found.shape != X.shape[:1] or not np.isin(found, np.arange(1, X.shape[1] + 1)).all():
-        raise ModtsError(f"lengths must be {len(X)} whole numbers of 1 to {X.shape[1]}, one per row of X.")
-    behind = np.arange(X.shape[1]) >= found[:, None]
-    X = np.where(behind[..., None], np.nan, X)
-    if y.shape == behind.shape and task in ("stepwise", "regression"):
-        y = np.where(behind, np.nan, y)
-    return X, y, found.astype(np.int64)
-
-
 def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray, classes) -> tuple[str, np.ndarray, tuple]:
     """The task, the labels in the shape that it wants, and the names of its classes or labels."""
     n, steps, _ = X.shape
@@ -234,7 +221,7 @@ def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray, classes) -> 
     if task == "imputation":
         raise ModtsError("For imputation leave y out.")
     if task is None and np.asanyarray(y).dtype.kind == "U":
-        raise ModtsError("y holds words; say task='multiclass', or give 0 and 1.")
+        raise ModtsError("y must be an array of numbers, but holds words; for classes in words say task='multiclass'.")
     y, names = coded(y, classes) if task == "multiclass" else (numeric(y, "y"), ())
     task = task or task_of(y, steps)
     if task == "multilabel":

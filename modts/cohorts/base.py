@@ -21,7 +21,9 @@ from modts.errors import ModtsError, choose
 from modts.runs import atomic_write, load_arrays, plain_name
 
 from . import splits as _splits
+from .lengths import checked_lengths, spread
 from .origins import ORIGINS, at_origin, described
+from .outcomes import outcome_row
 from .tasks import TASKS, lacking, shape_of, strata, wrong_values
 
 SPLITS = _splits.NAMES
@@ -121,7 +123,7 @@ class Cohort:
                 raise ModtsError(f"Cohort {self.name!r}: the {split} split must hold whole row numbers.")
         fix("splits", {k: np.asarray(v, dtype=np.int64) for k, v in self.splits.items()})
         fix("split_seed", int(self.split_seed))
-        fix("lengths", _lengths(self))
+        fix("lengths", checked_lengths(self.lengths, self))
         fix("groups", None if self.groups is None else np.asarray(self.groups).astype(str))
         _check(self)
 
@@ -271,7 +273,7 @@ class Cohort:
             **{s: len(self.splits[s]) for s in SPLITS},
             "n_steps": self.n_steps,
             "n_features": self.n_features,
-            **({} if self.lengths is None else {"lengths": _spread(self.lengths)}),
+            **({} if self.lengths is None else {"lengths": spread(self.lengths)}),
             "missing_rate": self.missing_rate,
             "split_by": self.split_by,
             "split_seed": self.split_seed,
@@ -286,24 +288,7 @@ class Cohort:
         }
         if self.series and not self.origin:
             row |= {"origins": described(self)}
-        if self.task == "classification":
-            row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
-        elif self.task == "stepwise":
-            row |= {"prevalence": float(np.nanmean(self.y)), "target_missing_rate": float(np.isnan(self.y).mean())}
-        elif self.classes:
-            several = self.task == "multilabel"
-            each = self.y if several else np.where(self.y[:, None] == np.arange(len(self.classes)), 1.0, 0.0)
-            row |= {
-                "classes": dict(zip(self.classes, np.nanmean(each, axis=0, dtype=np.float64).tolist(), strict=True))
-            }
-        elif self.task == "regression":
-            seen = self.part("train")[1]
-            row |= {
-                "target_mean": float(np.nanmean(seen, dtype=np.float64)),  # of the train split, as the scaler sees it
-                "target_std": float(np.nanstd(seen, dtype=np.float64)),
-                "target_missing_rate": float(np.isnan(self.y).mean()),
-            }
-        return row
+        return row | outcome_row(self)
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.npz`` file (no pickle, whole or not at all) that :func:`modts.load_cohort` reads."""
@@ -357,24 +342,6 @@ class Cohort:
         return cohort
 
 
-def _lengths(c: Cohort) -> np.ndarray | None:
-    """The lengths as int64, None where every series fills its window; refused where something stands behind an end."""
-    if c.lengths is None:
-        return None
-    lengths, (n, steps) = np.asarray(c.lengths), c.X.shape[:2]
-    if lengths.shape != (n,) or lengths.dtype.kind not in "iu" or (n and (lengths.min() < 1 or lengths.max() > steps)):
-        raise ModtsError(f"Cohort {c.name!r}: lengths must be {n} whole numbers of 1 to {steps}, one per row of X.")
-    behind = np.arange(steps) >= lengths[:, None]
-    each = {"X": c.X, "y": c.y} if c.y.shape == (n, steps) and c.task in ("stepwise", "regression") else {"X": c.X}
-    for name, values in each.items():
-        there = ~np.isnan(values[behind])
-        wrong = np.flatnonzero(there if there.ndim == 1 else there.any(1))
-        if len(wrong):
-            row = int(np.nonzero(behind)[0][wrong[0]])
-            raise ModtsError(f"Cohort {c.name!r}: {name} holds a value behind the end of {str(c.ids[row])!r}.")
-    return None if (lengths == steps).all() else lengths.astype(np.int64)
-
-
 def _check(c: Cohort) -> None:
     """Refuse a cohort whose parts do not fit together."""
     plain_name(c.name, "cohort")
@@ -412,26 +379,9 @@ def _check(c: Cohort) -> None:
     if min(len(c.splits[s]) for s in SPLITS) == 0:
         raise ModtsError(f"Cohort {c.name!r}: no split may be empty.")
     if c.groups is not None:
-        check_groups(c.groups, c.splits, c.n_samples)
+        _splits.check_groups(c.groups, c.splits, c.n_samples)
     if c.truth is not None and (c.truth.shape != c.X.shape or np.isnan(c.truth).any()):
         raise ModtsError(f"Cohort {c.name!r}: truth must be complete and have X's shape {c.X.shape}.")
-
-
-def check_groups(groups: np.ndarray, splits: dict[str, np.ndarray], n: int) -> None:
-    """Refuse groups that are not one a row, or that two splits share."""
-    if groups.shape != (n,):
-        raise ModtsError(f"There must be {n} groups, one per row of X, not {groups.shape}.")
-    for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = np.intersect1d(groups[splits[a]], groups[splits[b]])
-        if len(both):
-            raise ModtsError(
-                f"Group {str(both[0])!r} has rows in both {a} and {b} ({len(both)} such groups); no two splits may share "
-                "a group: leave out splits= and by_time=, or split by group yourself."
-            )
-
-
-def _spread(lengths: np.ndarray) -> dict[str, float]:
-    return {"shortest": int(lengths.min()), "median": float(np.median(lengths)), "longest": int(lengths.max())}
 
 
 def _first_double(ids: np.ndarray) -> str:

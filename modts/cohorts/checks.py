@@ -54,12 +54,6 @@ def pad(series: list[np.ndarray], what: str) -> np.ndarray:
     return out
 
 
-def ends_of(X: np.ndarray) -> np.ndarray:
-    """Steps up to the last one with a value, 1 or more, of each window (N, T, F): the lengths of series that are padded with NaN."""
-    there = ~np.isnan(X).all(2)
-    return np.maximum(1, X.shape[1] - there[:, ::-1].argmax(1) * there.any(1) - X.shape[1] * ~there.any(1))
-
-
 def names_of(given, count: int, what: str) -> list:
     """One entry for each of `count` things, none of them missing; a text is not a list of letters."""
     if isinstance(given, (str, bytes)):

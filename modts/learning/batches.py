@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from modts import runs
-from modts.backbones import behind, checked
+from modts.backbones import behind, checked, ends_on
 from modts.cohorts import check_pattern, hides
 
 _SCORED = 256  # windows at once where nothing trains
@@ -45,7 +45,7 @@ class Windows:
 
     def lengths(self, rows) -> torch.Tensor | None:
         """The lengths of some rows, (B,) on the model's device; None where every series fills its window."""
-        return self.backbone.ends(self._lengths, rows)
+        return ends_on(self.backbone.device, self._lengths, rows)
 
     def __call__(self, rows) -> torch.Tensor:
         """z-scores (B, T, F) of some rows."""

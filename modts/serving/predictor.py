@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modts.backbones import Backbone, Scaler, behind, cut, read
+from modts.backbones import Backbone, Scaler, behind, cut, ends_on, read
 from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose, whole
 from modts.learning import Head, answer
@@ -190,7 +190,7 @@ class Predictor:
         return save(self, path, **notes)
 
     def _to_the_end(self, values: torch.Tensor, lengths: np.ndarray, rows: slice) -> tuple[torch.Tensor, ...]:
-        return self._pass(values[rows], self.backbone.ends(lengths, rows))
+        return self._pass(values[rows], ends_on(self.backbone.device, lengths, rows))
 
     def _run(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (self._traced(len(X)) if len(X) <= self.trace else self._pass)(X)
