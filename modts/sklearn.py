@@ -28,16 +28,16 @@ from modts.learning import (
     Setting,
     Training,
     adapt,
-    few_classes,
     given_classes,
+    given_halves,
     given_numbers,
     given_windows,
-    held_out,
     train_heads,
+    vector_width,
 )
 from modts.serving import Predictor
 
-ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train in ("head", "all"))
+ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
 
 def _take(estimator, given: dict) -> None:
@@ -100,7 +100,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     options : dict, optional
         See modts.Backbone.
     pooling : {"paper", "mean+max+last"}
-        How states become a latent: see modts.backbones.latents.
+        How states become a latent: see modts.backbones.latents; "steps" is for estimators with a target at every step.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
     epochs, patience, batch_size, lr, schedule, clip
@@ -176,11 +176,11 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     def fit(self, X, y=None, groups=None):
         """Pretrain on X (N, T, F); y (N,) only stratifies the held-out windows where it holds classes, groups (N,) keeps patients together."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        train, val = held_out(len(X), self.validation, seed, few_classes(y), groups)
+        train, val = given_halves(self, X, y, seed, groups)
         with seeded(seed):
             ends = (self._ends(X[train]), self._ends(X[val])) if self.padded else None
             self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache, ends)
-        self._n_features_out = self.backbone_.latents(X[:1], self.pooling).shape[1]
+        self._n_features_out = vector_width(self.backbone_, X[:1], self.pooling)
         return self
 
     def transform(self, X):
@@ -215,6 +215,7 @@ class _Modular(_Pretraining):
         whole_schedule="constant",
         whole_clip=0.0,
         auxiliary=1.0,
+        lora_rank=4,
         class_weight=None,
         size="small",
         scaling="plain",
@@ -268,13 +269,13 @@ class _Modular(_Pretraining):
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
+                    lora_rank=self.lora_rank,
                     seed=seed,
                 )
                 windows = parts | {"test": parts["val"][:1]}  # `adapt` predicts a test split; there is none here
                 ends |= {"test": ends["val"][:1]} if ends else {}
                 given = {"backbone": backbone, "windows": windows, "pooling": self.pooling, "training": training}
-                given |= {"lengths": ends}
-                outcome = adapt(self.adaptation, self.head, targets, every, **given)
+                outcome = adapt(self.adaptation, self.head, targets, every, lengths=ends, **given)
                 head, history = outcome.model.head, outcome.history
         self.backbone_, self.validation_score_ = backbone, float(history.best)
         self.predictor_ = Predictor(backbone, head, self.pooling, scaler, task=task, classes=classes)
@@ -299,16 +300,18 @@ class ModularClassifier(ClassifierMixin, _Modular):
         Of pretraining: see ImputerLatents.
     validation, features, padded, random_state, device, cache
         See ImputerLatents.
-    adaptation : {"untrained", "frozen", "finetune", "e2e"}
+    adaptation : {"untrained", "frozen", "norm", "last_block", "lora", "finetune", "e2e"}
         What starts pretrained and what trains: see modts.learning.adaptation.
     head : {"simple", "complex"}
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
     whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
-        Of backbone and head together ("finetune", "e2e").
+        Of backbone and head together (all but "untrained" and "frozen").
     auxiliary : float
-        Weight of the reconstruction loss beside the task's ("finetune", "e2e").
+        Weight of the reconstruction loss beside the task's, where the backbone trains too.
+    lora_rank : int
+        Of the low-rank additions of "lora".
     class_weight : {None, "balanced"} or dict
         What a class counts in the loss: see modts.labels.
 

@@ -271,7 +271,7 @@ class Backbone(nn.Module):
     def latents(
         self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None, lengths=None
     ) -> np.ndarray:
-        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
+        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32, or (N, T, D) for pooling "steps".
 
         See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
         lengths (N,): steps of series that end before their window does; what lies behind the end does not count (see modts.backbones.ends),

@@ -5,6 +5,8 @@ Shapes: D directions, T steps, B windows, F features, H hidden units; steps come
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import torch
 from torch.nn.functional import linear
 
@@ -15,7 +17,7 @@ from .loop import loop
 
 def _pair(sides, path):
     """A parameter of each direction, stacked: (D, ...)."""
-    return torch.stack([side.get_parameter(path) for side in sides])
+    return torch.stack([attrgetter(path)(side) for side in sides])  # a parameter, or what a parametrisation makes of it
 
 
 def _ways(states):

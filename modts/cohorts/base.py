@@ -244,20 +244,15 @@ class Cohort:
     def resplit(self, seed: int) -> Cohort:
         """Return the same rows with the splits of another seed; given splits, and a series cut at an origin before, stay as they are.
 
-        Of a series a seed names an origin, ``seed % 3``, so that one test season does not decide: 0 is the series' own
-        split; at 1 and 2 the test lies one and two test periods earlier, training and validation before it, and
-        what lies after it is left out. Tests of different origins do not overlap. Seeds 0, 1, 2 are thus three origins, and
-        3, 4, 5 the same ones again, for other initialisations.
+        Of a series a seed names an origin, ``seed % 3``: 0 is its own split; at 1 and 2 the test lies one and two test
+        periods earlier, and what lies after it is left out (see `origins`). Seeds 3, 4, 5 are the same origins again,
+        for other initialisations.
 
-        Raises
-        ------
-        ModtsError
-            If the series is too short for that origin.
         """
-        if self.split_by == "given":
-            return replace(self, split_seed=seed)
         if self.series:
             return at_origin(self, seed % ORIGINS)
+        if self.split_by == "given":
+            return replace(self, split_seed=seed)
         labels = strata(self.task, self.y) if self.split_by == "stratified" else None
         return replace(self, splits=_splits.seeded(self.n_samples, labels, seed, self.groups), split_seed=seed)
 

@@ -94,13 +94,29 @@ def given_numbers(estimator, X: np.ndarray, y, seed: int, groups=None) -> tuple[
     return Labels("regression", scaler.transform(y[..., None])[..., 0]), scaler, rows
 
 
-def few_classes(y) -> np.ndarray | None:
-    """y, if it holds classes that both sides of a split can have."""
+def given_halves(estimator, X: np.ndarray, y, seed: int, groups=None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to pretrain on and to hold out, in the proportions of y (N,) where it holds classes that both sides can have."""
     y = None if y is None else np.asarray(y)
-    if y is None or y.ndim != 1:
-        return None
-    values, counts = np.unique(y, return_counts=True)
-    return y if 2 <= len(values) <= 20 and counts.min() >= 2 else None
+    if y is not None:
+        values, counts = np.unique(y, return_counts=True) if y.ndim == 1 else ((), np.zeros(1))
+        y = y if 2 <= len(values) <= 20 and counts.min() >= 2 else None
+    return held_out(len(X), estimator.validation, seed, y, groups)
+
+
+def vector_width(backbone, X: np.ndarray, pooling: str) -> int:
+    """How many numbers the latent of a window has.
+
+    Raises
+    ------
+    ModtsError
+        A pooling that gives more than one vector.
+    """
+    shape = backbone.latents(X, pooling).shape
+    if len(shape) > 2:
+        raise ModtsError(
+            f"Pooling {pooling!r} gives latents {shape[1:]} of a window, and a transformer gives one vector; choose another pooling."
+        )
+    return shape[1]
 
 
 def _present(estimator, y) -> np.ndarray:

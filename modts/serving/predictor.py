@@ -97,7 +97,13 @@ class Predictor:
         self._check_task()
         empty = torch.full((1, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
         with torch.inference_mode():
-            size = read(backbone, empty, pooling).shape[1]
+            some = read(backbone, empty, pooling)
+        size, stepwise = some.shape[-1], some.ndim == 3
+        if stepwise and self.task not in ("stepwise", "regression"):
+            raise ModtsError(
+                f"With pooling {pooling!r} a head answers at every step, and {self.task} asks once a window; give the pooling that it was "
+                "trained on."
+            )
         for name, head in self.heads.items():
             if head.mean.numel() != size:
                 raise ModtsError(
@@ -105,6 +111,10 @@ class Predictor:
                     f"{pooling!r} gives {size}; build it for the same backbone and pooling."
                 )
             outputs = head.linears()[-1].out_features
+            if stepwise and outputs > 1:
+                raise ModtsError(
+                    f"The head {name!r} has {outputs} outputs, but with pooling {pooling!r} it needs one, which it gives at every step."
+                )
             if self.task == "classification" and outputs > 1:
                 raise ModtsError(
                     f"The head {name!r} has {outputs} outputs, so its answer is no probability; give the target_scaler "

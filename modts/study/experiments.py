@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -53,7 +52,7 @@ def extract(params: Extract) -> runs.Run:
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
         note_data(run, cohort)
-        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
+        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), *parts["train"].shape[1:]]
     run.extra["latents"] = sizes
     run.finish()
     return run
@@ -75,7 +74,7 @@ def heads(params: Heads) -> runs.Run:
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    """Training of a part or all of the network beside the head, and PyPOTS's classifier as shipped, where there is one."""
     if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
@@ -133,7 +132,7 @@ def transfer(params: Transfer) -> runs.Run:
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    source = Path(params.source).stem
+    source = runs.cohort_label(params.source)
     for head in params.heads:
         own = HeadArm(params, "frozen", head, pooling, latents=native)
         other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
@@ -155,8 +154,8 @@ def latency(params: Latency) -> runs.Run:
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
     targets, target_scaler = labels(cohort)
-    width = backbone.latents(X[:2], pooling).shape[1]
-    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
+    head = Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed)
+    head = head.to(backbone.device).eval()
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]
@@ -229,7 +228,7 @@ def baselines(params: Baselines) -> runs.Run:
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
             note_data(run, cohort)
-            note_predictions(run, cohort, key, prediction)
+            note_predictions(run, cohort, key, items[-1])
             run.timings[key] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(

@@ -208,6 +208,9 @@ def test_the_table_of_arms():
     assert {arm: (a.start, a.train) for arm, a in ARMS.items()} == {
         "untrained": ("random", "head"),
         "frozen": ("pretrained", "head"),
+        "norm": ("pretrained", "norm"),
+        "last_block": ("pretrained", "last_block"),
+        "lora": ("pretrained", "lora"),
         "finetune": ("pretrained", "all"),
         "e2e": ("random", "all"),
         "e2e_shipped": ("random", "shipped"),
