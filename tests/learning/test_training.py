@@ -43,7 +43,7 @@ class Toy(nn.Module):
     def windows(self, X):
         return X
 
-    def inputs(self, Z, Z_ori=None):
+    def inputs(self, Z, Z_ori=None, lengths=None):
         return Z, Z if Z_ori is None else Z_ori
 
     def run(self, inputs):
