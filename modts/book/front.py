@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import answers, effects, fragments, verdicts
+from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
 from .results import SINGLE, Results, fractions
 
@@ -101,9 +101,13 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    outside = prediction.same(found.external, tuple(rows[["cohort", "profile", "device"]].iloc[0]))
+    stays = (outside if len(outside) else models)[
+        "n_test"
+    ].max()  # what decides are stays from outside, where there are some
     networks = plural(models["backbone"].nunique(), "network").capitalize()
     out = [
-        f"**On what.** {networks}, {models['n_test'].max():.0f} test stays, {seeds(models)}; these networks and these patients, "
+        f"**On what.** {networks}, {stays:.0f} test stays, {seeds(models)}; these networks and these patients, "
         "no others. Every difference is taken on the same test stays."
     ]
     for share, part in effects_.items():

@@ -7,9 +7,9 @@ import pandas as pd
 from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
-from . import fragments, plots, tables, verdicts
+from . import fragments, plots, prediction, tables, verdicts
 from .figures import save
-from .results import Results, blocks, device
+from .results import Results, device
 from .tables import Cell, Table, amount
 
 
@@ -19,44 +19,47 @@ def latency(found: Results) -> str:
     if rows.empty:
         return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
     rows = rows.assign(device=[device(text) for text in rows["hardware"]])
-    out = []
-    for key, part in blocks(rows):
-        title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
-        near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
-        total = part[part["stage"] == "total"]
-        ends = sorted({total["batch"].min(), total["batch"].max()})
-        threads = sorted(
-            {str(found.runs.get(run, {}).get("params", {}).get("threads", "?")) for run in set(part["run"])}
-        )
-        where = (
-            f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
-            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more calls, "
-            f"PyTorch threads: {' and '.join(threads)}.\n"
-        )
-        out += [fragments.heading(2, title), where]
-        sentences = [
-            f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
-            f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
-            for batch in ends
-            if len(near[near["batch"] == batch])
-        ]
-        out.append(fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)]))
-        out.append(
-            fragments.picture(
-                save(
-                    lambda narrow, total=total: plots.latency(total, narrow),
-                    stem,
-                    f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
-                    f"{' '.join(sentences)}",
-                    f"Median time a window on {title}, bars up to the 99th percentile where there are 1,000 calls; both axes are logarithmic.",
-                    fragments.out_dir(),
-                )
+    return prediction.parted(found, rows, lambda key, part: _block(found, key, part, ratios))
+
+
+def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tuple[str, str]:
+    title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
+    near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
+    total = part[part["stage"] == "total"]
+    ends = sorted({total["batch"].min(), total["batch"].max()})
+    threads = sorted({str(found.runs.get(run, {}).get("params", {}).get("threads", "?")) for run in set(part["run"])})
+    where = (
+        f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
+        f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more calls, "
+        f"PyTorch threads: {' and '.join(threads)}.\n"
+    )
+    out = [where]
+    sentences = [
+        f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
+        f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
+        for batch in ends
+        if len(near[near["batch"] == batch])
+    ]
+    answer = fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)])
+    out.append(
+        fragments.picture(
+            save(
+                lambda narrow, total=total: plots.latency(total, narrow),
+                stem,
+                f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
+                f"{' '.join(sentences)}",
+                f"Median time a window on {title}, bars up to the 99th percentile where there are 1,000 calls; both axes are logarithmic.",
+                fragments.out_dir(),
             )
         )
-        made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
-        out += [fragments.raw(table.html()) for table in made]
-        out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join(out)
+    )
+    made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
+    out += [fragments.raw(made[0].html()), fragments.fold("Stage by stage", fragments.raw(made[1].html()))]
+    out += [
+        fragments.fold("Downloads", fragments.downloads(stem, part, made)),
+        fragments.how_made(list(part["run"]), found.runs),
+    ]
+    return answer, "\n".join(out)
 
 
 def _stages_and_total(part: pd.DataFrame) -> list[str]:

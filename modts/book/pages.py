@@ -24,6 +24,7 @@ from . import (
     fragments,
     front,
     imputation,
+    internals,
     latency,
     latents,
     learn,
@@ -37,6 +38,7 @@ from . import (
     status,
     teach,
     transfer,
+    which,
 )
 from .figures import save
 
@@ -54,6 +56,7 @@ PAGES = {  # piece -> results -> its text
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
+    "internals": internals.internals,
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
@@ -64,6 +67,7 @@ PAGES = {  # piece -> results -> its text
     **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
+    **which.PIECES,
 }
 
 

@@ -24,7 +24,6 @@ import pandas as pd
 
 from modts import runs
 from modts.backbones import SIX
-from modts.cohorts import SPLIT
 from modts.study import holm
 
 from .prose import said
@@ -236,7 +235,7 @@ def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
     rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(SIX) & (rows["test"] == SPLIT)]
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(SIX)]
     rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
     better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))

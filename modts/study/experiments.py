@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Ship
 from modts.serving import Predictor, measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, note_data, pretrained, tested, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
@@ -35,7 +34,7 @@ def pretrain(params: Pretrain) -> runs.Run:
         note_data(run, cohort)
         unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
         hidden, truth, scored = hidden_test(params, cohort, unit, seed)
-        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
+        items.append((truth, unit.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored))
         places.append((cohort.split_seed, seed, ""))
     if items:
         score_rows(
@@ -125,15 +124,15 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(
-                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
-            )
+            ends = {name: np.minimum(steps, source_cohort.n_steps) for name, steps in lengths(target).items()}
+            made = {name: extract_latents(source, X, pooling, lengths=ends.get(name)) for name, X in shifted.items()}
+            runs.write_arrays(path, runs.key(spec), **made)
         return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    source = Path(params.source).stem
+    source = runs.cohort_label(params.source)
     for head in params.heads:
         own = HeadArm(params, "frozen", head, pooling, latents=native)
         other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
@@ -229,7 +228,7 @@ def baselines(params: Baselines) -> runs.Run:
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
             note_data(run, cohort)
-            note_predictions(run, cohort, key, prediction)
+            note_predictions(run, cohort, key, items[-1])
             run.timings[key] = round(time.perf_counter() - clock, 3)
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(

@@ -62,7 +62,13 @@ class Job:
         """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
         cohort = Path(self.params["cohort"]).stem
         cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
-        return " ".join([self.stage, cohort, runs.backbone_label(self.params.get("backbone", ""))]).strip()
+        words = [
+            self.stage,
+            cohort,
+            runs.backbone_label(self.params.get("backbone", "")),
+            self.params.get("variant", ""),
+        ]
+        return " ".join(filter(None, words))
 
     def decisive(self) -> dict:
         """The parameters that decide this job's numbers."""

@@ -39,6 +39,7 @@ def _differ(values: list, info: ValidationInfo) -> list:
 
 Several = (Field(min_length=1), AfterValidator(_differ))  # of a list: not empty, nothing twice
 Profile = Annotated[str, AfterValidator(runs.profile_name)]
+Variant = Annotated[str, AfterValidator(lambda name: name and runs.plain_name(name, "variant", apart="-"))]
 Name = Annotated[str, Field(min_length=1)]
 Rate = Annotated[float, Field(ge=1e-6, lt=1)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -86,6 +87,7 @@ class Common(BaseModel):
     external: str = ""
     seeds: Seeds = [0]
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    variant: Variant = ""
 
     @model_validator(mode="after")
     def _known(self):

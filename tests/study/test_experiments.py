@@ -138,14 +138,14 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
         (arm, "simple", fraction) for arm in ("frozen", "untrained") for fraction in (1.0, 0.5)
     }
     saved = runs.read_json(run.path)
-    assert saved["rows"] == run.rows and run.id == "quick-heads-icu-GRU-D"
+    assert saved["rows"] == run.rows and run.id == f"quick-heads-{runs.cohort_label(files['icu'])}-GRU-D"
     assert len(saved["data_hash"]) == 2  # two seeds, two splits
     assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
         f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
     )
-    assert {p.dtype.name for p in predictions.values()} == {"float16"}
+    assert {p.dtype.name for p in predictions.values()} <= {"float16", "float32"}
 
 
 def test_a_regression_run_has_errors_and_no_shipped_arm(files):
@@ -211,6 +211,24 @@ def test_a_pretraining_run_scores_hidden_test_values(files):
     assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
     assert {row["pattern"] for row in run.rows} == {"point"}
     assert {len(curve) for curve in run.history.values()} == {2}
+    seeds = run.params["seeds"]
+    assert run.extra["capped"] == [f"pretrain seed {seed}" for seed in seeds]  # two epochs are no time to be done
+    done = go(
+        "pretrain", files["icu"], **SHORT | {"schedule": "cosine", "clip": 1.0, "centre": True, "scaling": "winsorised"}
+    )
+    assert done.extra["capped"] == [] and {row["n_test"] for row in done.rows} == {row["n_test"] for row in run.rows}
+
+
+def test_predictions_are_halved_where_that_changes_no_third_digit():
+    rng = np.random.default_rng(0)
+    y = (rng.random(800) < 0.2).astype(np.int64)
+    spread, close = rng.random(800).astype(np.float32), (0.9 + 1e-4 * (rng.normal(size=800) + y)).astype(np.float32)
+    assert arms.small("classification", y, spread, None).dtype == np.float16
+    kept = arms.small("classification", y, close, None)
+    assert kept.dtype == np.float32 and np.array_equal(kept, close)
+    number = rng.normal(size=(50, 6))
+    half = arms.small("regression", rng.normal(size=(50, 6)), number, number > -2)
+    assert half.dtype == np.float16 and np.abs(half - number).max() < 2e-3
 
 
 def values(run, test):
@@ -245,7 +263,7 @@ def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
     y = cohort.part("test")[1].astype(np.float32)
     n = len(y) - 100
 
-    def knows(name, cohort, labelled, seed, threads, record):
+    def knows(name, cohort, *others):
         return np.concatenate([1 - y[:n], y[n:]])
 
     monkeypatch.setattr(experiments, "fit_predict", knows)
@@ -257,8 +275,12 @@ def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
 def test_transfer_puts_three_arms_side_by_side(files):
     run = go("transfer", files["icu"], **WHOLE | {"source": files["other"]})
     groups = check_rows(run, "classification")
-    assert {(key[1], key[6]) for key in groups} == {("frozen", ""), ("transfer", "other"), ("e2e", "")}
-    assert run.id == "quick-transfer-icu-GRU-D-other"
+    assert {(key[1], key[6]) for key in groups} == {
+        ("frozen", ""),
+        ("transfer", runs.cohort_label(files["other"])),
+        ("e2e", ""),
+    }
+    assert run.id == "quick-transfer-{}-GRU-D-{}".format(*map(runs.cohort_label, (files["icu"], files["other"])))
     assert runs.read_json(run.path)["overlap"]["n_shared"] == 4
 
 
