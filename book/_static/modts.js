@@ -8,6 +8,13 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const entry of document.querySelectorAll("[role=doc-biblioentry], .citation-list[role=list]")) entry.removeAttribute("role");
   for (const box of document.querySelectorAll(".cell_output .output, .cell_output .text_html > div, .highlight pre"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  // Tables written in Markdown stand one row below the other on a phone, as the generated ones do.
+  for (const whole of document.querySelectorAll(".bd-article table.table:not(.modts-decide)")) {
+    const heads = [...whole.querySelectorAll("thead th")].map(cell => cell.textContent.trim());
+    if (!heads.length || whole.closest(".cell_output")) continue;
+    for (const row of whole.querySelectorAll("tbody tr")) [...row.children].forEach((cell, i) => { if (i) cell.dataset.label = heads[i]; });
+    whole.classList.add("modts-lines");
+  }
   for (const quiz of document.querySelectorAll(".modts-quiz")) {
     const all = [...quiz.querySelectorAll("fieldset")];
     quiz.addEventListener("change", event => {

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "checkpoint": "filled load_backbone loading pack place read_model unpack write_model",
         "exchange": "from_pypots",
         "latents": "extract live pool read",
+        "ends": "behind checked cut ends_on",
         "scaling": "SCALINGS Scaler quantiles",
         "graphs": "replay",
     },

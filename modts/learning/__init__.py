@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = door(
         "sweep": "Setting train_heads",
         "targets": "Labels answer labels",
         "holdout": "held_out",
+        "given": "given_classes given_halves given_numbers given_windows vector_width",
         "once": "Recipe",
         "adaptation": "ARMS Outcome SHIPPED_TASKS Shipped Training adapt outcome",
         "gaps": "IMPUTERS impute statistics",

@@ -75,11 +75,11 @@ class Whole(nn.Module):
         super().__init__()
         self.backbone, self.head, self.pooling, self.auxiliary = backbone, head, pooling, auxiliary
 
-    def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        return self.head(read(self.backbone, Z, self.pooling))
+    def forward(self, Z: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        return self.head(read(self.backbone, Z, self.pooling, lengths))
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
-        results, latent = live(self.backbone, hidden, self.pooling, Z)
+    def loss(self, hidden, Z, task: str, y: torch.Tensor, weight=None, lengths=None) -> torch.Tensor:
+        results, latent = live(self.backbone, hidden, self.pooling, Z, lengths)
         return (
             task_loss(task, self.head(latent), y, weight)
             + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
@@ -89,7 +89,7 @@ class Whole(nn.Module):
 class Shipped(nn.Module):
     """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's.
 
-    n_outputs : as of a head: 1 for a yes or no, else the number of classes.
+    n_outputs : as of a head: 1 for a yes or no, else the number of classes. It reads whole windows, missing behind a series' end.
     """
 
     auxiliary = 0.0  # PyPOTS's classifiers see the values as they are
@@ -115,13 +115,13 @@ class Shipped(nn.Module):
         accelerate(self.module, backbone.row.kind)
         self.inputs, self.n_outputs = partial(backbone.inputs, shipped=True), n_outputs
 
-    def forward(self, Z: torch.Tensor) -> torch.Tensor:
+    def forward(self, Z: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         probability = self.module(self.inputs(Z))["classification_proba"]
         if self.n_outputs > 1:
             return probability.clamp(min=1e-7).log()  # of which softmax makes the probabilities again
         return torch.logit(probability[:, 1:], eps=1e-7)
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
+    def loss(self, hidden, Z, task: str, y: torch.Tensor, weight=None, lengths=None) -> torch.Tensor:
         def weighted(logits, wanted):
             return (nn.functional.cross_entropy(logits, wanted, reduction="none") * weight).mean()
 
@@ -133,7 +133,8 @@ class Shipped(nn.Module):
 def outputs(model: nn.Module, Z: torch.Tensor | Windows, batch_size: int = 256) -> torch.Tensor:
     """Evaluation-mode outputs (N, K) on the CPU, for latents or windows."""
     model.eval()
-    return torch.cat([model(part).cpu() for part in Z.split(batch_size)])
+    parts = Z.split(batch_size)
+    return torch.cat([model(*(part if isinstance(part, tuple) else (part,))).cpu() for part in parts])
 
 
 @dataclass
@@ -198,6 +199,7 @@ def adapt(
     latents: dict[str, np.ndarray] | None = None,
     backbone: Backbone | None = None,
     windows: dict[str, np.ndarray] | None = None,
+    lengths: dict[str, np.ndarray] | None = None,
     pooling: str = "paper",
     training: Training | None = None,
 ) -> Outcome:
@@ -217,6 +219,8 @@ def adapt(
         Per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `train_heads`).
     backbone, windows : Backbone and dict of (N, T, F) arrays, optional
         Starting weights, and raw windows per split, for arms that train more than the head; the backbone changes in place.
+    lengths : dict of (N,) arrays, optional
+        Per split, of windows in which series end early (see modts.backbones.ends).
     pooling : str
         See modts.backbones.latents; for arms that train more than the head.
     training : Training, optional
@@ -249,22 +253,25 @@ def adapt(
             raise ModtsError(
                 f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
-        data = {name: Windows(backbone, X, training.pattern, training.rate) for name, X in windows.items()}
+        ends, hiding = lengths or {}, (training.pattern, training.rate)
+        data = {name: Windows(backbone, X, *hiding, ends.get(name)) for name, X in windows.items()}
         y = y.to(backbone.device)
         if setting.train == "shipped":
             model = Shipped(backbone, training.seed, targets["train"].n_outputs).to(backbone.device)
         else:
-            some = read(backbone.eval(), data["train"](labelled[:2]), pooling)
+            first = labelled[:2]
+            some = read(backbone.eval(), data["train"](first), pooling, data["train"].lengths(first))
             model = Head.reading(some, head, targets["train"], seed=training.seed)
             model = Whole(backbone, model, pooling, training.auxiliary).to(backbone.device)
             with torch.no_grad():
-                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split()])
+                start = torch.cat([read(backbone, part, pooling, ends) for part, ends in data["train"].split()])
             model.head.standardise(start).begin(task, y, weight)
 
         def step(i, batch_seed):
             rows = labelled[i.numpy()]
             hidden, Z = data["train"].masked(rows, batch_seed) if model.auxiliary else [data["train"](rows)] * 2
-            return model.loss(hidden, Z, task, y[i], None if weight is None else weight[i].to(backbone.device))
+            counts = None if weight is None else weight[i].to(backbone.device)
+            return model.loss(hidden, Z, task, y[i], counts, data["train"].lengths(rows))
 
         every = len(data["train"])
         run = {

@@ -93,18 +93,23 @@ def fit_predict(name, cohort, labelled, seed=0, threads=1, record=None, class_we
 # --- one label a stay
 
 
+def _rows(cohort, labelled):
+    """Statistics of the labelled training windows, the validation windows and the test windows."""
+    parts = (labelled, cohort.splits["val"], cohort.splits["test"])
+    ends = cohort.lengths
+    return [statistics(cohort.X[rows], None if ends is None else ends[rows]) for rows in parts]
+
+
 def _one_class(name, cohort, labelled, seed, threads, record, class_weight):
     y = cohort.y[labelled]
-    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
-    train, val, test = (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
+    y_val, (train, val, test) = cohort.part("val")[1], _rows(cohort, labelled)
     targets = Labels(cohort.task, y, cohort.classes, class_weight)
     return _classify(name, targets, [("statistics", train, val, test)], y_val, seed, threads, record)
 
 
 def _each_label(name, cohort, labelled, seed, threads, record, class_weight):
     """Several labels: a model for each, on the rows where it is known."""
-    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
-    y, (train, val, test) = cohort.y[labelled], (statistics(X) for X in (cohort.X[labelled], X_val, X_test))
+    y_val, (train, val, test), y = cohort.part("val")[1], _rows(cohort, labelled), cohort.y[labelled]
     out = []
     for k, label in enumerate(cohort.classes):
         seen, seen_val, about = ~np.isnan(y[:, k]), ~np.isnan(y_val[:, k]), {}
@@ -170,14 +175,14 @@ def _classify(name, targets, data, y_val, seed, threads, record, weight=None):
 
 def _number(name, cohort, labelled, seed, threads, record):
     """One number a stay, from the same statistics of its window."""
-    (X_val, y_val), (X_test, _) = cohort.part("val"), cohort.part("test")
-    X, y = cohort.X[labelled], np.asarray(cohort.y[labelled], dtype=np.float64)
+    y_val, (train, val, test) = cohort.part("val")[1], _rows(cohort, labelled)
+    y = np.asarray(cohort.y[labelled], dtype=np.float64)
     seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
     _some(seen, seen_val)
     y, y_val = y[seen], y_val[seen_val]
     centre, scale = y.mean(), y.std() or 1.0
     y, y_val = (y - centre) / scale, (y_val - centre) / scale
-    train, val, test = (statistics(Z) for Z in (X[seen], X_val[seen_val], X_test))
+    train, val = train[seen], val[seen_val]
 
     def judge(p):
         return -scores.mae(y_val, p)

@@ -74,8 +74,9 @@ class Head(nn.Module):
         return [layer for layer in self.layers.modules() if isinstance(layer, nn.Linear)]
 
     def standardise(self, latents: np.ndarray | torch.Tensor) -> Head:
-        """Take mean and deviation from training latents (N, D) or (N, T, D)."""
-        Z = torch.as_tensor(latents, dtype=torch.float32).flatten(0, -2)
+        """Take mean and deviation from training latents (N, D) or (N, T, D), of which those behind a series' end are zero and do not count."""
+        Z = torch.as_tensor(latents, dtype=torch.float32)
+        Z = Z if Z.ndim == 2 else Z[(Z != 0).any(-1)]
         self.mean.copy_(Z.mean(0))
         self.std.copy_(Z.std(0, unbiased=False).clamp(min=1e-4))
         return self

@@ -1,10 +1,11 @@
 """Which weights of a backbone train beside the head: everything, normalisation layers, the last block, or low-rank additions.
 
-| part       | what trains                                                                                                   |
-|------------|---------------------------------------------------------------------------------------------------------------|
-| norm       | scale and shift of the normalisation layers; where there are none (BRITS, GRU-D) all biases (BitFit, Ben Zaken et al. 2022) |
-| last_block | what the backbone's row names: the last layer before the states are read, in recurrent models the cell         |
-| lora       | W + B A for every weight matrix W, a convolution's kernels as one, with B and A of low rank (LoRA, Hu et al. 2022) |
+norm
+    Scale and shift of the normalisation layers; where there are none (BRITS, GRU-D, TS2Vec) all biases (BitFit, Ben Zaken et al. 2022).
+last_block
+    What the backbone's row names: the last layer before the states are read, in recurrent models the cell.
+lora
+    W + B A for every weight matrix W, a convolution's kernels as one, with B and A of low rank (LoRA, Hu et al. 2022).
 """
 
 from __future__ import annotations

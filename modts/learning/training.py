@@ -228,6 +228,7 @@ def pretrain(
     X_train: np.ndarray,
     X_val: np.ndarray,
     *,
+    lengths: tuple | None = None,
     pattern: str = "point",
     rate: float = 0.1,
     epochs: int = 200,
@@ -257,6 +258,8 @@ def pretrain(
         Trained in place; it ends with the weights of its best validation epoch.
     X_train, X_val : (N, T, F) arrays
         Raw units, NaN where missing.
+    lengths : pair of (N,) arrays, optional
+        Of X_train and X_val: steps of series that end before their window does (see modts.backbones.ends).
     pattern, rate
         How values are hidden, and which share of the observed ones: see modts.mask. Of no use to a backbone that does not impute.
     epochs, patience : int
@@ -283,7 +286,8 @@ def pretrain(
     ModtsError
         Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
-    train, val = (Windows(backbone, X, pattern, rate) for X in (X_train, X_val))
+    pairs = zip((X_train, X_val), lengths or (None, None), strict=True)
+    train, val = (Windows(backbone, X, pattern, rate, ends) for X, ends in pairs)
     warn_of_another_scale(backbone, train.X)
     optimiser = {
         "epochs": epochs,
@@ -301,19 +305,22 @@ def pretrain(
         remember_training(backbone, train.X, history, optimiser)
         return history
     held = Held(val, runs.epoch_seed(seed, -1))
-    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z in held):
+    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
         raise ModtsError(
             f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
         )
 
     def step(indices, batch_seed):
-        return backbone.run(backbone.inputs(*train.masked(indices.numpy(), batch_seed)))[0]["loss"]
+        rows = indices.numpy()
+        return backbone.run(backbone.inputs(*train.masked(rows, batch_seed), lengths=train.lengths(rows)))[0]["loss"]
 
     def validate():
         error, n = 0.0, 0
-        for hidden, Z in held:
+        for hidden, Z, ends in held:
             scored = torch.isnan(hidden) & ~torch.isnan(Z)
-            error += (backbone.run(backbone.inputs(hidden))[0]["imputation"] - Z)[scored].abs().sum().item()
+            error += (
+                (backbone.run(backbone.inputs(hidden, lengths=ends))[0]["imputation"] - Z)[scored].abs().sum().item()
+            )
             n += int(scored.sum())
         return error / n
 
@@ -326,7 +333,7 @@ def pretrain(
         checkpoint=checkpoint,
         progress=progress or "",
     )
-    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z in held)
+    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z, _ in held)
     ahead = min(history.rivals, key=history.rivals.get)
     behind = history.best > history.rivals[ahead]
     if progress or (behind and progress is not None):
@@ -346,7 +353,7 @@ def _own_loss(backbone, train: Windows, val: Windows, batch_size: int, seed: int
 
     def validate():
         with seeded(runs.epoch_seed(seed, -1)):
-            losses = [(backbone.own_loss(backbone.inputs(Z)).item(), len(Z)) for Z in val.split(batch_size)]
+            losses = [(backbone.own_loss(backbone.inputs(Z)).item(), len(Z)) for Z, _ in val.split(batch_size)]
         values, windows = zip(*losses, strict=True)
         return float(np.average(values, weights=windows))
 

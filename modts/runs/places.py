@@ -21,6 +21,9 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECAS
 # What distinguishes two runs of one profile, stage, cohort and backbone: its usual value, which is not said, and how another is said.
 MARKS = {
     "reading": ("window", str),
+    "scaling": ("plain", str),
+    "centre": (False, lambda _: "centred"),
+    "criterion": ("mse", str),
     "size": ("small", lambda size: f"size_{size}"),
     "config": ({}, lambda config: f"config_{key(config)[:6]}"),
     "device": ("cpu", str),

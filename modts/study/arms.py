@@ -32,7 +32,7 @@ from modts.learning import (
     train_heads,
 )
 
-from .artefacts import fresh, note_data, pretrained, settings, tested, windows
+from .artefacts import fresh, lengths, note_data, pretrained, settings, tested, windows
 
 WHOLE = (
     "size",
@@ -229,6 +229,7 @@ class WholeArm(Arm):
             rows,
             backbone=backbone,
             windows=windows(cohort),
+            lengths=lengths(cohort),
             pooling=self.pooling or "paper",
             training=training,
         )

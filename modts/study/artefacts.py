@@ -55,6 +55,11 @@ def windows(cohort) -> dict[str, np.ndarray]:
     return {name: cohort.part(name)[0] for name in SPLITS}
 
 
+def lengths(cohort) -> dict[str, np.ndarray]:
+    """Steps of each series per split; nothing where every series fills its window."""
+    return {} if cohort.lengths is None else {name: cohort.lengths_of(name) for name in SPLITS}
+
+
 def settings(params, names: tuple[str, ...]) -> dict:
     """Those of the parameters, as a part of a recipe or as keyword arguments."""
     return {name: getattr(params, name) for name in names}
@@ -95,6 +100,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             backbone,
             parts["train"],
             parts["val"],
+            lengths=None if cohort.lengths is None else (cohort.lengths_of("train"), cohort.lengths_of("val")),
             seed=seed,
             checkpoint=folder / "training.safetensors",
             progress=f"{params.label} seed {seed}",
@@ -177,6 +183,11 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
             backbone = fresh(params, cohort, seed)
         runs.seed_everything(seed, params.threads)
         runs.write_arrays(
-            path, runs.key(spec), **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()}
+            path,
+            runs.key(spec),
+            **{
+                name: extract_latents(backbone, X, pooling, lengths=cohort.lengths_of(name))
+                for name, X in windows(cohort).items()
+            },
         )
     return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)

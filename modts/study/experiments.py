@@ -19,7 +19,7 @@ from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Ship
 from modts.serving import Predictor, measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
+from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, note_data, pretrained, tested, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
 
@@ -34,7 +34,7 @@ def pretrain(params: Pretrain) -> runs.Run:
         note_data(run, cohort)
         unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
         hidden, truth, scored = hidden_test(params, cohort, unit, seed)
-        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
+        items.append((truth, unit.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored))
         places.append((cohort.split_seed, seed, ""))
     if items:
         score_rows(
@@ -124,9 +124,9 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(
-                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
-            )
+            ends = {name: np.minimum(steps, source_cohort.n_steps) for name, steps in lengths(target).items()}
+            made = {name: extract_latents(source, X, pooling, lengths=ends.get(name)) for name, X in shifted.items()}
+            runs.write_arrays(path, runs.key(spec), **made)
         return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
@@ -154,9 +154,8 @@ def latency(params: Latency) -> runs.Run:
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
     targets, target_scaler = labels(cohort)
-    head = (
-        Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed).to(backbone.device).eval()
-    )
+    head = Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed)
+    head = head.to(backbone.device).eval()
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]

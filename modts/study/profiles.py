@@ -198,11 +198,9 @@ def _twice(root) -> str:
 
 
 def _grid(path: Path, file: _File):
-    """The jobs of the cohorts, stage by stage, so that what is needed comes first."""
-    for stage in (stage for stage in INHERITS if stage != "transfer"):
-        for cohort, block in file.cohorts.items():
-            if stage not in block.stages:
-                continue
+    """The jobs of the cohorts, one cohort after another as the file has them, stage by stage, so that what is needed comes first."""
+    for cohort, block in file.cohorts.items():
+        for stage in (stage for stage in INHERITS if stage in block.stages):
             backbones = [None] if stage == "baselines" else block.only.get(stage, block.backbones)
             for backbone, variant in itertools.product(backbones, block.variants):
                 fixed = {"cohort": cohort, "variant": variant} | ({"backbone": backbone} if backbone else {})
@@ -282,7 +280,11 @@ def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
         for need in job.needs:
             other = jobs[need].params
             for name in sorted(names & set(other)):
-                if jobs[need].stage == "pretrain" and job.params[name] != other[name]:
+                if jobs[need].stage != "pretrain" or job.params[name] == other[name]:
+                    continue
+                if name != "seeds" or not set(job.params[name]) <= set(
+                    other[name]
+                ):  # a later stage may take some of the seeds
                     raise ModtsError(
                         f"{path}: {job.run} has {name} = {job.params[name]!r} but {need} has {other[name]!r}; "
                         "a backbone's pretraining settings must be the same in both."
