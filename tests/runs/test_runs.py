@@ -67,6 +67,7 @@ def test_run_names():
         ({"pattern": "block"}, "-block"),
         ({"rate": 0.5}, "-rate0.5"),
         ({"size": "paper"}, "-size_paper"),
+        ({"device": "cuda"}, "-cuda"),
         ({"centre": True, "scaling": "robust", "device": "cuda", "criterion": "mae"}, "-cuda-robust-centred-mae"),
         ({"config": {"n_layers": 1}}, "-config_7dd4f8"),
         ({"threads": 4}, "-4threads"),
