@@ -348,7 +348,7 @@ def test_a_new_cohort_module_and_an_offered_name_count(copied):
     assert code_hash("pretrain") != before
     (folder / "backbones" / "extra.py").write_text("more = 1\n")
     room = folder / "backbones" / "__init__.py"
-    room.write_text(room.read_text().replace('"scaling": "Scaler"', '"scaling": "Scaler", "extra": "more"'))
+    room.write_text(room.read_text().replace('"scaling": "', '"extra": "more", "scaling": "'))
     with open(folder / "learning" / "training.py", "a") as file:
         file.write("\nfrom modts.backbones import more\n")
     before = code_hash("pretrain")
