@@ -29,11 +29,12 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
     for key, part in blocks(rows):
         cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
         main = part[part["pooling"].isin(SINGLE)]
+        leading = tables.strongest(main, metrics[0])
         out += [fragments.heading(2, title), setting(found, key, part)]
         answers = effects.effects_of(found, *key[:2])
         out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)], markup=True))
         out.append(effects.forest(found, key, metrics[0], f"{stem}-effects"))
-        shown = for_figure(part)
+        shown = tables.only_these(for_figure(part), leading)
         shown = shown[shown["metric"] == metrics[0]]
         if len(shown[shown["arm"] != "baseline"]):
             panels = [
@@ -46,13 +47,15 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
                         lambda narrow, panels=panels: plots.dots(panels, metrics[0], narrow),
                         stem,
                         alt(title, shown, metrics[0]),
-                        f"{METRIC_NAMES[metrics[0]]} on {title} with 95 % intervals; lines are the baselines.",
+                        f"{METRIC_NAMES[metrics[0]]} on {title} with 95 % intervals; lines are the two strongest baselines.",
                         fragments.out_dir(),
                     )
                 )
             )
         made = [
-            tables.grid(at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}")
+            tables.grid(
+                at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", baselines=leading
+            )
             for metric in metrics
             for value in fractions(main)
         ]
@@ -69,6 +72,9 @@ def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool 
             ]
         differences = effects.grids(answers, metrics, title)
         out += [fragments.raw(table.html()) for table in made]
+        simple = every_baseline(found, main, metrics, title)
+        out.append(simple[0])
+        made += simple[1]
         out += [effects.folded(differences), fragments.beside_ours(task, cohort, title, metrics)]
         out.append(fragments.downloads(stem, part, [*made, *differences]))
         out += [effects.downloads(answers, stem), fragments.how_made(list(part["run"]), found.runs)]
@@ -83,11 +89,12 @@ def scarcity(found: Results) -> str:
     for key, part in blocks(rows):
         main = for_figure(part)
         main = main[(main["metric"] == "auroc")]
+        leading = tables.strongest(main, "auroc")
         if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
             continue
         title, stem = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}"
-        few = scarce(main)
-        changed = changes(main)
+        few, shown = scarce(main), tables.only_these(main, leading)
+        changed = changes(shown)
         words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changed)
         answers = effects.effects_of(found, *key[:2])
         answers = at(answers[answers["task"] == "classification"], few)
@@ -100,7 +107,7 @@ def scarcity(found: Results) -> str:
         out.append(
             fragments.picture(
                 save(
-                    lambda narrow, main=main: plots.scarcity(main, "auroc", narrow),
+                    lambda narrow, shown=shown: plots.scarcity(shown, "auroc", narrow),
                     stem,
                     f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
                     f"Change from all labels to {tables.percent(few)}: {words}.",
@@ -110,12 +117,30 @@ def scarcity(found: Results) -> str:
             )
         )
         made = [
-            tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}"),
+            tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}", baselines=leading),
         ]
         out += [fragments.raw(table.html()) for table in made]
+        simple = every_baseline(found, main, ("auroc",), title)
+        out.append(simple[0])
+        made += simple[1]
         out.append(fragments.beside_ours("classification", key[0], title, ("auroc",), few))
         out += [fragments.downloads(stem, main, made), fragments.how_made(list(main["run"]), found.runs)]
     return "\n".join(out) or fragments.note("No cohort has been scored at two shares of labels yet.")
+
+
+def every_baseline(
+    found: Results, rows: pd.DataFrame, metrics: tuple[str, ...], title: str
+) -> tuple[str, list[tables.Table]]:
+    """All baselines in a box to open, with what did not run and why; and the table in it, if there is more than the pages show anyway."""
+    base = rows[rows["arm"] == "baseline"]
+    if base["backbone"].nunique() <= 2:
+        return "", []
+    made = [tables.every_baseline(rows, metrics, f"All baselines, {title}")]
+    reasons = {}
+    for run in dict.fromkeys(base["run"]):
+        reasons |= found.runs.get(run, {}).get("not_run") or {}
+    body = fragments.raw(made[0].html()) + fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
+    return f"::::{{dropdown}} All baselines\n{body}::::\n", made
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

@@ -183,6 +183,7 @@ def grid(
     metric: str,
     caption: str,
     backbones: tuple[str, ...] | None = None,
+    baselines: list[str] | None = None,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -195,9 +196,15 @@ def grid(
     caption : str
     backbones : tuple of str
         All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
+    baselines : list of str
+        Those that get a row, in this order; by default all. A value is bold only if it stands clear of the others too.
     """
     rows = rows[rows["metric"] == metric]
-    models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    models, simple = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    if baselines is not None:
+        simple = simple[simple["backbone"].isin(baselines)].sort_values(
+            "backbone", key=lambda names: names.map(baselines.index)
+        )
     arms = sorted(
         set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
         key=lambda key: (arm_order(*key[:2]), key[2]),
@@ -215,8 +222,8 @@ def grid(
             ]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
-    groups = {len(body): "Baselines"} if len(baselines) else {}
-    for _, row in baselines.iterrows():
+    groups = {len(body): "Baselines"} if len(simple) else {}
+    for _, row in simple.iterrows():
         cell = value_cell(row, best)
         cell.span = max(1, len(arms))
         body.append([row["backbone"], cell])
@@ -224,6 +231,37 @@ def grid(
     if not arms:
         body, groups = [line for line in body if len(line) > 1], {}
     return Table(caption, header, body, groups)
+
+
+def strongest(rows: pd.DataFrame, metric: str, n: int = 2) -> list[str]:
+    """The names of the n best baselines by the metric with all labels (or as many as there are), best first."""
+    rows = rows[(rows["arm"] == "baseline") & (rows["metric"] == metric)]
+    full = (
+        rows[rows["label_fraction"] == rows["label_fraction"].max()] if rows["label_fraction"].notna().any() else rows
+    )
+    return list(full.sort_values("value", ascending=not HIGHER_IS_BETTER[metric], kind="stable")["backbone"][:n])
+
+
+def only_these(rows: pd.DataFrame, baselines: list[str]) -> pd.DataFrame:
+    """These rows without those of other baselines: what a picture can hold."""
+    return rows[(rows["arm"] != "baseline") | rows["backbone"].isin(baselines)]
+
+
+def every_baseline(rows: pd.DataFrame, metrics: tuple[str, ...], caption: str) -> Table:
+    """All baselines of a cohort down, best first; metrics and shares of the labels across."""
+    rows = rows[rows["arm"] == "baseline"]
+    shares = sorted(rows["label_fraction"].dropna().unique(), reverse=True)
+    columns = [(metric, share) for metric in metrics for share in shares]
+    body = []
+    for name in strongest(rows, metrics[0], len(rows)):
+        line: list[Cell | str] = [name]
+        for metric, share in columns:
+            cell = rows[(rows["backbone"] == name) & (rows["metric"] == metric) & (rows["label_fraction"] == share)]
+            line.append(value_cell(cell.iloc[0] if len(cell) else None))
+        body.append(line)
+    several = len(shares) > 1
+    header = [METRIC_NAMES[metric] + (f", {percent(share)} of labels" if several else "") for metric, share in columns]
+    return Table(caption, ["Baseline", *header], body)
 
 
 def value_cell(row: pd.Series | None, best=None) -> Cell:

@@ -41,7 +41,8 @@ def transfer(found: Results) -> str:
                 setting(found, key, pair),
                 fragments.bullets(_overlap(found, source, key[0])),
             ]
-            shown = for_figure(pair[pair["metric"] == metric])
+            leading = tables.strongest(pair, metric)
+            shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), leading)
             if len(shown[shown["arm"] != "baseline"]):
                 panels = [
                     (f"{tables.percent(value)} of labels" if not pd.isna(value) else "All labels", at(shown, value))
@@ -64,6 +65,7 @@ def transfer(found: Results) -> str:
                     at(pair, value),
                     metric,
                     f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}",
+                    baselines=leading,
                 )
                 for value in shares
             ]

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "once": "Recipe",
         "adaptation": "ARMS Outcome Shipped Training adapt outcome",
         "gaps": "IMPUTERS impute statistics",
-        "baselines": "PREDICTORS fit_predict",
+        "baselines": "PREDICTORS fit_baseline fit_predict why_not",
         "scores": "HIGHER_IS_BETTER METRICS auroc auprc brier mae mse r2 reliability",
         "conformity": "CHECKS Finding check_own",
         "intervals": "contrasts paired paired_seeds score score_seeds",

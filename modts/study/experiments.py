@@ -16,12 +16,19 @@ from modts.backbones import BACKBONES, Scaler, pool
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, fit_predict, impute, labels
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, impute, labels, why_not
 from modts.serving import measure
 
 from .arms import HeadArm, WholeArm, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, pretrained, windows
+from .artefacts import baseline_for, cohort_for, fresh, hidden_test, latents_for, pretrained, windows
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
+
+ON_STATISTICS = (
+    "LightGBM",
+    "Logistic regression",
+    "Ridge regression",
+    "TabICL",
+)  # what the rows of a baseline call its pooling
 
 
 def pretrain(params: Pretrain) -> runs.Run:
@@ -201,24 +208,28 @@ def baselines(params: Baselines) -> runs.Run:
             seeds.append((cohort.split_seed, seed))
         score_rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
-        items, seeds = [], []
+        reason = why_not(name, cohort, params.tabular_checkpoint)
+        if reason:
+            run.extra.setdefault("not_run", {})[name] = reason
+            continue
+        items, seeds, pooling = [], [], "statistics" if name in ON_STATISTICS else ""
         for seed in params.seeds:
-            runs.seed_everything(seed, params.threads)
-            cohort, clock, record = cohort_for(params.cohort, seed), time.perf_counter(), {}
+            cohort = cohort_for(params.cohort, seed)
             targets, scaler = labels(cohort)
-            prediction = fit_predict(name, cohort, cohort.labelled(fraction, seed), seed, params.threads, record)
+            found, record, seconds = baseline_for(params, name, seed, cohort.labelled(fraction, seed))
+            prediction = found["test"]
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             seeds.append((cohort.split_seed, seed))
             run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[f"{name}||statistics|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(
+            run.predictions[f"{name}||{pooling}|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(
                 np.float32
             )
-            run.timings[f"{name} {fraction:g} seed {seed}"] = round(time.perf_counter() - clock, 3)
+            run.timings[f"{name} {fraction:g} seed {seed}"] = round(seconds, 3)
             run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
         score_rows(
-            run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling="statistics", label_fraction=fraction
+            run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling=pooling, label_fraction=fraction
         )
     run.finish()
     return run

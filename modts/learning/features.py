@@ -1,0 +1,86 @@
+"""What a baseline reads of a window: statistics of the values, or only what was measured, and when.
+
+A reader is fitted on the labelled windows and then turns windows (N, T, F) into rows: (N, D), or (N, T, D) for a target at every step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modts.backbones import Scaler
+
+from .gaps import around, before_after, statistics
+
+WIDEST = 700  # columns of one step; with more, neighbouring steps are left out: minutes, no gain
+TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
+
+
+def readers(problem, only_measurement=False):
+    """{in words: reader} of what may be read for a problem; which is best is for validation to say."""
+    if only_measurement:
+        return {"measurement": measured_around if problem.kind == "steps" else measured}
+    if problem.kind != "steps":
+        return {"statistics": statistics}
+    scaler = Scaler.fit(problem.X)
+
+    def values(reach):
+        return lambda X: around(scaler.transform(X).astype(np.float64), reach)
+
+    reaches = (0, 2) if problem.X.shape[2] * 5 <= WIDEST else (0,)
+    return {f"values within {reach} steps": values(reach) for reach in reaches}
+
+
+def measured(X):
+    """What was measured and how often, with no value among it.
+
+    Parameters
+    ----------
+    X : (N, T, F) array with NaN = missing
+
+    Returns
+    -------
+    (N, 5 * F + 1) array of float64
+        For each feature the share of steps observed, the same in the last quarter, the step of the first measurement, the steps since
+        the last one, and the mean steps between two; then the share of cells. NaN where there was no measurement, or only one.
+    """
+    return np.concatenate([_measured(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
+
+
+def _measured(X):
+    seen, steps = ~np.isnan(X), X.shape[1]
+    count = seen.sum(1)
+    before, after = before_after(seen)
+    first, last = (np.where(count > 0, at, np.nan) for at in (after[:, 0], before[:, -1]))
+    apart = np.where(count > 1, (last - first) / np.maximum(count - 1, 1), np.nan)
+    late = seen[:, steps - max(1, steps // 4) :].mean(1)
+    return np.concatenate(
+        [count / steps, late, first, steps - 1 - last, apart, seen.mean((1, 2))[:, None]], axis=1, dtype=np.float64
+    )
+
+
+def measured_around(X):
+    """The same for each step: measured here or not, steps since the last measurement and until the next (NaN: none), the share of steps
+    observed, and the step itself: (N, T, 4 * F + 1)."""
+    seen, steps = ~np.isnan(X), np.arange(X.shape[1])[None, :, None]
+    before, after = before_after(seen)
+    since = np.where(before >= 0, steps - before, np.nan)
+    until = np.where(after < X.shape[1], after - steps, np.nan)
+    share = np.broadcast_to(seen.mean(1, keepdims=True), X.shape)
+    return np.concatenate(
+        [seen, since, until, share, np.broadcast_to(steps, (*X.shape[:2], 1))], axis=2, dtype=np.float64
+    )
+
+
+class Winsorised:
+    """Clips at the tails of the training rows (N, D), standardises, fills with the training mean (0): all statistics of the training rows."""
+
+    def __init__(self, train, tails=TAILS):
+        some = ~np.isnan(train).all(0)
+        self.low, self.high, self.mean, self.spread = np.zeros((4, train.shape[1]))
+        self.low[some], self.high[some] = np.nanquantile(train[:, some], (tails, 1 - tails), axis=0)
+        clipped = np.clip(train, self.low, self.high)
+        self.mean[some], self.spread[some] = np.nanmean(clipped[:, some], axis=0), np.nanstd(clipped[:, some], axis=0)
+        self.spread[self.spread < 1e-12] = np.inf  # says nothing in training: becomes 0 everywhere
+
+    def __call__(self, rows):
+        return np.nan_to_num((np.clip(rows, self.low, self.high) - self.mean) / self.spread, nan=0.0)

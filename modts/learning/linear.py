@@ -1,0 +1,135 @@
+"""Linear models: logistic regression for a class, ridge regression for numbers; the penalty comes from validation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modts.backbones import Scaler
+
+from .features import Winsorised
+from .gaps import interpolate
+
+_INVERSE_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # logistic regression's C
+PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge regression's alpha
+
+
+def logistic(problem, readers, record):
+    """Logistic regression on winsorised rows; parameters and what is returned as in `trees.boosted`."""
+    from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
+
+    best = None
+    for kind, read in readers.items():
+        rows = read(problem.X)
+        scale = Winsorised(rows)
+        train, val = scale(rows), scale(read(problem.X_val))
+        for inverse in _INVERSE_PENALTIES:
+            model = LogisticRegression(C=inverse, max_iter=2000).fit(train, problem.y)
+            value = problem.judge(model.decision_function(val))
+            if best is None or value > best[0]:
+                best = value, kind, inverse, model, read, scale
+    value, kind, inverse, model, read, scale = best
+    record.update(validation=value, features=kind, C=inverse)
+    return lambda X: model.predict_proba(scale(read(X)))[:, 1]
+
+
+def ridge(problem, readers, record):
+    """Ridge regression, for numbers; parameters and what is returned as in `trees.boosted`.
+
+    One number a stay is read from winsorised rows. A target at every step is read either by one model for all steps or by one a step on
+    the whole window, whichever validation prefers.
+    """
+    if problem.kind == "number":
+        ways = {kind: _of_stay(problem, read) for kind, read in readers.items()}
+    else:
+        ways = {kind: _one_for_all(problem, read) for kind, read in readers.items()}
+        if any(kind.startswith("values") for kind in readers):
+            ways["the whole window"] = _one_per_step(problem)
+    return best_ridge(problem, ways, PENALTIES, record)
+
+
+def best_ridge(problem, ways, penalties, record):
+    """The way and the penalty that validation prefers.
+
+    ways : {in words: ((N, T, F) windows -> rows (..., D), [(weights, intercept) for each of the penalties])}
+    """
+    shape, best = problem.y_val.shape[1:], None
+    for kind, (rows_of, models) in ways.items():
+        rows = rows_of(problem.X_val)
+        for penalty, model in zip(penalties, models, strict=True):
+            value = problem.judge(_linear(rows, *model).reshape(-1, *shape))
+            if best is None or value > best[0]:
+                best = value, kind, penalty, rows_of, model
+    value, kind, penalty, rows_of, model = best
+    record.update(validation=abs(value), features=kind, alpha=penalty)
+    return lambda X: _linear(rows_of(X), *model).reshape(-1, *shape)
+
+
+def _linear(rows, weights, intercept):
+    return rows @ weights + intercept
+
+
+def _of_stay(problem, read):
+    rows = read(problem.X)
+    scale = Winsorised(rows)
+    return (lambda X: scale(read(X))), ridge_path(scale(rows), problem.y[:, None])
+
+
+def _one_for_all(problem, read):
+    """One model for all steps; which step it is enters as a column for each, so that each has its own intercept."""
+    steps = np.eye(problem.n_steps)
+
+    def rows_of(X):
+        rows = np.nan_to_num(read(X)[..., :-1])  # (N, T, D)
+        return np.concatenate([rows, np.broadcast_to(steps, (len(rows), *steps.shape))], axis=2)
+
+    seen = ~np.isnan(problem.y)
+    return rows_of, ridge_path(rows_of(problem.X)[seen], problem.y[seen][:, None])
+
+
+def _one_per_step(problem):
+    scaler = Scaler.fit(problem.X)
+
+    def rows_of(X):
+        return np.nan_to_num(interpolate(scaler.transform(X).astype(np.float64))).reshape(len(X), -1)  # (N, T * F)
+
+    return rows_of, ridge_paths(rows_of(problem.X), problem.y)
+
+
+def ridge_paths(rows, Y, penalties=PENALTIES):
+    """`ridge_path` where some targets are NaN: those observed in the same rows are solved together."""
+    seen, K = ~np.isnan(Y), Y.shape[1]
+    weights, intercepts = np.zeros((len(penalties), rows.shape[1], K)), np.zeros((len(penalties), K))
+    patterns, which = np.unique(seen, axis=1, return_inverse=True)
+    for index in range(patterns.shape[1]):
+        group, observed = which.ravel() == index, patterns[:, index]
+        if observed.any():  # else the mean, 0
+            for i, (some, intercept) in enumerate(ridge_path(rows[observed], Y[observed][:, group], penalties)):
+                weights[i][:, group], intercepts[i, group] = some, intercept
+    return list(zip(weights, intercepts, strict=True))
+
+
+def ridge_path(Z, Y, penalties=PENALTIES):
+    """Ridge regression with intercept, for every penalty (alpha).
+
+    Parameters
+    ----------
+    Z : (N, D) array
+    Y : (N, K) array
+
+    Returns
+    -------
+    list of ((D, K) weights, (K,) intercepts), one a penalty
+    """
+    middle, centre = Z.mean(0), Y.mean(0)
+    Z, Y = Z - middle, Y - centre
+    wide = (
+        Z.shape[1] > Z.shape[0]
+    )  # then the smaller system is the one over rows (the kernel form of the same solution)
+    values, vectors = np.linalg.eigh(Z @ Z.T if wide else Z.T @ Z)
+    target = vectors.T @ (Y if wide else Z.T @ Y)
+    out = []
+    for penalty in penalties:
+        weights = vectors @ (target / (np.maximum(values, 0)[:, None] + penalty))
+        weights = Z.T @ weights if wide else weights
+        out.append((weights, centre - middle @ weights))
+    return out
