@@ -14,7 +14,7 @@ import torch
 
 from modts import backbones, runs
 from modts.cohorts import load_cohort, mask
-from modts.learning import training
+from modts.learning import batches, training
 
 EPOCHS, BATCH, LR, SEEDS = 10, 32, 1e-3, (0, 1, 2)
 MASKING = {
@@ -39,25 +39,21 @@ def theirs(backbone, Z_train, Z_val, hidden, seed):
 def ours(backbone, X, validate, seed):
     """The backbone, trained by our loop with PyPOTS's masking."""
     pattern, rate = MASKING.get(backbone.name, ("point", 0.0))
-    Z, now = backbone.tensor(X), {}
+    windows = batches.Windows(backbone, X, pattern, rate)
 
-    def on_epoch(epoch_start):
-        now["Z"] = backbone.tensor(mask(X, pattern, rate, seed=epoch_start))
-
-    def step(i):
-        return backbone.run(backbone.inputs(now["Z"][i], Z[i]))[0]["loss"]
+    def step(i, batch_seed):
+        return backbone.run(backbone.inputs(*windows.masked(i.numpy(), batch_seed)))[0]["loss"]
 
     training.fit(
         backbone,
         step,
         validate,
-        n=len(Z),
+        n=len(windows),
         epochs=EPOCHS,
         patience=EPOCHS,
         batch_size=BATCH,
         lr=LR,
         seed=seed,
-        on_epoch=on_epoch,
     )
 
 

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = door(
     {
         "cohorts": "Cohort cohort_from_arrays cohort_from_series cohort_from_table cohort_names load_cohort mask series_back",
         "backbones": "BACKBONES Backbone build from_pypots load_backbone",
-        "learning": "Head adapt labels paired pretrain score",
+        "learning": "METRICS Head adapt labels paired pretrain score",
         "serving": "Predictor load_predictor stream",
         "errors": "ModtsError ModtsWarning",
     },

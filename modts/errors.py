@@ -1,5 +1,6 @@
 """The one exception that a user's mistake raises, and the one warning for what only looks like one: a sentence each, with what to do."""
 
+import numbers
 import warnings
 
 
@@ -18,6 +19,18 @@ class ModtsWarning(UserWarning):
 def notice(sentence: str) -> None:
     """Show a sentence as a ModtsWarning."""
     warnings.warn(sentence, ModtsWarning, stacklevel=3)
+
+
+def whole(value, what: str, least: int = 1, below: float = float("inf")) -> int:
+    """Return `value` as an int if it is a whole number from `least` on and below `below`, else raise a ModtsError.
+
+    >>> whole(8, "batch_size")
+    8
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not least <= value < below:
+        most = "" if below == float("inf") else f" and below {below:g}"
+        raise ModtsError(f"{what} must be a whole number of {least} or more{most}, not {value!r}.")
+    return int(value)
 
 
 def choose(value, allowed, what: str):

@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
 )
 
 from modts.backbones import Scaler
-from modts.cohorts import seeded
+from modts.cohorts import class_name, lacking, seeded, strata, task_of
 from modts.errors import ModtsError, choose
 from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
 from modts.serving import Predictor
@@ -87,6 +87,10 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     backbone : str
         A key of modts.BACKBONES.
     size : {"small", "paper"}
+    scaling : {"plain", "winsorised"}
+        Standardisation by plain means and deviations, or by those of winsorised values: see modts.backbones.scaling.
+    centre : bool
+        Take each window's own level from it before it is read: for series that drift (see modts.Backbone).
     criterion : {"mse", "mae"}
     options : dict, optional
         See modts.Backbone.
@@ -94,8 +98,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         How states become a latent: see modts.backbones.latents.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
-    epochs, patience, batch_size, lr
-        Of pretraining; it stops after `patience` epochs without a better validation error.
+    epochs, patience, batch_size, lr, schedule, clip
+        Of pretraining; it stops after `patience` epochs without a better validation error: see modts.pretrain.
     validation : float
         Share of the windows that fit holds out to stop by: seeded, stratified by y, whole groups if `groups` are given.
     features : sequence of str, optional
@@ -133,6 +137,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         backbone="SAITS",
         *,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -142,6 +148,8 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         random_state=0,
@@ -191,8 +199,13 @@ class _Modular(_Pretraining):
         whole_lr=1e-3,
         whole_epochs=50,
         whole_patience=8,
+        whole_schedule="constant",
+        whole_clip=0.0,
         auxiliary=1.0,
+        class_weight=None,
         size="small",
+        scaling="plain",
+        centre=False,
         criterion="mse",
         options=None,
         pooling="paper",
@@ -202,6 +215,8 @@ class _Modular(_Pretraining):
         patience=10,
         batch_size=128,
         lr=1e-3,
+        schedule="constant",
+        clip=0.0,
         validation=0.2,
         features=None,
         random_state=0,
@@ -210,11 +225,12 @@ class _Modular(_Pretraining):
     ):
         _take(self, locals())
 
-    def _fit(self, X: np.ndarray, task: str, y: np.ndarray, rows, scaler: Scaler | None, seed: int) -> None:
-        """Train on y (N,) 0/1 or (N, K) z-scores; rows: positions of the training and of the held-out windows."""
+    def _fit(self, X: np.ndarray, targets: Labels, rows, scaler: Scaler | None, seed: int) -> None:
+        """Train on the targets of all windows; rows: positions of the training and of the held-out windows."""
         arm = ARMS[choose(self.adaptation, ADAPTATIONS, "adaptation")]
         parts = dict(zip(("train", "val"), (X[r] for r in rows), strict=True))
-        targets = dict(zip(("train", "val"), (Labels(task, y[r]) for r in rows), strict=True))
+        task, classes = targets.task, targets.classes
+        targets = dict(zip(("train", "val"), (targets.take(r) for r in rows), strict=True))
         every = np.arange(len(parts["train"]))
         with seeded(seed):
             if arm.start == "pretrained":
@@ -232,6 +248,8 @@ class _Modular(_Pretraining):
                     epochs=self.whole_epochs,
                     patience=self.whole_patience,
                     batch_size=self.batch_size,
+                    schedule=self.whole_schedule,
+                    clip=self.whole_clip,
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
@@ -242,7 +260,7 @@ class _Modular(_Pretraining):
                 outcome = adapt(self.adaptation, self.head, targets, every, **given)
                 head, history = outcome.model.head, outcome.history
         self.backbone_, self.validation_score_ = backbone, float(history.best)
-        self.predictor_ = Predictor(backbone, head, self.pooling, scaler)
+        self.predictor_ = Predictor(backbone, head, self.pooling, scaler, task=task, classes=classes)
 
     def save(self, path: str | Path, **notes) -> Path:
         """Write the trained predictor as one file that modts.load_predictor reads (see Predictor.save)."""
@@ -258,11 +276,11 @@ class _Modular(_Pretraining):
 
 
 class ModularClassifier(ClassifierMixin, _Modular):
-    """Pretrain an imputer, read its latents, train a head for a yes or no; or one of the other arms from random weights to end to end.
+    """Pretrain an imputer, read its latents, train a head for a class; or one of the other arms from random weights to end to end.
 
     Parameters
     ----------
-    backbone, size, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr
+    backbone, size, scaling, centre, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
         Of pretraining: see ImputerLatents.
     validation, features, random_state, device, cache
         See ImputerLatents.
@@ -272,19 +290,22 @@ class ModularClassifier(ClassifierMixin, _Modular):
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
-    whole_lr, whole_epochs, whole_patience
+    whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
         Of backbone and head together ("finetune", "e2e").
     auxiliary : float
         Weight of the reconstruction loss beside the task's ("finetune", "e2e").
+    class_weight : {None, "balanced"} or dict
+        What a class counts in the loss: see modts.labels.
 
     Attributes
     ----------
-    classes_ : (2,) array
+    classes_ : (K,) array
+        The classes in the order of the probabilities; of several labels or steps their numbers.
     predictor_ : Predictor
         From raw windows to probabilities.
     backbone_ : Backbone
     validation_score_ : float
-        AUROC on the held-out windows.
+        AUROC on the held-out windows (the mean over several classes or labels).
     n_steps_in_, n_features_in_ : int
         T and F.
 
@@ -296,37 +317,63 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
         return tags
 
     def fit(self, X, y, groups=None):
-        """Train on windows X (N, T, F) and labels y (N,) of two classes; groups (N,), such as patients, are held out whole."""
-        X, y = self._windows(X, fitting=True), column_or_1d(_given(self, y), warn=True)
+        """Train on windows X (N, T, F) and labels y (N,) of two classes or more; groups (N,), such as patients, are held out whole.
+
+        y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
+        """
+        X, y = self._windows(X, fitting=True), _given(self, y)
+        if y.ndim == 2 and y.shape[1] > 1:
+            targets = self._marks(X, y)
+        else:
+            targets = self._one(X, column_or_1d(y, warn=True))
+        seed = self._seed()
+        rows = held_out(len(X), self.validation, seed, strata(targets.task, targets.y), groups)
+        for part, side in zip(rows, ("trained on", "held out"), strict=True):
+            lacks = lacking(targets.task, targets.y[part], targets.classes)
+            if lacks:
+                raise ModtsError(f"What is {side} {lacks}; give more windows, or another random_state.")
+        self._fit(X, targets, rows, None, seed)
+        return self
+
+    def _one(self, X, y) -> Labels:
+        """One class a window."""
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ModtsError("Input y contains NaN or infinity; every window needs a label.")
         check_classification_targets(y)
         check_consistent_length(X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) != 2:
-            few = "Only binary classification is supported. " if len(self.classes_) > 2 else ""
-            raise ModtsError(f"{few}y must hold two classes, not {len(self.classes_)}: {self.classes_[:5].tolist()}.")
-        seed = self._seed()
-        rows = held_out(len(X), self.validation, seed, labels, groups)
-        self._fit(X, "classification", labels.astype(np.int64), rows, None, seed)
-        return self
+        if len(self.classes_) < 2:
+            raise ModtsError(f"y must hold two classes or more, not 1 class: {self.classes_.tolist()}.")
+        task = "classification" if len(self.classes_) == 2 else "multiclass"
+        names = tuple(class_name(name) for name in self.classes_.tolist())
+        return Labels(task, labels.astype(np.int64), names, self.class_weight)
+
+    def _marks(self, X, y) -> Labels:
+        """A yes or no to each label, or at every step."""
+        y = check_array(y, dtype=np.float32, ensure_all_finite="allow-nan", input_name="y")
+        check_consistent_length(X, y)
+        task = task_of(y, X.shape[1])
+        if task == "regression":
+            raise ModtsError("y of several columns must hold 0, 1 and NaN alone (unknown label type otherwise).")
+        self.classes_ = np.arange(y.shape[1])
+        names = tuple(map(str, self.classes_)) if task == "multilabel" else ()
+        return Labels(task, y, names, self.class_weight)
 
     def predict_proba(self, X):
-        """Probabilities (N, 2), in the order of `classes_`."""
-        positive = self._answer(X)
-        return np.stack([1 - positive, positive], axis=1)
+        """Probabilities (N, K), in the order of `classes_`."""
+        answer = self._answer(X)
+        return np.stack([1 - answer, answer], axis=1) if answer.ndim == 1 else answer
 
     def predict(self, X):
-        """The likelier class of each window, (N,)."""
-        positive = self._answer(X) > 0.5
-        return self.classes_[positive.astype(int)]
-
-    def _notes(self):
-        return super()._notes() | {"classes": self.classes_.tolist()}
+        """The likeliest class of each window, (N,); of several labels or steps 0 or 1 each, (N, K)."""
+        answer = self._answer(X)
+        if self.predictor_.task == "multiclass":
+            return self.classes_[answer.argmax(1)]
+        return self.classes_[(answer > 0.5).astype(int)] if answer.ndim == 1 else (answer > 0.5).astype(int)
 
 
 class ModularRegressor(RegressorMixin, _Modular):
@@ -356,6 +403,8 @@ class ModularRegressor(RegressorMixin, _Modular):
     def fit(self, X, y, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
         X = self._windows(X, fitting=True)
+        if self.class_weight is not None:
+            raise ModtsError("class_weight is for classes, not for numbers.")
         y = check_array(_given(self, y), dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan")
         check_consistent_length(X, y)
         self._flat = y.ndim == 1 or y.shape[1] == 1
@@ -367,7 +416,7 @@ class ModularRegressor(RegressorMixin, _Modular):
         if np.isnan(y[rows[0]]).all() or np.isnan(y[rows[1]]).all():
             raise ModtsError("y holds no number in the training or in the held-out windows.")
         scaler = Scaler.fit(y[rows[0]][..., None])
-        self._fit(X, "regression", scaler.transform(y[..., None])[..., 0], rows, scaler, seed)
+        self._fit(X, Labels("regression", scaler.transform(y[..., None])[..., 0]), rows, scaler, seed)
         return self
 
     def predict(self, X):

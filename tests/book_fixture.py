@@ -80,7 +80,17 @@ COHORTS = {
         **_ABOUT,
         "notes": {"best_auroc": 0.87},
     },
-    "simulated_air": {"name": "simulated_air", "title": "Simulated air", **_SERIES, **_ABOUT, "notes": {}},
+    "simulated_air": {
+        "name": "simulated_air",
+        "title": "Simulated air",
+        **_SERIES,
+        **_ABOUT,
+        "notes": {},
+        "origins": [
+            {"origin": 0, "train": 240, "val": 80, "test": 80, "test_from": "2023-11-18", "test_to": "2024-02-05"},
+            {"origin": 1, "train": 180, "val": 60, "test": 80, "test_from": "2023-08-30", "test_to": "2023-11-17"},
+        ],
+    },
 }
 BASELINES = {
     "classification": ("LightGBM", "GRU", "Logistic regression", "LightGBM, measurement only"),

@@ -96,7 +96,7 @@ def kill(process: subprocess.Popen, folder: Path, way: str) -> bool:
 
 
 def storm(folder: Path, kills: int, length: float, draw: random.Random, log, reference: dict[str, str]) -> list[str]:
-    """Start the grid and kill it within the time that it takes, so often; then let it run to its end. Returns what differs."""
+    """Start the grid and kill it within `length` seconds, so often; then let it run to its end. Returns what differs."""
     done, differs = 0, []
     while done < kills:
         process = start(folder, log)
@@ -180,14 +180,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and ways")
+    parser.add_argument(
+        "--within", type=float, help="kill within so many seconds of a start (default: of the time that the grid takes)"
+    )
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs, and so by the grid
     with tempfile.TemporaryDirectory(prefix="modts-storm-") as home, open(Path(home, "log"), "w+") as log:
         calm = project(Path(home, "calm"))
         length = finish(calm, log)
         reference = bits(calm)
         print(f"undisturbed: {length:.0f} s, {len(reference)} things to compare", flush=True)
         wild = project(Path(home, "wild"))
-        differs = storm(wild, options.kills, length, random.Random(options.seed), log, reference)
+        differs = storm(wild, options.kills, options.within or length, random.Random(options.seed), log, reference)
         print("\n".join(differs) or f"{options.kills} kills: nothing lost, all bits equal.")
         return int(bool(differs))
 

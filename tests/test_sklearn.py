@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
+from outcome_fixture import NAMES, SEVERAL, asked
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -81,6 +82,8 @@ class FlatRegressor(Flat, ModularRegressor):
 
 
 EXEMPT = {  # check -> why it does not apply
+    "check_class_weight_classifiers": "After the three epochs of these checks a head has hardly left its start; weights are tested below.",
+    "check_classifiers_multilabel_output_format_decision_function": "There are probabilities and no decision function.",
     "check_fit2d_1feature": "A table of one column is here windows of one step; ten of them hide no value to validate on, and that is said.",
     "check_array_api_input": "Runs only where SCIPY_ARRAY_API is set; our arrays are NumPy's.",
 }
@@ -218,6 +221,49 @@ def test_a_number_a_window_or_one_a_step(icu, adaptation, tmp_path):
     np.testing.assert_allclose(again.predict(air.X), series.predict(air.X), rtol=1e-6)
 
 
+@pytest.mark.parametrize("adaptation", ["frozen", "e2e"])
+def test_several_classes_labels_and_steps(adaptation, tmp_path):
+    for task in SEVERAL:
+        cohort = asked(task, n=120)
+        y = np.array(NAMES[task])[cohort.y] if task == "multiclass" else cohort.y
+        model = ModularClassifier(**QUICK, adaptation=adaptation, class_weight="balanced").fit(cohort.X, y)
+        p = model.predict_proba(cohort.X)
+        assert model.predictor_.task == task and p.shape == (
+            120,
+            {"multiclass": 3, "multilabel": 2, "stepwise": 6}[task],
+        )
+        if task == "multiclass":
+            assert model.classes_.tolist() == ["high", "low", "middle"] and np.allclose(p.sum(1), 1, atol=1e-5)
+            np.testing.assert_array_equal(model.predict(cohort.X), model.classes_[p.argmax(1)])
+            assert model.score(cohort.X, y) == np.mean(model.predict(cohort.X) == y)
+        else:
+            np.testing.assert_array_equal(model.predict(cohort.X), (p > 0.5).astype(int))
+        again = modts.load_predictor(model.save(tmp_path / f"{task}.safetensors"))
+        np.testing.assert_allclose(again.predict(cohort.X), p, atol=1e-6)
+        assert again.card["classes"] == {"multiclass": ["high", "low", "middle"], "multilabel": ["0", "1"]}.get(
+            task, []
+        )
+
+
+def test_tools_take_several_classes(pretrainings):
+    cohort = asked("multiclass", n=120)
+    search = GridSearchCV(ModularClassifier(**QUICK), {"class_weight": [None, "balanced"]}, cv=2, scoring="roc_auc_ovr")
+    search.fit(cohort.X, cohort.y)
+    assert len(pretrainings) == 3 and 0 <= search.best_score_ <= 1
+    patients = np.arange(120) // 2
+    scores = cross_val_score(ModularClassifier(**QUICK), cohort.X, cohort.y, groups=patients, cv=GroupKFold(3))
+    assert scores.shape == (3,)
+
+
+def test_class_weights_by_class_and_not_for_numbers(icu):
+    words = np.array(["alive", "dead"])[icu.y]
+    given = [None, {"dead": 20.0}, {"alive": 20.0}]
+    p = [ModularClassifier(**QUICK, class_weight=w).fit(icu.X, words).predict_proba(icu.X)[:, 1].mean() for w in given]
+    assert p[2] < p[0] < p[1]
+    with pytest.raises(ModtsError, match="class_weight is for classes"):
+        ModularRegressor(**QUICK, class_weight="balanced").fit(icu.X, np.arange(80.0))
+
+
 def test_the_same_seed_gives_the_same_bits_and_moves_no_generator(icu):
     def fitted(seed):
         once._memory.clear()
@@ -288,8 +334,12 @@ def test_too_little_to_hold_out_is_one_sentence(classes, groups, sentence):
         ({}, {"X": lambda X: X[0]}, "must have shape"),
         ({}, {"X": lambda X: np.where(np.isnan(X), X, np.inf)}, "infinity"),
         ({}, {"y": lambda y: None}, "requires y to be passed"),
-        ({}, {"y": lambda y: np.zeros(80)}, "y must hold two classes, not 1"),
-        ({}, {"y": lambda y: np.arange(80) % 3}, "Only binary classification is supported"),
+        ({}, {"y": lambda y: np.zeros(80)}, "y must hold two classes or more, not 1"),
+        ({}, {"y": lambda y: np.stack([y, y + 1], 1)}, "must hold 0, 1 and NaN alone"),
+        ({}, {"y": lambda y: np.stack([y, np.zeros(80)], 1)}, "holds no 'yes' to the label '1'"),
+        ({}, {"y": lambda y: np.r_[2, y[1:]]}, "cannot be held out"),
+        ({"class_weight": "equal"}, {}, "class_weight must be None, 'balanced' or a dictionary"),
+        ({"class_weight": {2: 1.0}}, {}, "names a class '2' that there is not; the classes: 0, 1"),
         ({}, {"y": lambda y: y[:-1]}, "inconsistent numbers of samples"),
         ({}, {"y": lambda y: np.where(np.arange(80) == 3, np.nan, y)}, "NaN"),
     ],

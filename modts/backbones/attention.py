@@ -15,8 +15,10 @@ from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 _CELLS = 250_000  # attention weights at once: 1 MB
 
 
-def _kept(shape, dropout: float) -> torch.Tensor:
-    """A random mask, True with probability 1 - dropout; drawn from PyTorch's generator by way of one seed."""
+def kept(shape, dropout: float, device: torch.device | str = "cpu") -> torch.Tensor:
+    """A random mask, True with probability 1 - dropout; on a CPU drawn from PyTorch's generator by way of one seed."""
+    if torch.device(device).type != "cpu":
+        return torch.rand(shape, device=device) >= dropout
     draw = np.random.Generator(np.random.SFC64(int(torch.randint(2**62, ()))))
     limit = round(dropout * 2**16)
     return torch.from_numpy(draw.integers(0, 2**16, shape, dtype=np.uint16) >= limit)
@@ -64,8 +66,8 @@ def attend(q, k, v, dropout: float = 0.0) -> torch.Tensor:
         return scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     shape = q.shape[:2]
     q, k, v = (part.flatten(0, 1) for part in (q, k, v))
-    kept = _kept((*q.shape[:2], k.shape[1]), dropout)
-    return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, kept, 1 / (1 - dropout)).unflatten(0, shape)
+    mask = kept((*q.shape[:2], k.shape[1]), dropout)
+    return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, mask, 1 / (1 - dropout)).unflatten(0, shape)
 
 
 def encode(layer: torch.nn.TransformerEncoderLayer, x: torch.Tensor) -> torch.Tensor:

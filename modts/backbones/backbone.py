@@ -9,15 +9,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from . import blocks, recurrent
-from .inputs import given_mean, intervals, model_inputs
+from .inputs import given_mean, intervals, level, model_inputs
 from .plausible import Plausible
 from .scaling import Scaler
 from .shipped import CRITERIA, core, loss
 from .table import options_of, row_of, sizes
+
+LEVEL = "level of each window"  # beside what a module reads
 
 
 def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
@@ -61,6 +64,9 @@ class Backbone(nn.Module):
         "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
     seed : int
         Initialises the weights.
+    centre : bool
+        Take each window's level, the mean of what is visible in it (see modts.backbones.latents.level), from its z-scores before the module
+        reads them, add it to the imputation again, and append it to the latents. For series whose level drifts.
 
     Raises
     ------
@@ -69,7 +75,17 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name, n_steps, features, scaler, config=None, criterion="mse", interval=None, options=None, seed=0
+        self,
+        name,
+        n_steps,
+        features,
+        scaler,
+        config=None,
+        criterion="mse",
+        interval=None,
+        options=None,
+        seed=0,
+        centre=False,
     ):
         super().__init__()
         self.row = row_of(name)
@@ -78,7 +94,9 @@ class Backbone(nn.Module):
             self.name = self.row.own.label
         self.config, self.options = dict(config or self.row.small), options_of(name, options)
         self.criterion = choose(criterion, CRITERIA, "criterion")
-        self.card: dict = {}
+        if not isinstance(centre, bool):
+            raise ModtsError(f"`centre` must be True or False, not {centre!r}.")
+        self.centre, self.card = centre, {}
         self.plausible = Plausible(scaler, self.features)
         module, fixed = (self.row.own.module, {}) if self.row.own else self._shipped()
         with seeded(seed):
@@ -112,6 +130,13 @@ class Backbone(nn.Module):
 
     def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
         """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+        if self.centre and not shipped:
+            height = level(Z)
+            Z, Z_ori = Z - height[:, None], None if Z_ori is None else Z_ori - height[:, None]
+            return {**self._inputs(Z, Z_ori, False), LEVEL: height}
+        return self._inputs(Z, Z_ori, shipped)
+
+    def _inputs(self, Z, Z_ori, shipped):
         if self.row.own:
             return {"Z": Z, "Z_true": Z_ori}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
@@ -130,6 +155,14 @@ class Backbone(nn.Module):
         return self._run(inputs, reading=True)[1]
 
     def _run(self, inputs, reading):
+        if LEVEL not in inputs:
+            return self._pass(inputs, reading)
+        results, states = self._pass({name: value for name, value in inputs.items() if name != LEVEL}, reading)
+        if not reading:
+            results = {**results, "imputation": results["imputation"] + inputs[LEVEL][:, None]}
+        return results, states
+
+    def _pass(self, inputs, reading):
         if self.row.own:
             results = self.module(inputs, calc_criterion=self.training)
             return results, list(results["states"])
@@ -153,7 +186,8 @@ class Backbone(nn.Module):
         finally:
             if handle:
                 handle.remove()
-        return results, caught or self.fast.take()
+        states = caught or self.fast.take()
+        return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
     def reconstruction_scale(self) -> float:
         """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
@@ -167,10 +201,17 @@ class Backbone(nn.Module):
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations.
 
         What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
+        Returns X as float32.
         """
+        return np.asarray(self.windows(X, features), dtype=np.float32)
+
+    def windows(self, X, features=None) -> np.ndarray:
+        """`check` for an array that may be a memory map: it is read in parts, and returned as it is, of whatever float."""
         try:
-            X = np.asarray(unmasked(X), dtype=np.float32)
-        except (TypeError, ValueError):
+            X = np.asarray(unmasked(X))
+            with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
+                X = X if X.dtype.kind == "f" else X.astype(np.float32)
+        except (TypeError, ValueError, OverflowError):
             raise ModtsError(f"{self.name} reads numbers, NaN where missing, but X holds something else.") from None
         if features is not None and tuple(features) != self.features:
             unlike = [
@@ -185,11 +226,11 @@ class Backbone(nn.Module):
             raise ModtsError(f"{self.name} reads arrays of shape (N, {wanted[0]}, {wanted[1]}), got {X.shape}.")
         if not len(X):
             raise ModtsError("X holds no window (its first axis is empty).")
-        values = torch.from_numpy(np.require(X, requirements=("C", "W")))
-        if not torch.isfinite(values.nansum(1).double().sum()):
-            raise ModtsError("X holds infinite values; mark missing values as NaN.")
-        some = values[:: -(-len(X) // 128)]  # enough for the scale: at most 128 windows
-        if not self.plausible.check(some).any() and np.isnan(X).all():
+        for part in runs.parts(X):
+            if not torch.isfinite(_values(part).nansum(1).double().sum()):
+                raise ModtsError("X holds infinite values; mark missing values as NaN.")
+        some = _values(X[:: -(-len(X) // 128)])  # enough for the scale: at most 128 windows
+        if not self.plausible.check(some).any() and all(np.isnan(part).all() for part in runs.parts(X)):
             raise ModtsError("X holds no observed value at all.")
         return X
 
@@ -208,6 +249,7 @@ class Backbone(nn.Module):
 
         The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
         """
+        whole(batch_size, "The batch size")
         self.eval()
         X = unmasked(X)
         Z = self.tensor(X, features)
@@ -246,7 +288,8 @@ class Backbone(nn.Module):
         return save(self, path, **notes)
 
     def to_pypots(self, **training):
-        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`.
+        """PyPOTS's own imputer with these weights, for all that PyPOTS can do with one. It reads and answers z-scores: `scaler.transform(X)`,
+        which also cuts them where the scaler has an edge.
 
         Parameters
         ----------
@@ -255,21 +298,29 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 
         Raises
         ------
         ModtsError
-            A backbone that PyPOTS does not have.
+            A backbone that PyPOTS does not have, or one that centres its windows.
         """
         from .exchange import to_pypots
 
         return to_pypots(self, **training)
 
 
-def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> Backbone:
+def _values(X: np.ndarray) -> torch.Tensor:
+    """float32 values as PyTorch takes them; those too large for single precision are infinite."""
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(X, np.float32, ("C", "W")))
+
+
+def build(
+    name, cohort, size="small", criterion="mse", options=None, seed=0, config=None, scaling="plain", centre=False
+) -> Backbone:
     """A fresh backbone for a cohort: scaler and intervals from its training split only.
 
     Parameters
@@ -278,10 +329,12 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
         A key of BACKBONES, or a class of one's own, "mine.py:MyImputer".
     cohort : Cohort
         Gives length, features and training values.
-    size : {"small", "paper"}
+    size, config : {"small", "paper"} and dict, optional
         See modts.backbones.sizes.
-    criterion, options, seed
+    criterion, options, seed, centre
         See Backbone.
+    scaling : {"plain", "winsorised"}
+        How the scaler is fitted: see modts.backbones.scaling.
 
     Returns
     -------
@@ -290,10 +343,10 @@ def build(name, cohort, size="small", criterion="mse", options=None, seed=0) -> 
     Raises
     ------
     ModtsError
-        Unknown name, size or criterion, or training data without any value.
+        Unknown name, size, criterion, scaling or argument, or training data without any value.
     """
     X, _ = cohort.part("train")
-    scaler = Scaler.fit(X)
+    scaler = Scaler.fit(X, scaling)
     gaps = intervals(X) if row_of(name).reads == "csai" else None
-    config = sizes(name, size, cohort.name)
-    return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed)
+    config = sizes(name, size, cohort.name, config)
+    return Backbone(name, cohort.n_steps, cohort.features, scaler, config, criterion, gaps, options, seed, centre)

@@ -1,8 +1,8 @@
-"""SAITS, Autoformer and TimesNet from fewer operations: the same parameters and results as PyPOTS's blocks, sooner.
+"""SAITS, Autoformer, TimesNet and HELIX from fewer operations: the same parameters and results as PyPOTS's blocks, sooner.
 
 Autoformer's sum over delays is a product with one circulant matrix instead of a roll for every delay, its moving average a product with a
 constant matrix. TimesNet's kernels of all sizes, whose answers are averaged, are one kernel. SAITS's attention is fused where it is traced
-(see serving): elsewhere PyPOTS's own is as fast.
+(see serving): elsewhere PyPOTS's own is as fast. HELIX's blocks have a module of their own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from functools import cache, partial
 
 import torch
 from torch.nn.functional import conv2d, gelu, linear, pad, scaled_dot_product_attention
+
+from . import helix
 
 
 def attention(block, plain, q, k, v, attn_mask=None):
@@ -142,7 +144,7 @@ def times_block(block, find, x):
 
 
 def accelerate(module, periods: str = "batch") -> None:
-    """Make the blocks of PyPOTS's SAITS, Autoformer or TimesNet fast, in place: parameters and results stay as they are.
+    """Make the blocks of PyPOTS's SAITS, Autoformer, TimesNet or HELIX fast, in place: parameters and results stay as they are.
 
     With periods="window", TimesNet finds its periods in each window instead of in the batch.
     """
@@ -154,3 +156,5 @@ def accelerate(module, periods: str = "batch") -> None:
             block.forward = partial(autoformer_layer, block)
         elif kind == "TimesBlock":
             block.forward = partial(times_block, block, _own_periods if periods == "window" else _periods)
+        elif kind == "BackboneHELIX":
+            block.forward = partial(helix.forward, block)

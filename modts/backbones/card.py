@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from modts import runs
 from modts.errors import ModtsError, ModtsWarning, choose
 
 from .scaling import Scaler
@@ -25,10 +26,13 @@ OWN = (
     "criterion",
     "options",
     "own_file",
+    "edge",
+    "centre",
     "weights_hash",
     "past",
     "seal",
 )  # what the card says by itself; everything else on it is a note of whoever saved it
+_LATER = ("edge", "centre")  # not on the cards of the first version, which had neither
 _LARGEST = 1_000_000  # of a size on a card
 _WINDOW = 10_000  # of a moving average, whose matrix no weight's shape vouches for
 _ENOUGH = 50  # observed values of a feature, before its scale is compared
@@ -45,6 +49,8 @@ def describe(backbone) -> dict:
         "criterion": backbone.criterion,
         "options": dict(backbone.options),
         **({"own_file": backbone.row.own.card} if backbone.row.own else {}),
+        "edge": backbone.scaler.edge,
+        "centre": backbone.centre,
         "weights_hash": backbone.weights_hash(),
         "past": list(backbone.card.get("past", [])),
     }
@@ -73,14 +79,16 @@ def remember(backbone, **what) -> None:
 
 def remember_training(backbone, X: np.ndarray, history, settings: dict) -> None:
     """Add a pretraining on windows X (N, T, F) to the card in memory."""
-    X = np.asarray(X, dtype="<f4")
-    values = np.where(np.isnan(X), np.float32(np.nan), X)  # one bit pattern for NaN, as in a cohort's hash
-    happened = asdict(history)
+    digest, happened = hashlib.sha256(repr(np.shape(X)).encode()), asdict(history)
+    for part in runs.parts(X):
+        part = np.asarray(part, dtype="<f4")
+        # one bit pattern for NaN, as in a cohort's hash
+        digest.update(np.where(np.isnan(part), np.float32(np.nan), part).tobytes())
     remember(
         backbone,
         what="pretrain",
-        data_hash=hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()[:12],
-        windows=len(values),
+        data_hash=digest.hexdigest()[:12],
+        windows=len(X),
         settings=settings,
         epochs=len(happened["validation"]),
         best_epoch=happened["best_epoch"],
@@ -91,11 +99,11 @@ def remember_training(backbone, X: np.ndarray, history, settings: dict) -> None:
 
 def warn_of_another_scale(backbone, X: np.ndarray) -> None:
     """One warning when windows X (N, T, F) have another scale than the scaler, which stays as it was fitted."""
-    X = np.asarray(X, dtype=np.float32)
-    seen = (~np.isnan(X)).sum((0, 1))
+    seen = sum((~np.isnan(part)).sum((0, 1)) for part in runs.parts(X))
     if seen.max(initial=0) < _ENOUGH:
         return
-    new, old = Scaler.fit(X), backbone.scaler
+    old = backbone.scaler
+    new = Scaler.fit(X, "plain" if old.edge is None else "winsorised")
     away = np.where(seen < _ENOUGH, 0, np.abs(new.mean - old.mean) / old.std)
     wider = np.where(seen < _ENOUGH, 1, new.std / old.std)
     unlike = np.maximum(
@@ -120,7 +128,7 @@ def check(card: dict, sizes: list[int]) -> None:
 
     sizes : of the tensors in its file: there cannot be more layers than tensors, nor more weights than values.
     """
-    missing = [field for field in OWN if field not in ("past", "seal", "own_file") and field not in card]
+    missing = [field for field in OWN if field not in (*_LATER, "past", "seal", "own_file") and field not in card]
     if missing:
         raise ModtsError(f"its card lacks {', '.join(map(repr, missing))}")
     _want(isinstance(card["name"], str), card, "name", "the name of a backbone")
@@ -135,6 +143,15 @@ def check(card: dict, sizes: list[int]) -> None:
     past = card.get("past", [])
     _want(isinstance(past, list) and all(isinstance(p, dict) for p in past), card, "past", "a list of objects")
     choose(card["criterion"], ("mse", "mae"), "criterion")
+    _want(isinstance(card.get("centre", False), bool), card, "centre", "true or false")
+    edge = card.get("edge")
+    number = isinstance(edge, (int, float)) and not isinstance(edge, bool)
+    _want(
+        edge is None or (number and 0 < edge <= _LARGEST),
+        card,
+        "edge",
+        f"null, or a number above 0, at most {_LARGEST}",
+    )
     if "own_file" in card:  # the sizes of somebody's own class are known to that class alone
         about = card["own_file"]
         right = isinstance(about, dict) and all(isinstance(about.get(k), str) for k in ("file", "class", "sha256"))

@@ -248,7 +248,8 @@ def unpack(card: dict, tensors: dict[str, torch.Tensor], path: Path, own: str | 
     name = named(card, own, path) if "own_file" in card else card["name"]
     with loading(repr(str(path))):
         mean, std = (tensors.get(name, torch.empty(0)) for name in _SCALER)
-        scaler = Scaler(mean.numpy(), std.numpy(), tensors[_SEEN].numpy() if _SEEN in tensors else None)
+        seen = tensors[_SEEN].numpy() if _SEEN in tensors else None
+        scaler = Scaler(mean.numpy(), std.numpy(), seen, card.get("edge"))
         parts = (scaler.mean, scaler.std)
         fits = all(part.shape == (len(card["features"]),) and part.dtype == np.float32 for part in parts)
         if not (fits and all(np.isfinite(part).all() for part in parts) and (scaler.std > 0).all()):
@@ -257,7 +258,9 @@ def unpack(card: dict, tensors: dict[str, torch.Tensor], path: Path, own: str | 
             raise ModtsError("its scaler needs a yes or no for each of its features")
         rest, options = (scaler, card["config"], card["criterion"]), _BEFORE.get(name, {}) | card["options"]
         backbone = filled(
-            lambda: Backbone(name, card["n_steps"], card["features"], *rest, options=options),
+            lambda: Backbone(
+                name, card["n_steps"], card["features"], *rest, options=options, centre=card.get("centre", False)
+            ),
             {part: value for part, value in tensors.items() if not part.startswith("scaler.")},
             ahead="own_file" not in card,
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .backbone import Backbone
 from .card import remember
@@ -30,6 +30,7 @@ THEIRS = {  # backbone -> PyPOTS's module and class, and a weight that no other 
     "CSAI": ("csai.CSAI", "model.model_f.gru.weight_hh"),
     "TimesNet": ("timesnet.TimesNet", "enc_embedding.value_embedding.tokenConv.weight"),
     "Autoformer": ("autoformer.Autoformer", "saits_embedding.embedding_layer.weight"),
+    "HELIX": ("helix.HELIX", "backbone.embedding.feature_id"),
 }
 
 
@@ -43,7 +44,7 @@ def from_pypots(
     Parameters
     ----------
     model : PyPOTS imputer, str or Path
-        A BRITS, GRUD, SAITS, CSAI, TimesNet or Autoformer of pypots.imputation, or the .pypots file of one; of a file only weights are
+        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, or the .pypots file of one; of a file only weights are
         read, never code.
     cohort : Cohort
         Gives length, features and, from its training split, the scaler (and CSAI's intervals where the imputer has none).
@@ -53,19 +54,20 @@ def from_pypots(
         For training on. Default: the imputer's; of a file, "mae", as in PyPOTS.
     device : str or torch.device
     **sizes
-        Constructor arguments that a file does not tell: n_heads (SAITS, Autoformer), top_k (TimesNet), factor and
+        Constructor arguments that a file does not tell: n_heads (SAITS, Autoformer, HELIX), top_k (TimesNet), factor and
         moving_avg_window_size (Autoformer); for training on, dropout (0 if not given, as in PyPOTS).
 
     Returns
     -------
     Backbone
-        In evaluation mode. GRU-D's options are PyPOTS's: it sees no last observation, and the mean of the windows that it is given.
-        Where others stand in the batch (GRU-D, TimesNet, CSAI), equal imputations need equal batches: give `impute` PyPOTS's batch size.
+        In evaluation mode, with a plain scaler if none is given, and without `centre`: PyPOTS has neither. GRU-D's options are PyPOTS's:
+        it sees no last observation, and the mean of the windows that it is given. Where others stand in the batch (GRU-D, TimesNet, CSAI),
+        equal imputations need equal batches: give `impute` PyPOTS's batch size.
 
     Raises
     ------
     ModtsError
-        Not an imputer of those six or no such file, a file that holds more than weights, sizes that are missing or do not fit, another
+        Not an imputer of those or no such file, a file that holds more than weights, sizes that are missing or do not fit, another
         length or other features than the cohort's.
     """
     device = place(device)
@@ -79,8 +81,8 @@ def from_pypots(
     known = row.small | row.fixed
     for argument, value in sizes.items():
         choose(argument, known, f"size of {name}:")
-        if type(known[argument]) is int and (type(value) is not int or value < 1):
-            raise ModtsError(f"{argument} must be a whole number of 1 or more, not {value!r}.")
+        if type(known[argument]) is int:
+            whole(value, argument)
     if of_file:
         config = {argument: 0.0 for argument in row.small if "dropout" in argument} | _read_off(name, weights) | sizes
         if name == "SAITS" and sizes.get("n_heads"):
@@ -117,6 +119,10 @@ def from_pypots(
 
 def to_pypots(backbone: Backbone, **training):
     """PyPOTS's imputer with a backbone's weights (see Backbone.to_pypots)."""
+    if backbone.centre:
+        raise ModtsError(
+            f"This {backbone.name} centres each window before it is read, which PyPOTS does not; build one without `centre` for it."
+        )
     package, _, cls = THEIRS[choose(backbone.name, THEIRS, "backbone that PyPOTS has")][0].partition(".")
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}
@@ -191,6 +197,13 @@ def _read_off(name: str, weights: dict[str, torch.Tensor]) -> dict[str, int]:
             "d_model": shape(first, 0),
             "d_ffn": shape(f"{block}.kernels.0.weight", 0),
             "n_kernels": count(f"{block}.kernels."),
+        }
+    if name == "HELIX":
+        return {
+            "d_pe": shape("backbone.embedding.temporal_pe.pos_table", 2),
+            "d_feature_embed": shape(first, 1),
+            "d_model": shape("backbone.final_norm.weight", 0),
+            "n_layers": count("backbone.encoders."),
         }
     layers = "encoder.layer_stack_for_first_block." if name == "SAITS" else "encoder.encoder.attn_layers."
     wide = f"{layers}0.pos_ffn.linear_1.weight" if name == "SAITS" else f"{layers}0.conv1.weight"

@@ -44,6 +44,11 @@ def last_observations(X: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return _carry(1 - mask, X)[:, :-1]
 
 
+def level(Z: torch.Tensor) -> torch.Tensor:
+    """The mean of what is visible in each window of z-scores (B, T, F), NaN where not, as if half a training mean (0) were seen too: (B, F)."""
+    return Z.nansum(1) / (observed(Z).sum(1) + 0.5)
+
+
 def given_mean(X: torch.Tensor) -> torch.Tensor:
     """What PyPOTS's GRU-D takes for the training mean: that of the windows it is given, 0 where they hold nothing. (B, T, F) -> (F,)."""
     return torch.nan_to_num(X.nanmean((0, 1)))

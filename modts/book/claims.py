@@ -6,6 +6,7 @@ import pandas as pd
 
 from . import fragments, prose, verdicts
 from .results import Results
+from .tables import Cell, Table, number
 
 
 def claims(found: Results) -> str:
@@ -19,10 +20,10 @@ def claims(found: Results) -> str:
         verdicts.NOISE: "noise",
         verdicts.CANNOT_TELL: "noise",
     }
-    tested = [one for one in outcome if one.word != verdicts.UNTESTED]
-    lines = [
-        f"{prose.count(len(tested)).capitalize()} of the {prose.count(len(outcome))} claims have been tested so far.\n"
-    ]
+    by_word = [(word, sum(one.word == word for one in outcome)) for word in dict.fromkeys([*kinds, verdicts.UNTESTED])]
+    told = ", ".join(f"{prose.count(number)} {word}" for word, number in by_word if number)
+    lines = [f"Of {prose.count(len(outcome))} claims: {told}.\n", fragments.raw(_table(outcome, kinds).html())]
+    lines.append("## Claim by claim\n")
     for one in outcome:
         kind = kinds.get(one.word, "untested")
         lines.append(
@@ -40,3 +41,28 @@ def claims(found: Results) -> str:
         fragments.how_made([run for one in outcome for run in one.runs], found.runs, "status.html"),
     ]
     return "\n".join(lines)
+
+
+def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
+    """A row a claim: the paper's figure and ours with both errors, the verdict, and why it may differ."""
+    body = []
+    for one in outcome:
+        first = one.parts[0] if one.parts else None
+        theirs = (
+            Cell("–", absent=True)
+            if first is None or first.theirs is None
+            else Cell(
+                number(first.theirs), f"s.e. {number(first.their_error)}" if first.their_error else "error not known"
+            )
+        )
+        ours = (
+            Cell("–", absent=True)
+            if first is None or first.ours is None
+            else Cell(number(first.ours), f"s.e. {number(first.our_error)}" if first.our_error else "")
+        )
+        body.append([one.id, Cell(one.short, wide=True), theirs, ours, one.word, Cell(one.why or "–", wide=True)])
+    return Table(
+        "The claims at a glance: the paper's figure and ours, each with its standard error",
+        ["", "Claim", "Paper", "Here", "Verdict", "Why it may differ"],
+        body,
+    )

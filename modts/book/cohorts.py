@@ -25,6 +25,8 @@ def cohorts(found: Results) -> str:
             if row.get("task") == "imputation"
             else f"{100 * row['prevalence']:.1f} % positive"
             if row.get("prevalence") is not None
+            else ", ".join(f"{name} {100 * part:.1f} %" for name, part in row["classes"].items())
+            if row.get("classes")
             else f"mean {tables.number(row.get('target_mean'), 2)}, s.d. {tables.number(row.get('target_std'), 2)}"
         )
         body.append(
@@ -32,7 +34,7 @@ def cohorts(found: Results) -> str:
                 row.get("title", row["name"]),
                 f"{row['n']:,}",
                 " / ".join(f"{row.get(name, 0):,}" for name in ("train", "val", "test")),
-                row.get("split_by", ""),
+                row.get("split_by", "") + (f", {len(row['origins'])} origins" if row.get("origins") else ""),
                 f"{row['n_steps']} × {row['n_features']}",
                 f"{100 * row['missing_rate']:.1f} %",
                 Cell(target, share),
@@ -57,6 +59,11 @@ def cohorts(found: Results) -> str:
                     *([f"Source: {source}"] if source else []),
                     f"Content hash: {fragments.code(str(row.get('content_hash', ''))[:16])}",
                     *(
+                        f"Origin {one['origin']}: {one['train']:,} / {one['val']:,} / {one['test']:,} windows, tested on those from "
+                        f"{fragments.plain(str(one['test_from']))} to {fragments.plain(str(one['test_to']))}"
+                        for one in row.get("origins") or []
+                    ),
+                    *(
                         f"{fragments.plain(str(name).replace('_', ' ').capitalize())}: {_note(value)}"
                         for name, value in (row.get("notes") or {}).items()
                     ),
@@ -75,5 +82,8 @@ def _note(value) -> str:
 
 def _flat(rows: list[dict]) -> pd.DataFrame:
     return pd.json_normalize(
-        [{key: value for key, value in row.items() if key not in ("features", "units", "notes")} for row in rows]
+        [
+            {key: value for key, value in row.items() if key not in ("features", "units", "notes", "origins")}
+            for row in rows
+        ]
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.cohorts import EXTERNAL, SPLIT
 from modts.study import ALL, METRIC_NAMES, QUESTIONS, margin, question_name
 
 from . import fragments, plots, tables
@@ -23,9 +24,10 @@ LEGEND = (
 
 
 def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
-    """The effects of a cohort in a profile, in the order of the table."""
+    """The effects of a cohort in a profile, in the order of the table, on the test that decides: the external one where there is one."""
     rows = found.effects
-    return rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+    rows = rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+    return rows[rows["test"] == (EXTERNAL if (rows["test"] == EXTERNAL).any() else SPLIT)]
 
 
 def span(row) -> str:
@@ -66,6 +68,11 @@ def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
     return out
 
 
+def on_external(rows: pd.DataFrame) -> str:
+    """ ", external test" where these effects are of one, for captions."""
+    return ", external test" if len(rows) and (rows["test"] == EXTERNAL).all() else ""
+
+
 def labels(share: float) -> str:
     """ "all labels" or "10 % of the labels"."""
     return "all labels" if share == 1 else f"{percent(share)} of the labels"
@@ -74,7 +81,7 @@ def labels(share: float) -> str:
 def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
     rows = found.effects
-    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
+    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task) & (rows["test"] == SPLIT)]
     out = []
     for profile, part in rows.groupby("profile", sort=False):
         out += [
@@ -86,14 +93,16 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     return "\n".join(out)
 
 
-def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None) -> str:
+def forest(
+    found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None, slide=False
+) -> str:
     """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels."""
     rows = effects_of(found, *key[:2])
     rows = rows[(rows["metric"] == metric) & rows["question"].isin(questions)]
     rows = rows if share is None else at(rows, share)
     if rows.empty:
         return ""
-    title = found.title(key[0])
+    title = found.title(key[0]) + on_external(rows)
     panels = [
         (question_name(name), rows[rows["question"] == name], _band(found, key, name, metric, share))
         for name in questions
@@ -113,6 +122,7 @@ def forest(found: Results, key, metric: str, stem: str, questions=tuple(QUESTION
             f"Forest plot of paired differences in {METRIC_NAMES[metric]} on {title}{of}, a panel a question, a line a backbone.{told}",
             f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {LEGEND}",
             fragments.out_dir(),
+            slide,
         )
     )
 
@@ -165,15 +175,6 @@ def _cell(rows: pd.DataFrame) -> Cell:
         signed(row["difference"]),
         f"{signed(row['low'])} to {signed(row['high'])}, {row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
-    )
-
-
-def folded(made: list[Table]) -> str:
-    """These tables in a box to open."""
-    return (
-        f"::::{{dropdown}} The differences in numbers\n{''.join(fragments.raw(one.html()) for one in made)}::::\n"
-        if made
-        else ""
     )
 
 

@@ -79,7 +79,16 @@ def svg(figure: Figure) -> str:
     return buffer.getvalue()
 
 
-def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path) -> Picture:
+def png(figure: Figure) -> bytes:
+    """The figure for a slide: about 1,900 pixels wide."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=260, bbox_inches="tight", pad_inches=0.1, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(
+    draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: bool = False
+) -> Picture:
     """Draw a picture in both shapes and write it.
 
     Parameters
@@ -93,6 +102,8 @@ def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, fold
     caption : str
         The line under the picture.
     folder : Path
+    slide : bool
+        Write the one for a desk as PNG too.
 
     Raises
     ------
@@ -108,6 +119,10 @@ def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, fold
             text = svg(draw(narrow))
             if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged file keeps its time
                 runs.atomic_write(path, text)
+        if slide:
+            data, path = png(draw(False)), folder / f"{stem}.png"
+            if not path.is_file() or path.read_bytes() != data:
+                runs.atomic_write(path, data)
     return picture
 
 

@@ -7,6 +7,7 @@ has not changed is not touched, so that Sphinx rebuilds only the pages whose num
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 import shlex
@@ -18,6 +19,7 @@ import pandas as pd
 from modts import runs
 
 from .figures import Picture
+from .results import training_record
 from .tables import Cell, Table
 
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
@@ -76,14 +78,58 @@ def note(text: str) -> str:
     return f":::{{admonition}} Not here yet\n:class: note\n{text}\n:::\n"
 
 
+def fold(title: str, body: str) -> str:
+    """A box to open; its fence is longer than any in it."""
+    if not body.strip():
+        return ""
+    fence = ":" * max(4, 1 + max(map(len, re.findall(r"^:+", body, re.MULTILINE)), default=0))
+    return f"{fence}{{dropdown}} {plain(title)}\n{body.strip()}\n{fence}\n"
+
+
+def rubric(text) -> str:
+    """A heading inside a box: it is in no table of contents."""
+    return f":::{{rubric}} {plain(text)}\n:::\n"
+
+
+FIGURE, TABLE, SEE = "§figure:{}§", "§table§", "§see:{}§"  # numbered when a page's pieces are known
+
+
+def number(pieces: dict[str, str], pages: list[list[str]]) -> dict[str, str]:
+    """The pieces with figures and tables numbered through each page, in the order in which it includes them.
+
+    Parameters
+    ----------
+    pieces : dict
+        Name -> text with the marks FIGURE, TABLE and SEE; SEE becomes "Figure 2".
+    pages : list of lists of names
+        A piece that stands on no page is a page of its own.
+    """
+    on_pages = {name for page in pages for name in page}
+    out = {}
+    for page in [*pages, *([name] for name in pieces if name not in on_pages)]:
+        page = [name for name in page if name in pieces]
+        if not page:
+            continue
+        out |= dict(zip(page, _numbered("\0".join(pieces[name] for name in page)).split("\0"), strict=True))
+    return out
+
+
+def _numbered(text: str) -> str:
+    places, tables = {}, itertools.count(1)
+    for stem in re.findall(r"§figure:(.*?)§", text):
+        places.setdefault(stem, len(places) + 1)
+    text = re.sub(r"§(?:figure|see):(.*?)§", lambda mark: f"Figure {places.get(mark[1], '')}".rstrip(), text)
+    return re.sub(TABLE, lambda _: f"Table {next(tables)}", text)
+
+
 def picture(drawn: Picture) -> str:
-    """Both shapes of a picture with one caption; the style sheet shows the one that fits the screen."""
+    """Both shapes of a picture with one numbered caption; the style sheet shows the one that fits the screen."""
     wide, narrow = (f"/book/_generated/{path.name}" for path in drawn.files)
     images = "".join(
         f":::{{image}} {path}\n:class: {kind}\n:alt: {json.dumps(line(drawn.alt), ensure_ascii=False)}\n:::\n\n"
         for path, kind in ((wide, "modts-wide"), (narrow, "modts-narrow"))
     )
-    return f"::::{{div}} modts-picture\n{images}{plain(drawn.caption)}\n::::\n"
+    return f"::::{{div}} modts-picture\n{images}**{FIGURE.format(drawn.stem)}.** {plain(drawn.caption)}\n::::\n"
 
 
 def downloads(stem: str, rows: pd.DataFrame, tables: list[Table]) -> str:
@@ -117,7 +163,10 @@ def anchor(run: str) -> str:
 
 
 def how_made(ids: list[str], records: dict, status: str = "../status.html") -> str:
-    """A folded box: every run behind the numbers above, when it ran, its code, and the command that makes it again."""
+    """A folded box: every run behind the numbers above, when it ran, its code, and the command that makes it again.
+
+    Before it a sentence, where training behind these numbers ended at its cap of epochs.
+    """
     ids = list(dict.fromkeys(part for run in ids for part in str(run).split(",") if part))
     if not ids:
         return ""
@@ -136,7 +185,19 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
         '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>"
     )
-    return f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+    return at_cap(ids, records) + f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+
+
+def at_cap(ids: list[str], records: dict) -> str:
+    """A sentence on the runs among these whose training ended at its cap of epochs, or nothing."""
+    found = {}
+    for record in (training_record(records, run) for run in ids):
+        if record.get("capped"):
+            found[record["run"]] = str(record["params"].get("backbone", record["run"]))
+    if not found:
+        return ""
+    names = ", ".join(dict.fromkeys(map(plain, found.values())))
+    return f"Training behind these numbers ended at its cap of epochs, and might have gone on: {names}.\n\n"
 
 
 def peers() -> pd.DataFrame:

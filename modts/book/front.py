@@ -1,15 +1,12 @@
-"""The front page: the answer in three sentences and one forest plot."""
+"""The front page: yes, no or partly in two sentences, how sure and on what, and one forest plot."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ALL, question_name
-
-from . import effects, fragments, verdicts
-from .prose import count, plural, said, seeds, spread
-from .results import SINGLE, Results, at, fractions, scarce
-from .tables import number, percent
+from . import answers, effects, fragments, verdicts
+from .prose import plural, seeds
+from .results import SINGLE, Results, fractions
 
 QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
 
@@ -32,111 +29,100 @@ def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
     return rows, False
 
 
+WORDS = ("Yes", "Partly", "No")
+
+
 def front(found: Results) -> str:
-    """Three sentences and one picture."""
-    out = [fragments.bullets(sentences(found), markup=True)]
-    rows, _ = front_rows(found)
+    """Yes, no or partly in two sentences, how sure, on what; one picture."""
+    rows, real = front_rows(found)
+    effects_ = _main_effects(found, rows)
+    out = ["\n\n".join(verdict(found, rows, effects_, real))]
     if len(rows):
         key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
-        out.append(effects.forest(found, key, "auroc", "front", QUESTIONS))
+        out.append(fragments.bullets(how_sure(found, rows, effects_), markup=True))
+        out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=True))
     return "\n".join(out)
 
 
-def sentences(results: Results) -> list[str]:
-    """The answer in three sentences: light heads, end to end, and what simple methods do."""
-    rows, real = front_rows(results)
-    rows = rows[rows["source"] == ""]
+def _main_effects(found: Results, rows: pd.DataFrame) -> dict[float, dict[str, pd.Series]]:
+    """Share of the labels -> question -> the mean over backbones."""
     if rows.empty:
-        return [
-            "No results are here yet: `make book` makes the quick ones on this machine.",
-            "The published results on PhysioNet 2012 and ItalyAir have not been made yet.",
-            "Until then this book shows the method, the notebooks and what each page will hold.",
-        ]
-    where = fragments.plain(results.title(rows["cohort"].iloc[0]))
-    lead = f"On {where}," if real else f"The results on real data are not here yet; on {where}, which is generated,"
-    frozen = rows[(rows["arm"] == "frozen") & (rows["head"] == "simple")]
-    answer = _answer(results, rows) or _end_to_end(rows, real)
-    return [_light_heads(rows, frozen, lead), answer, _simple_methods(results)]
+        return {}
+    some = effects.effects_of(found, rows["cohort"].iloc[0], rows["profile"].iloc[0])
+    every = {share: answers.means(some, "auroc", share) for share in fractions(rows)}
+    return {share: part for share, part in every.items() if part}
 
 
-def _light_heads(rows: pd.DataFrame, frozen: pd.DataFrame, lead: str) -> str:
-    if at(frozen, 1.0).empty:
-        return f"{lead} no head on a frozen backbone has been scored yet."
-    full, few = at(frozen, 1.0), scarce(frozen)
-    words = (
-        f"{lead} one linear layer on {plural(full['backbone'].nunique(), 'frozen backbone')} reaches an AUROC of "
-        f"**{spread(full)}** ({full['n_test'].max():.0f} test stays, {seeds(frozen)})"
-    )
-    if few:
-        words += f", and of **{spread(at(frozen, few))}** with {percent(few)} of the labels"
-    base = rows[rows["backbone"] == "LightGBM"]
-    if len(at(base, 1.0)):
-        words += f"; LightGBM on summary statistics of the same windows reaches {said(at(base, 1.0).iloc[0])}"
-        if few and len(at(base, few)):
-            words += f" and {said(at(base, few).iloc[0])}"
-    return words + "."
-
-
-def _answer(results: Results, rows: pd.DataFrame) -> str:
-    """What freezing cost or brought: the mean over backbones of each question, at every share of the labels."""
-    found = effects.effects_of(results, rows["cohort"].iloc[0], rows["profile"].iloc[0])
-    found = found[(found["backbone"] == ALL) & (found["metric"] == "auroc")]
-    bits = []
-    for question in [name for name in QUESTIONS if (found["question"] == name).any()]:
-        part = found[found["question"] == question]
-        spans = [f"with {effects.labels(share)} {effects.span(at(part, share).iloc[0])}" for share in fractions(part)]
-        name = question_name(question)
-        bits.append(f"*{name[0].lower() + name[1:]}* {', and '.join(spans)}")
-    if not bits:
-        return ""
-    return f"Paired on the same stays, the mean difference in AUROC over these backbones: {'; '.join(bits)}."
-
-
-def _end_to_end(rows: pd.DataFrame, real: bool) -> str:
-    few = scarce(rows)
-    part = at(rows, few if few else 1.0)
-    shipped, own = part[part["arm"] == "e2e_shipped"], part[(part["arm"] == "e2e") & (part["head"] != "complex")]
-    tuned = part[(part["arm"] == "finetune") & (part["head"] != "complex")]
-    bits = [
-        f"{words} {spread(some)}"
-        for words, some in (
-            ("fine-tuning the pretrained backbone reaches", tuned),
-            ("training end to end with the reconstruction loss kept", own),
-            ("and as PyPOTS ships it", shipped),
-        )
-        if len(some)
+def word(effects_: dict[float, dict[str, pd.Series]]) -> str:
+    """Yes: nowhere worse than end to end, and no simpler or dearer way is better. No: everywhere worse than end to end. Else: partly."""
+    apart = [
+        row["verdict"] for part in effects_.values() for name, row in part.items() if name.startswith("frozen - e2e")
     ]
-    if not bits:
-        return "End-to-end training has not been scored there yet."
-    words = f"With {percent(few) if few else 'all'} of the labels, {', '.join(bits)}"
-    named = shipped[shipped["backbone"].isin(["SAITS", "CSAI"])]
-    if real and few and len(named):
-        figures = next(row["figures"] for row in verdicts.claims() if row["id"] == "P3")
-        found = any(row["low"] <= figures[row["backbone"].lower()] for _, row in named.iterrows())
-        theirs = " and ".join(f"{figures[name.lower()]:g} for {name}" for name in named["backbone"])
-        ours = " and ".join(number(value) for value in named["value"])
-        seen = "seen" if found else "not found"
-        words += f"; the fall to chance that the paper reports there ({theirs}) is {seen}: {ours} here"
-    return words + "."
+    rivals = [part[name]["verdict"] for part in effects_.values() for name in QUESTIONS[1:] if name in part]
+    if apart and all(verdict == "worse" for verdict in apart):
+        return "No"
+    held = apart and not {"worse", "cannot tell"} & set(apart)
+    return "Yes" if held and "worse" not in rivals else "Partly"
 
 
-def _simple_methods(results: Results) -> str:
-    rows = verdicts.pick(results, task="imputation", metric="mae")
-    rows = (
-        rows
-        if len(rows)
-        else results.summary[(results.summary["task"] == "imputation") & (results.summary["metric"] == "mae")]
-    )
-    rows = rows[rows["pattern"].isin(["", "point"])]
-    bits = []
-    for cohort, part in rows.groupby("cohort", sort=False):
-        line, models = part[part["backbone"] == "Linear interpolation"], part[part["arm"] != "baseline"]
-        if len(line) and len(models):
-            ahead = int((models["value"] > line["value"].iloc[0]).sum())
-            bits.append(
-                f"{count(ahead) if ahead else 'none'} of {plural(len(models), 'backbone')} on {fragments.plain(results.title(cohort))}"
+def _clause(effects_, question: str, other: str, it: str = "it") -> str:
+    """ "does as well as X with all labels, and cannot be told from it with 10 % of the labels"; "" where nothing was asked."""
+    said: dict[str, list[float]] = {}
+    for share, part in effects_.items():
+        if question in part:
+            said.setdefault(part[question]["verdict"], []).append(share)
+    clauses = []
+    for verdict_, shares in said.items():
+        whole = len(said) == 1 and len(shares) == len(effects_)
+        where = "" if whole else f" with {' and '.join(map(effects.labels, shares))}"
+        clauses.append(f"{answers.VERBS.get(verdict_, answers.UNTOLD)} {it if clauses else other}{where}")
+    return ", and ".join(clauses)
+
+
+def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[str]:
+    """The answer: a word and two sentences, without a number but the shares of the labels."""
+    if rows.empty or not effects_:
+        return [
+            "No results are here yet: `make book` makes the quick ones. The published results have not been made yet."
+        ]
+    where = fragments.plain(found.title(rows["cohort"].iloc[0]))
+    lead = f"On {where}" if real else f"The results on real data are not here yet; on {where}, which is generated"
+    first = _clause(effects_, QUESTIONS[0], "training everything end to end") or "was not compared with end to end yet"
+    untrained = _clause(effects_, "frozen - untrained", "the same layer on an untrained network")
+    if untrained == f"{answers.VERBS['better']} the same layer on an untrained network":
+        untrained += ", so what was learnt by filling gaps is of use"
+    tuned = _clause(effects_, "frozen - finetune", "fine-tuning the pretrained network")
+    trees = _clause(effects_, "frozen - LightGBM", "boosted trees on simple statistics of the same windows", "them")
+    rest = "; it ".join(words for words in (untrained, tuned, trees) if words)
+    sentences = [f"{lead}, {answers.FROZEN} {first}.", *([f"It {rest}."] if rest else [])]
+    return [f"**{word(effects_)}.** {' '.join(sentences)}"]
+
+
+def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
+    """How sure, and on what: backbones, stays, splits; what the data could have shown."""
+    models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    out = [
+        f"**On what.** {plural(models['backbone'].nunique(), 'network').capitalize()}, {models['n_test'].max():.0f} test stays, "
+        f"{seeds(models)}; "
+        "these networks and these patients, no others. Every difference is taken on the same test stays."
+    ]
+    for share, part in effects_.items():
+        if QUESTIONS[0] in part:
+            row = part[QUESTIONS[0]]
+            out.append(
+                f"**How sure, with {effects.labels(share)}.** Frozen against end to end: a difference in AUROC of {answers.interval(row)}. "
+                + (
+                    "Anything that matters was ruled out."
+                    if row["verdict"] == "equivalent"
+                    else "That is a finding."
+                    if row["verdict"] in ("better", "worse")
+                    else "A difference that matters is not ruled out, in either direction."
+                )
             )
-    if not bits:
-        return "How well the backbones impute, beside interpolation, has not been scored yet."
-    named = f"{', '.join(bits[:-1])} and {bits[-1]}" if len(bits) > 1 else bits[0]
-    return f"At the imputing itself, plain linear interpolation has a lower mean error than {named}."
+    sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
+    if "small" in sizes:
+        out.append(
+            "**What may change it.** The networks here are small and their training was short. Larger ones may "
+            "answer otherwise; [](status.md) lists what ran."
+        )
+    return out

@@ -6,10 +6,10 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES
 
-from . import fragments, plots, tables
+from . import answers, fragments, plots, prediction, tables
 from .figures import save
 from .prose import alt, said, setting
-from .results import Results, blocks
+from .results import Results
 from .tables import Cell, Table
 
 
@@ -18,36 +18,38 @@ def imputation(found: Results) -> str:
     rows = found.summary[found.summary["task"] == "imputation"]
     if rows.empty:
         return fragments.note("No imputation result has been stored yet. `make book` makes the quick ones.")
-    out, others = [], fragments.peers()
-    others = others[(others["task"] == "imputation") & (others["metric"] == "mae")]
-    for key, part in blocks(rows):
-        title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
-        shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
-        theirs = others[others["cohort"] == key[0]]
-        out += [
-            fragments.heading(2, title),
-            setting(found, key, part),
-            fragments.bullets(_beside_interpolation(shown, title)),
-        ]
-        if len(shown[shown["arm"] != "baseline"]):
-            out.append(
-                fragments.picture(
-                    save(
-                        lambda narrow, shown=shown, theirs=theirs, title=title: plots.dots(
-                            [(title, shown)], "mae", narrow, theirs if len(theirs) else None, {"frozen": "Here"}
-                        ),
-                        stem,
-                        alt(title, shown, "mae"),
-                        f"Mean absolute error on hidden values, {title}, in standard deviations of a feature; lines "
-                        "are simple methods." + (" Hollow stars: TSI-Bench." if len(theirs) else ""),
-                        fragments.out_dir(),
-                    )
+    return prediction.parted(found, rows, lambda key, part: _block(found, key, part))
+
+
+def _block(found: Results, key, part: pd.DataFrame) -> str:
+    """One cohort: the answer, a figure, a table; downloads and runs in boxes."""
+    title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
+    shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
+    others = fragments.peers()
+    theirs = others[(others["task"] == "imputation") & (others["metric"] == "mae") & (others["cohort"] == key[0])]
+    same = (
+        theirs if key[0] != "italy_air" else theirs.iloc[:0]
+    )  # those are of other data: in the table, not in the picture
+    out = [answers.shown([f"**{fragments.plain(words)}**" for words in _beside_interpolation(shown, title)])]
+    if len(shown[shown["arm"] != "baseline"]):
+        out.append(
+            fragments.picture(
+                save(
+                    lambda narrow: plots.dots(
+                        [(title, shown)], "mae", narrow, same if len(same) else None, {"frozen": "Here"}
+                    ),
+                    stem,
+                    alt(title, shown, "mae"),
+                    f"Mean absolute error on hidden values, {title}, in standard deviations of a feature; lines "
+                    "are simple methods." + (" Hollow stars: TSI-Bench." if len(same) else ""),
+                    fragments.out_dir(),
                 )
             )
-        made = [table(part, title, theirs)]
-        out += [fragments.raw(one.html()) for one in made]
-        out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join(out)
+        )
+    made = table(part, title, theirs)
+    out += [fragments.raw(made.html()), setting(found, key, part)]
+    out.append(fragments.fold("Downloads", fragments.downloads(stem, part, [made])))
+    return "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
 
 
 def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:

@@ -36,11 +36,11 @@ def sources() -> list[Path]:
     return sorted((runs.root() / "book" / "learn").glob("*.md"))
 
 
-def _draw(draw, stem: str, alt: str, caption: str) -> str:
-    return fragments.picture(save(draw, stem, alt, caption, fragments.out_dir()))
+def draw(drawn, stem: str, alt: str, caption: str) -> str:
+    return fragments.picture(save(drawn, stem, alt, caption, fragments.out_dir(), slide=True))
 
 
-def _folded(title: str, stem: str, rows: pd.DataFrame, table: Table) -> str:
+def folded(title: str, stem: str, rows: pd.DataFrame, table: Table) -> str:
     return f"::::{{dropdown}} {title}\n{fragments.raw(table.html())}\n{fragments.downloads(stem, rows, [table])}::::\n"
 
 
@@ -60,7 +60,7 @@ def window(found: Results) -> str:
     seen = (~np.isnan(cohort.X[STAY])).mean(0)
     shares = {name: f"{100 * seen[cohort.features.index(name)]:.0f} %" for name in ("HR", "Lactate")}
     words = f"{shares['HR']} of the hours hold a pulse, {shares['Lactate']} a lactate"
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.window(STAY, narrow),
         "learn-window",
         f"Four panels over {cohort.n_steps} hours of one simulated stay: pulse, blood pressure, temperature and lactate. Filled dots were "
@@ -78,7 +78,7 @@ def maps(found: Results) -> str:
     """What was measured when, in every embedded cohort."""
     cohorts = [load_cohort(name) for name in EMBEDDED]
     shares = ", ".join(f"{cohort.title}: {100 * (1 - cohort.missing_rate):.0f} % of the cells" for cohort in cohorts)
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.maps(cohorts, narrow),
         "learn-maps",
         f"Three maps of how often each variable was measured at each hour. {shares}. In the two hospitals pulse, blood pressure and oxygen are "
@@ -98,7 +98,7 @@ def maps(found: Results) -> str:
 
 def lost(found: Results) -> str:
     """One series of one stay, lost in four ways."""
-    return _draw(
+    return draw(
         lambda narrow: plots.lost(STAY, VARIABLE, narrow),
         "learn-lost",
         "Four panels with the same temperature curve of one stay. By chance, hollow dots are sprinkled evenly. By the pulse, they lie mostly "
@@ -130,7 +130,7 @@ def means(found: Results) -> str:
             for name, part in rows.groupby("variable", sort=False)
         ],
     )
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.bias(rows, narrow),
         "learn-means",
         "Dot plot of how far the mean of the measured values is off, by variable and mechanism. By chance: on zero everywhere. By the pulse: a "
@@ -139,7 +139,7 @@ def means(found: Results) -> str:
         "How wrong the mean of the measured values is. Zero is right. GCS scores consciousness (low is bad); creatinine and BUN tell of the "
         "kidneys, lactate of the circulation; WBC are white blood cells.",
     )
-    return words + picture + _folded("The means in their own units", "learn-means", rows, table)
+    return words + picture + folded("The means in their own units", "learn-means", rows, table)
 
 
 def imputers(found: Results) -> str:
@@ -178,7 +178,7 @@ def imputers(found: Results) -> str:
             for key, words_ in names.items()
         ],
     )
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.optimism(rows, narrow),
         "learn-imputers",
         "Two panels, interpolation and the mean: for each mechanism the error on values hidden on purpose (hollow circle) and under the "
@@ -187,7 +187,7 @@ def imputers(found: Results) -> str:
         "the mean's diamond lies far to the left: the score is too bad.",
         "Hollow: what one can measure on real data. Diamond: what one wants to know. The longer the line, the more the score misleads.",
     )
-    return words + "\n" + picture + _folded("All errors, with intervals", "learn-imputers", rows, table)
+    return words + "\n" + picture + folded("All errors, with intervals", "learn-imputers", rows, table)
 
 
 def predictions(found: Results) -> str:
@@ -224,7 +224,7 @@ def predictions(found: Results) -> str:
         ["Lost", *(text[0].upper() + text[1:] for text in FEATURES.values())],
         [[text[0].upper() + text[1:], *(cell(key, kind) for kind in FEATURES)] for key, text in names.items()],
     )
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.predictions(rows, narrow),
         "learn-predictions",
         "Dot plot of AUROC with intervals, by mechanism, for counts alone, values alone and both. Values alone stay just above 0.8 everywhere. "
@@ -232,7 +232,7 @@ def predictions(found: Results) -> str:
         "one half when the model is asked where everyone is measured alike.",
         f"Each of the {len(numbers.stays().y)} stays is predicted by a regression that has not seen it; lines are 95 % intervals over stays.",
     )
-    return words + "\n" + picture + _folded("All values, with intervals", "learn-predictions", rows, table)
+    return words + "\n" + picture + folded("All values, with intervals", "learn-predictions", rows, table)
 
 
 def hiding(found: Results) -> str:
@@ -248,7 +248,7 @@ def hiding(found: Results) -> str:
         f"moves it from {single['value']:.2f} to {runs_['value']:.2f}. Under the gaps that the stays really "
         f"have, it is {reference['value']:.2f}.\n\n"
     )
-    picture = _draw(
+    picture = draw(
         lambda narrow: plots.hiding(rows, reference["value"], narrow),
         "learn-hiding",
         "Two lines over the share of values hidden: hidden one by one, the error of interpolation rises slowly; hidden in runs, it is much "
@@ -259,6 +259,17 @@ def hiding(found: Results) -> str:
 
 
 @functools.cache
+def outputs(page: Path) -> dict[str, str]:
+    """What each named code cell of a chapter prints; they run in order, one after another, beside the files of `book/data`."""
+    names, said = {"__name__": page.stem}, {}
+    with contextlib.chdir(page.parents[1] / "data"):
+        for name, cell in CELL.findall(page.read_text(encoding="utf-8")):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile(cell, f"{page.name}:{name}", "exec"), names)
+            said[name] = out.getvalue()
+    return said
+
+
 def printed(page: Path, name: str) -> str:
     """What the code cell of this name on a chapter prints.
 
@@ -267,21 +278,19 @@ def printed(page: Path, name: str) -> str:
     ModtsError
         If the page has no cell of that name.
     """
-    found = dict(CELL.findall(page.read_text(encoding="utf-8")))
+    found = outputs(page)
     if name not in found:
         raise ModtsError(f"The page {page.name} has no code cell {name!r}; it has {', '.join(found) or 'none'}.")
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(found[name], f"{page.name}:{name}", "exec"), {"__name__": name})
-    return out.getvalue()
+    return found[name]
 
 
-def output(name: str):
-    """A piece: what that cell of the page on own data prints."""
+def output(chapter: str, name: str):
+    """A piece: what that cell of the chapter prints."""
 
     def piece(found):
-        page = runs.root() / "book" / "learn" / "holes.md"
+        page = runs.root() / "book" / "learn" / f"{chapter}.md"
         if not page.is_file():  # pieces can be made for a folder that holds results alone
-            return fragments.note("The page on own data is not in this folder.")
+            return fragments.note("The chapter is not in this folder.")
         return f"```text\n{printed(page, name).rstrip()}\n```\n"
 
     return piece
@@ -295,6 +304,6 @@ PIECES = {
     "learn-imputers": imputers,
     "learn-predictions": predictions,
     "learn-hiding": hiding,
-    "learn-leaking-mask": output("leaking-mask"),
-    "learn-leaking-scaler": output("leaking-scaler"),
+    "learn-leaking-mask": output("holes", "leaking-mask"),
+    "learn-leaking-scaler": output("holes", "leaking-scaler"),
 }

@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from modts.errors import ModtsError
 from modts.study import check_published
 
 from . import (
+    auprc,
     claims,
     cohorts,
     diagram,
@@ -23,12 +25,16 @@ from . import (
     front,
     imputation,
     latency,
+    latents,
     learn,
     own_backbone,
     prediction,
+    quiz,
     results,
+    search,
     speed,
     status,
+    teach,
     transfer,
 )
 from .figures import save
@@ -38,6 +44,7 @@ PAGES = {  # piece -> results -> its text
     "flow": lambda found: fragments.picture(
         save(diagram.flow, "flow", diagram.ALT, diagram.CAPTION, fragments.out_dir())
     ),
+    "auprc": auprc.twice,
     "house": lambda found: fragments.picture(diagram.house()),
     "classification": lambda found: prediction.scored(found, "classification", ("auroc", "auprc")),
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),
@@ -49,22 +56,37 @@ PAGES = {  # piece -> results -> its text
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
+    "search": search.search,
     "status": status.status,
     **learn.PIECES,
+    **latents.PIECES,
+    **quiz.PIECES,
+    **teach.PIECES,
 }
 
 
 def fingerprint() -> str:
     """A hash of everything the generated pieces depend on: result files, the figures of others, this room's code and the names of arms, and
-    for the chapters under "Learn", which compute, their text and the code of cohorts and scores."""
+    for the chapters under "Learn", which compute, their text and the code of cohorts, latents and scores."""
     digest = hashlib.sha256()
     room = Path(__file__).parent
     code = [*sorted(room.glob("*.py")), room.parent / "study" / "names.py", diagram.contract()]
-    data = sorted((runs.root() / "book" / "data").glob("*.csv"))
-    digest.update(runs.code_hash("baselines", rows=True).encode())
+    data = sorted(
+        path
+        for path in (runs.root() / "book" / "data").glob("*")
+        if path.suffix in (".csv", ".json", ".yaml", ".safetensors")
+    )
+    for stage, backbone in (("baselines", ""), ("extract", "BRITS")):
+        digest.update(runs.code_hash(stage, backbone, rows=True).encode())
     for path in [*results.inputs(), *code, *data, *learn.sources()]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def included() -> list[list[str]]:
+    """The pieces of each page of the book, in the order in which it includes them."""
+    pages = sorted(path for path in (runs.root() / "book").rglob("*.md") if "_generated" not in path.parts)
+    return [re.findall(r"_generated/([\w-]+)\.md", path.read_text(encoding="utf-8")) for path in pages]
 
 
 def build(force: bool = False) -> bool:
@@ -85,8 +107,9 @@ def build(force: bool = False) -> bool:
         return False
     check_published()
     found = results.collect()
-    for name, page in PAGES.items():
-        fragments.write(f"{name}.md", page(found))
+    pieces = fragments.number({name: page(found) for name, page in PAGES.items()}, included())
+    for name, text in pieces.items():
+        fragments.write(f"{name}.md", text)
     runs.atomic_write(stamp, now)
     return True
 

@@ -1,7 +1,7 @@
 """The pages on prediction: classification, regression, label scarcity.
 
-Each cohort, profile and device gets a heading of its own: the paired differences in sentences and as a forest, a picture
-of the scores, tables, the figures of others, downloads, and the runs behind it all.
+Each real cohort gets a section: the answer in a sentence, the paired differences as a forest, one table of what matters; and in boxes to open
+everything else, downloads and the runs behind it all. Simulated cohorts stand in boxes of their own.
 """
 
 from __future__ import annotations
@@ -10,137 +10,232 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
-from . import effects, fragments, plots, tables
+from . import answers, effects, fragments, plots, tables
 from .figures import save
-from .prose import alt, labels_words, setting
+from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
 from .tables import number
 
+REGRESSION_ARMS = (
+    ("frozen", "simple"), ("e2e", "simple"), ("finetune", "simple"), ("untrained", "simple"), ("frozen", "complex"),
+    ("untrained", "complex"),
+)  # fmt: skip
+EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
+SIMULATED = "Simulated cohorts: they show that everything runs, and prove nothing about the paper"
 
-def scored(found: Results, task: str, metrics: tuple[str, ...], only_full: bool = False) -> str:
-    """The body of the classification and regression pages: per cohort findings, picture, tables, downloads, runs."""
+
+def parted(found: Results, rows: pd.DataFrame, block) -> str:
+    """A section for each real cohort, and one box for each simulated one below; without real ones, the first simulated one is a section.
+
+    `block(key, rows)` gives the body; a cohort that it says nothing of is left out.
+    """
+    made = [(key, block(key, part)) for key, part in blocks(rows)]
+    made = [(key, body) for key, body in made if body]
+    open_ = [pair for pair in made if not pair[0][0].startswith("simulated")] or made[:1]
+    closed = [pair for pair in made if pair not in open_]
+    out = [fragments.heading(2, found.title(key[0])) + "\n" + body for key, body in open_]
+    if closed:
+        boxes = [fragments.fold(f"{found.title(key[0])}, profile {key[1]}", body) for key, body in closed]
+        out += [
+            fragments.heading(2, SIMULATED.split(":")[0]),
+            f"{SIMULATED.split(': ')[1][0].upper()}{SIMULATED.split(': ')[1][1:]}.\n",
+            *boxes,
+        ]
+    return "\n".join(out)
+
+
+def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
+    """The body of the classification and regression pages: per cohort the answer, one figure, one table; the rest in boxes."""
     rows = found.summary
     rows = rows[
         (rows["task"] == task) & (rows["source"] == "") & rows["metric"].isin(metrics) & rows["pattern"].isin(POINT)
     ]
     if rows.empty:
         return fragments.note(f"No {task} result has been stored yet. `make book` makes the quick ones.")
-    out = []
-    for key, part in blocks(rows):
-        cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
-        main = part[part["pooling"].isin(SINGLE)]
-        leading = tables.strongest(main, metrics[0])
-        out += [fragments.heading(2, title), setting(found, key, part)]
-        answers = effects.effects_of(found, *key[:2])
-        out.append(fragments.bullets([*effects.facts(answers, metrics), *best_possible(found, cohort)], markup=True))
-        out.append(effects.forest(found, key, metrics[0], f"{stem}-effects"))
-        shown = tables.only_these(for_figure(part), leading)
-        shown = shown[shown["metric"] == metrics[0]]
-        if len(shown[shown["arm"] != "baseline"]):
-            panels = [
-                (f"{tables.percent(value)} of labels" if len(fractions(shown)) > 1 else title, at(shown, value))
-                for value in fractions(shown)
-            ]
-            out.append(
-                fragments.picture(
-                    save(
-                        lambda narrow, panels=panels: plots.dots(panels, metrics[0], narrow),
-                        stem,
-                        alt(title, shown, metrics[0]),
-                        f"{METRIC_NAMES[metrics[0]]} on {title} with 95 % intervals; lines are the two strongest baselines.",
-                        fragments.out_dir(),
-                    )
-                )
-            )
-        made = [
-            tables.grid(
-                at(main, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", baselines=leading
-            )
-            for metric in metrics
-            for value in fractions(main)
+    body = parted(found, rows, lambda key, part: _block(found, key, part, task, metrics))
+    return "\n".join([body, effects.over_cohorts(found, task, metrics)])
+
+
+def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> str:
+    cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
+    main, answers_ = part[part["pooling"].isin(SINGLE)], effects.effects_of(found, *key[:2])
+    share, metric = fractions(main)[0], metrics[0]
+    strong = tables.strongest(main, metric)
+    lead = answers.answer(answers_, metric, 1.0)
+    lead += untrained_ahead(found, key, main, metric) if task == "regression" else []
+    external = same(found.external, key)
+    forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
+    arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
+    heads = "" if task == "regression" else " with the Simple head"
+    first = tables.main(
+        at(main, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{labels_words(share)}", arms, strong
+    )
+    everything = [
+        tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{labels_words(value)}")
+        for name in metrics
+        for value in fractions(main)
+    ]
+    everything += [
+        tables.grid(at(external, value), name, f"{METRIC_NAMES[name]}, {title}, external test{labels_words(value)}")
+        for name in metrics
+        for value in fractions(external)
+        if len(external)
+    ]
+    poolings = _poolings(part, main, metric, title)
+    simple, why = every_baseline(found, main, metrics, title)
+    differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
+    rest = [
+        ("The scores as a picture", _dots(tables.only_these(part, strong), metric, title, stem)),
+        ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
+        ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
+        ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
+        ("Every question in a sentence", fragments.bullets(effects.facts(answers_, metrics), markup=True)),
+        ("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
+        ("What others report", fragments.beside_ours(task, cohort, title, metrics)),
+    ]
+    return "\n".join(
+        [
+            answers.shown(lead),
+            EXTERNAL if effects.on_external(answers_) else "",
+            fragments.bullets(best_possible(found, cohort)),
+            forest,
+            fragments.raw(first.html()),
+            setting(found, key, part),
+            *(fragments.fold(*box) for box in rest),
+            fragments.fold(
+                "Downloads",
+                fragments.downloads(stem, part, [first, *simple, *everything, *poolings, *differences])
+                + effects.downloads(answers_, stem),
+            ),
+            fragments.how_made(list(part["run"]), found.runs),
         ]
-        others = part[~part["pooling"].isin(SINGLE)]
-        if len(others):
-            beside = main[(main["arm"] == "frozen") & main["backbone"].isin(others["backbone"])]
-            made += [
-                tables.grid(
-                    pd.concat([at(beside, value), at(others, value)]),
-                    metrics[0],
-                    f"Poolings beside the paper's: {METRIC_NAMES[metrics[0]]}, {title}{labels_words(value)}",
-                )
-                for value in fractions(others)
-            ]
-        differences = effects.grids(answers, metrics, title)
-        out += [fragments.raw(table.html()) for table in made]
-        simple = every_baseline(found, main, metrics, title)
-        out.append(simple[0])
-        made += simple[1]
-        out += [effects.folded(differences), fragments.beside_ours(task, cohort, title, metrics)]
-        out.append(fragments.downloads(stem, part, [*made, *differences]))
-        out += [effects.downloads(answers, stem), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join([*out, effects.over_cohorts(found, task, metrics)])
+    )
+
+
+def same(rows: pd.DataFrame, key) -> pd.DataFrame:
+    """Those of the rows that belong to a block of a page, at the main pooling."""
+    rows = rows[(rows["source"] == "") & rows["pattern"].isin(POINT) & rows["pooling"].isin(SINGLE)]
+    named = dict(zip(("cohort", "profile", "device"), key, strict=True))
+    return rows[(rows[list(named)] == list(named.values())).all(axis=1) & (rows["task"] != "imputation")]
+
+
+def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> list[str]:
+    """For how many backbones the untrained network with the Complex head has the lower error: what a frozen one must not be behind."""
+    rows = rows[(rows["metric"] == metric) & (rows["head"] == "complex")]
+    frozen, untrained = (rows[rows["arm"] == arm].set_index("backbone")["value"] for arm in ("frozen", "untrained"))
+    gap = (frozen - untrained).dropna()
+    if gap.empty:
+        return []
+    ahead = gap[gap > 0]
+    best = (
+        f", most with {ahead.idxmax()} ({number(untrained[ahead.idxmax()])} beside {number(frozen[ahead.idxmax()])})"
+        if len(ahead)
+        else ""
+    )
+    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead))} of "
+    words += f"{plural(len(gap), 'backbone')}{best}"
+    return [words + (": with that head, pretraining does not pay on these data." if 2 * len(ahead) > len(gap) else ".")]
+
+
+def _poolings(part, main, metric, title) -> list[tables.Table]:
+    others = part[~part["pooling"].isin(SINGLE)]
+    beside = main[(main["arm"] == "frozen") & main["backbone"].isin(others["backbone"])]
+    return [
+        tables.grid(
+            pd.concat([at(beside, value), at(others, value)]),
+            metric,
+            f"Poolings beside the paper's: {METRIC_NAMES[metric]}, {title}{labels_words(value)}",
+        )
+        for value in (fractions(others) if len(others) else ())
+    ]
+
+
+def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
+    shown = for_figure(part)
+    shown = shown[shown["metric"] == metric]
+    if not len(shown[shown["arm"] != "baseline"]):
+        return ""
+    panels = [
+        (f"{tables.percent(value)} of labels" if len(fractions(shown)) > 1 else title, at(shown, value))
+        for value in fractions(shown)
+    ]
+    return fragments.picture(
+        save(
+            lambda narrow: plots.dots(panels, metric, narrow),
+            stem,
+            alt(title, shown, metric),
+            f"{METRIC_NAMES[metric]} on {title} with 95 % intervals; lines are the two strongest baselines.",
+            fragments.out_dir(),
+        )
+    )
 
 
 def scarcity(found: Results) -> str:
-    """AUROC against the share of labels, backbone by backbone."""
+    """The answer with the smallest share of the labels; how the scores fall from all of them, in a box."""
     rows = found.summary
     rows = rows[(rows["task"] == "classification") & (rows["source"] == "") & rows["pattern"].isin(POINT)]
-    out = []
-    for key, part in blocks(rows):
-        main = for_figure(part)
-        main = main[(main["metric"] == "auroc")]
-        leading = tables.strongest(main, "auroc")
-        if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
-            continue
-        title, stem = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}"
-        few, shown = scarce(main), tables.only_these(main, leading)
-        changed = changes(shown)
-        words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changed)
-        answers = effects.effects_of(found, *key[:2])
-        answers = at(answers[answers["task"] == "classification"], few)
-        out += [
-            fragments.heading(2, title),
-            setting(found, key, main),
-            fragments.bullets(effects.facts(answers, ("auroc", "auprc")), markup=True),
-        ]
-        out.append(effects.forest(found, key, "auroc", f"{stem}-effects", share=few))
-        out.append(
-            fragments.picture(
-                save(
-                    lambda narrow, shown=shown: plots.scarcity(shown, "auroc", narrow),
-                    stem,
-                    f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
-                    f"Change from all labels to {tables.percent(few)}: {words}.",
-                    f"AUROC on {title} with all and with few labels; bars are 95 % intervals.",
-                    fragments.out_dir(),
-                )
-            )
+    body = parted(found, rows, lambda key, part: _scarce(found, key, part))
+    return body or fragments.note("No cohort has been scored at two shares of labels yet.")
+
+
+def _scarce(found: Results, key, part: pd.DataFrame) -> str:
+    main = for_figure(part)
+    main = main[main["metric"] == "auroc"]
+    if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
+        return ""
+    title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
+    strong = tables.strongest(at(main, few), "auroc")
+    shown = tables.only_these(main, strong)
+    simple, why = every_baseline(found, main, ("auroc",), title)
+    words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(shown))
+    answers_ = effects.effects_of(found, *key[:2])
+    answers_ = answers_[answers_["task"] == "classification"]
+    lines = fragments.picture(
+        save(
+            lambda narrow: plots.scarcity(shown, "auroc", narrow),
+            stem,
+            f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
+            f"Change from all labels to {tables.percent(few)}: {words}.",
+            f"AUROC on {title} with all and with few labels; bars are 95 % intervals.",
+            fragments.out_dir(),
         )
-        made = [
-            tables.grid(at(main, few), "auroc", f"AUROC, {title}{labels_words(few)}", baselines=leading),
+    )
+    first = tables.main(
+        at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}", baselines=strong
+    )
+    return "\n".join(
+        [
+            answers.shown(answers.answer(answers_, "auroc", few)),
+            effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few),
+            fragments.raw(first.html()),
+            setting(found, key, main),
+            fragments.fold("How the scores fall from all labels to few", lines),
+            fragments.fold("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
+            fragments.fold(
+                "Every question in a sentence",
+                fragments.bullets(effects.facts(at(answers_, few), ("auroc", "auprc")), markup=True),
+            ),
+            fragments.fold(
+                "What others report", fragments.beside_ours("classification", key[0], title, ("auroc",), few)
+            ),
+            fragments.fold("Downloads", fragments.downloads(stem, main, [first, *simple])),
+            fragments.how_made(list(main["run"]), found.runs),
         ]
-        out += [fragments.raw(table.html()) for table in made]
-        simple = every_baseline(found, main, ("auroc",), title)
-        out.append(simple[0])
-        made += simple[1]
-        out.append(fragments.beside_ours("classification", key[0], title, ("auroc",), few))
-        out += [fragments.downloads(stem, main, made), fragments.how_made(list(main["run"]), found.runs)]
-    return "\n".join(out) or fragments.note("No cohort has been scored at two shares of labels yet.")
+    )
 
 
 def every_baseline(
     found: Results, rows: pd.DataFrame, metrics: tuple[str, ...], title: str
-) -> tuple[str, list[tables.Table]]:
-    """All baselines in a box to open, with what did not run and why; and the table in it, if there is more than the pages show anyway."""
+) -> tuple[list[tables.Table], str]:
+    """All baselines in a table, if the page shows not all of them anyway; and what did not run, with its reason."""
     base = rows[rows["arm"] == "baseline"]
     if base["backbone"].nunique() <= 2:
-        return "", []
-    made = [tables.every_baseline(rows, metrics, f"All baselines, {title}")]
+        return [], ""
     reasons = {}
     for run in dict.fromkeys(base["run"]):
         reasons |= found.runs.get(run, {}).get("not_run") or {}
-    body = fragments.raw(made[0].html()) + fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
-    return f"::::{{dropdown}} All baselines\n{body}::::\n", made
+    said = fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
+    return [tables.every_baseline(rows, metrics, f"All baselines, {title}")], said
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from modts import runs
-from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, profile_of
+from modts.cohorts import EXTERNAL, SPLIT
+from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
 KEY = [
@@ -51,6 +52,7 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    *("trial", "auroc", "auroc_few", "mae"),
     *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
 ROOFLINE = (
@@ -70,7 +72,10 @@ class Results:
     metrics : pandas.DataFrame
         One row per measured number (`runs.COLUMNS` and `place`).
     summary : pandas.DataFrame
-        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated).
+        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated); of the cohorts' own test
+        splits.
+    external : pandas.DataFrame
+        The same of external tests.
     latency : pandas.DataFrame
         As in `results/latency.csv`.
     effects : pandas.DataFrame
@@ -82,6 +87,8 @@ class Results:
     benchmarks : pandas.DataFrame
         As in `results/benchmarks.csv`: `ours` and `theirs` are medians over the rounds; `ratio` is the median of the rounds' ratios,
         `low` and `high` their quartiles (rounds not timed in pairs: the ratio of the medians, and NaN); `target` is NaN where a row has none.
+    search : pandas.DataFrame
+        As in `results/search.csv`.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
     """
@@ -90,10 +97,12 @@ class Results:
     summary: pd.DataFrame
     latency: pd.DataFrame
     effects: pd.DataFrame
+    external: pd.DataFrame = field(default_factory=lambda: summarise(pd.DataFrame()))
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
+    search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
@@ -111,10 +120,17 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     if not path.is_file() or path.stat().st_size == 0:
         frame = pd.DataFrame(columns=columns)
     else:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False).reindex(columns=columns, fill_value="")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        older = {name: value for name, value in runs.LATER.items() if name not in frame}
+        frame = frame.assign(**older).reindex(columns=columns, fill_value="")
     for name in columns:
         frame[name] = pd.to_numeric(frame[name], errors="coerce") if name in NUMBERS else frame[name].astype(object)
     return frame
+
+
+def own_test(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows on a cohort's own split: those on other test sets (column `test`, where there is one) have pages of their own."""
+    return rows[rows["test"].isin(("", "split"))] if "test" in rows else rows
 
 
 def _both(name: str, columns: list[str]) -> pd.DataFrame:
@@ -148,12 +164,22 @@ def _effects() -> pd.DataFrame:
     return _joined(published[~published["profile"].isin(set(local["profile"]))], local)
 
 
-def ended_at_cap(record: dict) -> bool | None:
-    """Whether a run's training stopped at its cap of epochs and not because it was done; None where the run does not say."""
+def ended_at_cap(record: dict) -> list[str] | None:
+    """The trainings of a run that stopped at their cap of epochs and not because they were done; None where the run does not say."""
     if "capped" in record:
-        return bool(record["capped"])
+        return record["capped"]
     epochs, history = record.get("params", {}).get("epochs"), record.get("history")
-    return any(len(curve) >= epochs for curve in history.values()) if epochs and history else None
+    return [name for name, curve in history.items() if len(curve) >= epochs] if epochs and history else None
+
+
+def training_record(records: dict, run: str) -> dict:
+    """The record of the run that trained what counts in another: of heads, which are done in a moment, their backbone's pretraining."""
+    record = records.get(run, {})
+    if record.get("stage") not in ("heads", "transfer"):
+        return record
+    params = record["params"]
+    cohort = Path(params.get("source") or params["cohort"]).stem
+    return records.get(f"{record['profile']}-pretrain-{cohort}-{params.get('backbone')}", {})
 
 
 def _records(folder: Path, place: str) -> dict:
@@ -206,19 +232,21 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
-    metrics = _both("metrics.csv", list(runs.COLUMNS))
+    metrics = own_test(_both("metrics.csv", list(dict.fromkeys([*runs.COLUMNS, "test"]))))
     local = runs.work_dir() / "quick"
     return Results(
         metrics=metrics,
-        summary=summarise(metrics),
+        summary=summarise(metrics[metrics["test"] == SPLIT]),
+        external=summarise(metrics[metrics["test"] == EXTERNAL]),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
-        effects=_effects(),
+        effects=own_test(_effects()),
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
+        search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
 
@@ -228,7 +256,7 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv")]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "search.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

@@ -40,6 +40,7 @@ def status(found: Results) -> str:
             "Started, UTC": lambda record: str(record.get("started", ""))[:16].replace("T", " "),
             "Took": lambda record: _known(record.get("seconds"), "s"),
             "Memory": lambda record: _known(record.get("peak_memory_mb"), "MB"),
+            "Ended at its cap": _capped,
             "Code": lambda record: str(record.get("code_version", "")),
             **({"From": lambda record: record["place"]} if len(places) > 1 else {}),
             **({"Hardware": lambda record: str(record.get("hardware", ""))} if len(machines) > 1 else {}),
@@ -62,3 +63,9 @@ def status(found: Results) -> str:
 
 def _known(value: float | None, unit: str) -> str:
     return "–" if value is None else f"{value:,.0f} {unit}"
+
+
+def _capped(record: dict) -> str:
+    """How many trainings of a run ended at their cap of epochs; a dash where it trains nothing or does not say."""
+    capped = record.get("capped")
+    return "–" if capped is None else str(len(capped)) if capped else "no"

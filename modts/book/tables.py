@@ -107,11 +107,11 @@ class Table:
     groups: dict[int, str] = field(default_factory=dict)
 
     def html(self) -> str:
-        """The table in a container that scrolls sideways by itself, so that the page never does."""
+        """The table in a container that scrolls sideways by itself; on a phone its rows stand one below the other, each cell with its column."""
         caption = html.escape(self.caption)
         out = [
-            f'<figure class="modts-figure"><figcaption>{caption}</figcaption>',
-            f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table>',
+            f'<figure class="modts-figure"><figcaption><span>§table§.</span> {caption}</figcaption>',
+            f'<div class="modts-table" role="region" tabindex="0" aria-label="{caption}"><table class="modts-stacks">',
             "<thead><tr>",
         ]
         out += [f'<th scope="col">{html.escape(name)}</th>' for name in self.header]
@@ -122,7 +122,12 @@ class Table:
                     f'<tr class="group"><th scope="colgroup" colspan="{len(self.header)}">'
                     f"<span>{html.escape(self.groups[place])}</span></th></tr>"
                 )
-            out.append("<tr>" + "".join(_html_cell(cell, first=not i) for i, cell in enumerate(row)) + "</tr>")
+            labels = iter(self.header)
+            out.append(
+                "<tr>"
+                + "".join(_html_cell(cell, next(labels, ""), first=not i) for i, cell in enumerate(row))
+                + "</tr>"
+            )
         return "\n".join([*out, "</tbody></table></div></figure>"]) + "\n"
 
     def latex(self) -> str:
@@ -142,8 +147,9 @@ class Table:
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def _html_cell(cell: Cell | str, first: bool) -> str:
+def _html_cell(cell: Cell | str, label: str, first: bool) -> str:
     cell = cell if isinstance(cell, Cell) else Cell(cell)
+    label = "" if first or cell.span > 1 else f' data-label="{html.escape(label)}"'
     span = f' colspan="{cell.span}"' if cell.span > 1 else ""
     title = f' title="{html.escape(cell.title)}"' if cell.title else ""
     kind = ' class="absent"' if cell.absent else ' class="wide"' if cell.wide else ""
@@ -151,7 +157,7 @@ def _html_cell(cell: Cell | str, first: bool) -> str:
     text = f"<strong>{text}</strong>" if cell.bold else text
     small = f'<span class="ci">{html.escape(cell.small)}</span>' if cell.small else ""
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{kind}{span}{title}>{text}{small}</{tag.split()[0]}>"
+    return f"<{tag}{kind}{span}{title}{label}>{text}{small}</{tag.split()[0]}>"
 
 
 def _latex(text: str) -> str:
@@ -200,11 +206,7 @@ def grid(
         Those that get a row, in this order; by default all. A value is bold only if it stands clear of the others too.
     """
     rows = rows[rows["metric"] == metric]
-    models, simple = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
-    if baselines is not None:
-        simple = simple[simple["backbone"].isin(baselines)].sort_values(
-            "backbone", key=lambda names: names.map(baselines.index)
-        )
+    models = rows[rows["arm"] != "baseline"]
     arms = sorted(
         set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
         key=lambda key: (arm_order(*key[:2]), key[2]),
@@ -222,23 +224,71 @@ def grid(
             ]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
-    groups = {len(body): "Baselines"} if len(simple) else {}
-    for _, row in simple.iterrows():
-        cell = value_cell(row, best)
-        cell.span = max(1, len(arms))
-        body.append([row["backbone"], cell])
+    groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
     if not arms:
         body, groups = [line for line in body if len(line) > 1], {}
     return Table(caption, header, body, groups)
 
 
+MAIN_ARMS = (
+    ("frozen", "simple"),
+    ("e2e", "simple"),
+    ("e2e_shipped", ""),
+    ("finetune", "simple"),
+    ("untrained", "simple"),
+)
+SHORT = {"e2e_shipped": "As shipped"}  # under a heading that says end to end
+
+
+def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baselines: list[str] | None = None) -> Table:
+    """The table of what matters: backbones down, a few arms across, Frozen and End to end first, baselines below.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Summary rows of one cohort, profile, device and label fraction.
+    metric : str
+    caption : str
+    arms : tuple of (arm, head)
+        In this order; one that nobody ran has no column. Heads are named where there are several.
+    baselines : list of str
+        Those that get a row, as in `grid`.
+    """
+    rows = rows[(rows["metric"] == metric) & rows["pooling"].isin(("", "paper", "statistics"))]
+    models = rows[rows["arm"] != "baseline"]
+    arms = [(arm, head) for arm, head in arms if ((models["arm"] == arm) & (models["head"] == head)).any()]
+    several = len({head for _, head in arms} - {""}) > 1
+    best, body = clear_winner(rows, metric), []
+    for backbone in backbone_names(rows):
+        line: list[Cell | str] = [backbone]
+        for arm, head in arms:
+            cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)]
+            line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
+        body.append(line)
+    groups = _baselines(body, rows, baselines, len(arms), best)
+    header = ["Backbone", *(SHORT.get(arm) or arm_name(arm, head if several else "") for arm, head in arms)]
+    return Table(caption, header, body, groups)
+
+
+def _baselines(body: list, rows: pd.DataFrame, names: list[str] | None, width: int, best) -> dict[int, str]:
+    """Add a row a baseline to a table's body; returns the heading above them, as in Table.groups."""
+    rows = rows[rows["arm"] == "baseline"]
+    if names is not None:
+        rows = rows[rows["backbone"].isin(names)].sort_values("backbone", key=lambda column: column.map(names.index))
+    groups = {len(body): "Baselines"} if len(rows) else {}
+    for _, row in rows.iterrows():
+        cell = value_cell(row, best)
+        cell.span = max(1, width)
+        body.append([row["backbone"], cell])
+    return groups
+
+
 def strongest(rows: pd.DataFrame, metric: str, n: int = 2) -> list[str]:
     """The names of the n best baselines by the metric with all labels (or as many as there are), best first."""
     rows = rows[(rows["arm"] == "baseline") & (rows["metric"] == metric)]
-    full = (
-        rows[rows["label_fraction"] == rows["label_fraction"].max()] if rows["label_fraction"].notna().any() else rows
-    )
+    share = rows["label_fraction"]
+    full = rows[share == share.max()] if share.notna().any() else rows
     return list(full.sort_values("value", ascending=not HIGHER_IS_BETTER[metric], kind="stable")["backbone"][:n])
 
 
@@ -259,8 +309,8 @@ def every_baseline(rows: pd.DataFrame, metrics: tuple[str, ...], caption: str) -
             cell = rows[(rows["backbone"] == name) & (rows["metric"] == metric) & (rows["label_fraction"] == share)]
             line.append(value_cell(cell.iloc[0] if len(cell) else None))
         body.append(line)
-    several = len(shares) > 1
-    header = [METRIC_NAMES[metric] + (f", {percent(share)} of labels" if several else "") for metric, share in columns]
+    of = [f", {percent(share)} of labels" if len(shares) > 1 else "" for _, share in columns]
+    header = [METRIC_NAMES[metric] + words for (metric, _), words in zip(columns, of, strict=True)]
     return Table(caption, ["Baseline", *header], body)
 
 

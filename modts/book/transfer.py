@@ -6,73 +6,82 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES
 
-from . import fragments, plots, tables
+from . import fragments, plots, prediction, tables
 from .figures import save
 from .prose import alt, labels_words, setting
-from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions
+from .results import POINT, SINGLE, Results, at, for_figure, fractions
 
 
 def transfer(found: Results) -> str:
     """Native, transferred and from scratch, side by side for each pair of cohorts."""
     rows = found.summary
-    out = []
-    moved = rows[(rows["arm"] == "transfer") | (rows["source"] != "")]
-    for key, part in blocks(moved[moved["pattern"].isin(POINT)]):
-        for source, pair in part.groupby("source", sort=False):
-            metric = "auroc" if (pair["metric"] == "auroc").any() else "mae"
-            same = rows[
-                (rows["cohort"] == key[0])
-                & (rows["profile"] == key[1])
-                & (rows["device"] == key[2])
-                & (rows["source"] == "")
-                & rows["pooling"].isin(SINGLE)
-                & (rows["task"] == pair["task"].iloc[0])
-                & (rows["backbone"].isin(pair["backbone"]) | (rows["arm"] == "baseline"))
-                & rows["arm"].isin(["frozen", "e2e", "untrained", "baseline"])
-            ]
-            shares = fractions(pair)
-            same = same[same["label_fraction"].isin(shares) & same["pattern"].isin(POINT)]
-            identity = ["backbone", "arm", "head", "pooling", "label_fraction", "metric"]
-            pair = pd.concat([pair, same]).drop_duplicates(identity).reset_index(drop=True)
-            title = f"{found.title(source)} → {found.title(key[0])}"
-            stem = f"transfer-{source}-{'-'.join(key)}".lower()
-            out += [
-                fragments.heading(2, title),
-                setting(found, key, pair),
-                fragments.bullets(_overlap(found, source, key[0])),
-            ]
-            leading = tables.strongest(pair, metric)
-            shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), leading)
-            if len(shown[shown["arm"] != "baseline"]):
-                panels = [
-                    (f"{tables.percent(value)} of labels" if not pd.isna(value) else "All labels", at(shown, value))
-                    for value in shares
-                ]
-                out.append(
-                    fragments.picture(
-                        save(
-                            lambda narrow, panels=panels, metric=metric: plots.dots(panels, metric, narrow),
-                            stem,
-                            alt(title, shown, metric),
-                            f"{METRIC_NAMES[metric]} on {found.title(key[0])} with a backbone "
-                            f"from {found.title(source)}, beside native ones.",
-                            fragments.out_dir(),
-                        )
-                    )
+    moved = rows[((rows["arm"] == "transfer") | (rows["source"] != "")) & rows["pattern"].isin(POINT)]
+    body = prediction.parted(found, moved, lambda key, part: _block(found, key, part))
+    if not body:
+        return fragments.note("No transfer between cohorts has been stored yet.")
+    real = sorted(set(moved["cohort"][~moved["cohort"].str.startswith("simulated")]))
+    first = (
+        ""
+        if real
+        else "**Not yet answered on real data.** What follows is a simulated pair of hospitals: it shows how a transfer is judged.\n\n"
+    )
+    return first + body
+
+
+def _block(found: Results, key, part: pd.DataFrame) -> str:
+    pairs = [_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)]
+    theirs = fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",))
+    return "\n".join([*pairs, fragments.fold("What others report", theirs)])
+
+
+def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
+    rows = found.summary
+    metric = "auroc" if (pair["metric"] == "auroc").any() else "mae"
+    same = rows[
+        (rows["cohort"] == key[0])
+        & (rows["profile"] == key[1])
+        & (rows["device"] == key[2])
+        & (rows["source"] == "")
+        & rows["pooling"].isin(SINGLE)
+        & (rows["task"] == pair["task"].iloc[0])
+        & (rows["backbone"].isin(pair["backbone"]) | (rows["arm"] == "baseline"))
+        & rows["arm"].isin(["frozen", "e2e", "untrained", "baseline"])
+    ]
+    shares = fractions(pair)
+    same = same[same["label_fraction"].isin(shares) & same["pattern"].isin(POINT)]
+    identity = ["backbone", "arm", "head", "pooling", "label_fraction", "metric"]
+    pair = pd.concat([pair, same]).drop_duplicates(identity).reset_index(drop=True)
+    title = f"{found.title(source)} → {found.title(key[0])}"
+    stem = f"transfer-{source}-{'-'.join(key)}".lower()
+    out = [
+        fragments.bullets([f"From {found.title(source)} to {found.title(key[0])}.", *_overlap(found, source, key[0])])
+    ]
+    strong = tables.strongest(pair, metric)
+    shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
+    if len(shown[shown["arm"] != "baseline"]):
+        panels = [
+            (f"{tables.percent(value)} of labels" if not pd.isna(value) else "All labels", at(shown, value))
+            for value in shares
+        ]
+        out.append(
+            fragments.picture(
+                save(
+                    lambda narrow: plots.dots(panels, metric, narrow),
+                    stem,
+                    alt(title, shown, metric),
+                    f"{METRIC_NAMES[metric]} on {found.title(key[0])} with a backbone from {found.title(source)}, beside native ones.",
+                    fragments.out_dir(),
                 )
-            made = [
-                tables.grid(
-                    at(pair, value),
-                    metric,
-                    f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}",
-                    baselines=leading,
-                )
-                for value in shares
-            ]
-            out += [fragments.raw(table.html()) for table in made]
-            out += [fragments.downloads(stem, pair, made), fragments.how_made(list(pair["run"]), found.runs)]
-        out.append(fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",)))
-    return "\n".join(out) or fragments.note("No transfer between cohorts has been stored yet.")
+            )
+        )
+    names = tuple(name for name in tables.backbone_names(pair) if name in set(pair["backbone"]))
+    made = [
+        tables.grid(at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong)
+        for value in shares
+    ]
+    out += [fragments.raw(table.html()) for table in made]
+    out += [setting(found, key, pair), fragments.fold("Downloads", fragments.downloads(stem, pair, made))]
+    return "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
 
 
 def _overlap(found: Results, source: str, target: str) -> list[str]:

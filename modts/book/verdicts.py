@@ -17,18 +17,18 @@ Only real data count: the simulated cohorts prove nothing about the paper.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import pandas as pd
 
 from modts import runs
 from modts.backbones import BACKBONES
+from modts.cohorts import SPLIT
 from modts.study import holm
 
 from .prose import said
-from .results import Results
+from .results import Results, training_record
 from .tables import auroc_standard_error, number
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
@@ -39,14 +39,44 @@ SERIES = ("beijing_air", "italy_air", "ett_h1", "traffic")
 
 
 @dataclass(frozen=True)
+class Part:
+    """One comparison that a claim rests on.
+
+    Attributes
+    ----------
+    word : str
+        The verdict if p does not say that it differs; DIFFERS for what needs no statistics, such as a ratio of times.
+    found : str
+        What was found, in a sentence.
+    runs : tuple of str
+    p : float
+        Of no difference, both errors counted; 1 where they are not known.
+    ours, our_error, theirs, their_error : float, optional
+        The two figures, each with its standard error where one is known.
+    """
+
+    word: str
+    found: str
+    runs: tuple[str, ...]
+    p: float = 1.0
+    ours: float | None = None
+    our_error: float | None = None
+    theirs: float | None = None
+    their_error: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """One claim, the verdict's word, what was found in a sentence, and the runs that say so."""
+    """One claim, the verdict's word, what was found in a sentence, the runs that say so, its parts, and why it may differ from the paper."""
 
     id: str
     claim: str
     word: str
     found: str
     runs: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    why: str = ""
+    short: str = ""
 
 
 def claims() -> list[dict]:
@@ -81,41 +111,20 @@ def pick(results: Results, **want) -> pd.DataFrame:
     return order[order["rank"] == best].drop(columns="rank")
 
 
-@dataclass(frozen=True)
-class Part:
-    """One comparison that a claim rests on.
-
-    Attributes
-    ----------
-    word : str
-        The verdict if p does not say that it differs; DIFFERS for what needs no statistics, such as a ratio of times.
-    found : str
-        What was found, in a sentence.
-    runs : tuple of str
-    p : float
-        Of no difference, both errors counted; 1 where they are not known.
-    """
-
-    word: str
-    found: str
-    runs: tuple[str, ...]
-    p: float = 1.0
-
-
 def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part:
     """Our row beside the paper's figure: the part's word, and p from both errors."""
     ran, low, high = tuple(row["run"].split(",")), row["low"], row["high"]
+    theirs, ours = figure_error(results, row["cohort"], row["metric"], figure), (high - low) / (2 * 1.96)
+    two = {"ours": row["value"], "our_error": None if pd.isna(ours) else ours, "theirs": figure, "their_error": theirs}
     if pd.isna(low):
-        return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran)
+        return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
     if low <= figure <= high:
-        return Part(AGREES, f"{what}: {said(row)}.", ran)
+        return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
     side = f"{what}: {said(row)}, {'above' if row['value'] > figure else 'below'} the paper's {number(figure)}"
-    theirs = figure_error(results, row["cohort"], row["metric"], figure)
     if theirs is None:
-        return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran)
-    ours = (high - low) / (2 * 1.96)
+        return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
     p = 2 * NormalDist().cdf(-abs(row["value"] - figure) / (ours**2 + theirs**2) ** 0.5)
-    return Part(NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {_p(p)}).", ran, p)
+    return Part(NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {_p(p)}).", ran, p, **two)
 
 
 def figure_error(results: Results, cohort: str, metric: str, figure: float) -> float | None:
@@ -138,9 +147,7 @@ def had_its_chance(results: Results, ran: tuple[str, ...]) -> tuple[bool, str]:
         record = records.get(name, {})
         params, stage = record.get("params", {}), record.get("stage")
         sizes |= {params["size"]} if params.get("size") else set()
-        if stage in ("heads", "transfer"):  # a head is done in a moment; what counts is its backbone's training
-            source = Path(params.get("source") or params["cohort"]).stem
-            record = records.get(f"{record['profile']}-pretrain-{source}-{params.get('backbone')}", {})
+        record = training_record(records, name)
         if stage in ("heads", "transfer", "end_to_end", "pretrain"):
             unknown |= record.get("capped") is None
             capped |= (
@@ -165,7 +172,7 @@ def _extreme(results, task, metric, figure, largest):
     reached = row["value"] >= figure if largest else row["value"] <= figure
     missing = set(STAYS if task == "classification" else SERIES) - set(rows["cohort"])
     if part.word != AGREES and (reached or missing):
-        return [Part(AGREES if reached else CANNOT_TELL, part.found, part.runs)]
+        return [replace(part, word=AGREES if reached else CANNOT_TELL, p=1.0)]
     return [part]
 
 
@@ -190,11 +197,7 @@ def p3(results, figures):
             if len(some):
                 parts.append(_against(results, some.iloc[0], figures[backbone.lower()], f"{backbone} {words}"))
     beside = "".join(f" {part.found}" for part in kept)
-    return (
-        [*shipped[:-1], Part(shipped[-1].word, shipped[-1].found + beside, shipped[-1].runs, shipped[-1].p)]
-        if shipped
-        else kept
-    )
+    return [*shipped[:-1], replace(shipped[-1], found=shipped[-1].found + beside)] if shipped else kept
 
 
 def _csai(results, figure, fraction):
@@ -233,7 +236,7 @@ def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
     rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES)]
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES) & (rows["test"] == SPLIT)]
     rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
     better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))
@@ -281,7 +284,8 @@ def p10(results, figures):
         f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
         f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
     )
-    return [Part(AGREES if near else DIFFERS, words, tuple(dict.fromkeys(ratios["run"])))]
+    two = {"ours": float(high["ratio"]), "theirs": figures["ratio"]}
+    return [Part(AGREES if near else DIFFERS, words, tuple(dict.fromkeys(ratios["run"])), **two)]
 
 
 def latency_ratios(results: Results) -> pd.DataFrame:
@@ -310,15 +314,18 @@ def decided(results: Results, rows: list[dict], parts: list[list[Part]]) -> list
     out = []
     for row, some, p in zip(rows, parts, holm(least), strict=True):
         if not some:
-            out.append(Verdict(row["id"], row["claim"], UNTESTED, "No stored result answers this claim yet."))
+            none = "No stored result answers this claim yet."
+            out.append(Verdict(row["id"], row["claim"], UNTESTED, none, why="not run here", short=row.get("short", "")))
             continue
         ran = tuple(dict.fromkeys(run for part in some for run in part.runs))
         words = [DIFFERS if p < LEVEL and len(some) * part.p < LEVEL else part.word for part in some]
         word = words[0] if len(set(words)) == 1 else PARTLY
         found = " ".join(part.found for part in some)
+        fair, lacks = had_its_chance(results, ran)
         if DIFFERS in words:
-            fair, lacks = had_its_chance(results, ran)
             word = word if fair or word != DIFFERS else SMALL
             found += "" if fair else f" Less chance than the paper's: {lacks}."
-        out.append(Verdict(row["id"], row["claim"], word, found, ran))
+        out.append(
+            Verdict(row["id"], row["claim"], word, found, ran, tuple(some), "" if fair else lacks, row.get("short", ""))
+        )
     return out

@@ -9,14 +9,17 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     {
         "base": "Cohort",
+        "tasks": "TASKS Task class_name lacking strata task_of",
         "loading": "cohort_names load_cohort",
         "arrays": "cohort_from_arrays",
         "tables": "cohort_from_table",
         "long_series": "cohort_from_series series_back",
         "checks": "unmasked",
-        "missingness": "PATTERNS mask seeded",
+        "external": "EXTERNAL SPLIT by_test with_external",
+        "missingness": "PATTERNS check_pattern hides mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",
+        "simulated_icu": "world",
         "tsdb_home": "import_tsdb",
     },
 )

@@ -11,7 +11,7 @@ import numpy as np
 from modts.errors import ModtsError, choose
 
 from . import splits as _splits
-from .base import TASKS, Cohort, check_groups
+from .base import Cohort, check_groups
 from .checks import (
     check_labels,
     check_targets,
@@ -28,6 +28,7 @@ from .checks import (
     without_codes,
 )
 from .suspicions import look
+from .tasks import TASKS, coded, shape_of, strata, task_of, wrong_values
 
 UNOBSERVED = ("refuse", "drop", "keep")
 
@@ -40,6 +41,7 @@ def cohort_from_arrays(
     features=None,
     units=None,
     task: str | None = None,
+    classes=None,
     target: str = "label",
     target_unit: str = "",
     splits: dict | None = None,
@@ -62,15 +64,20 @@ def cohort_from_arrays(
         ``(N, T, F)`` raw values with NaN for missing, or a list of ``(T_i, F)`` arrays of different lengths, which are
         padded with NaN at the end to the longest. What a numpy masked array hides is missing.
     y : array_like, optional
-        ``(N,)`` of 0 and 1 (classification), ``(N, T)`` (regression: one target value per step, NaN where missing; a
-        list of ``(T_i,)`` with a list ``X``) or, with ``task="regression"``, ``(N,)`` (one number a row). Without it
-        the cohort has no label: it pretrains and imputes.
+        ``(N,)`` of 0 and 1 (classification), or of words or numbers with ``task="multiclass"``, or ``(N,)`` numbers with
+        ``task="regression"``. ``(N, K)`` of 0 and 1 (multilabel: a yes or no to each of K labels). ``(N, T)`` of 0 and 1
+        (stepwise: a yes or no at every step) or of numbers (regression at every step); a list of ``(T_i,)`` with a list
+        ``X``. NaN where not known, but for classes. Without y the cohort has no label: it pretrains and imputes.
     ids : sequence, optional
         One unique id per row; default "0", "1", ...
     features, units : sequence of str, optional
         Default "x0", "x1", ... and no units.
-    task : {"classification", "regression", "imputation"}, optional
-        Default: by the number of dimensions of ``y``; "imputation" without ``y``.
+    task : {"classification", "multiclass", "multilabel", "stepwise", "regression", "imputation"}, optional
+        Default: by the shape of ``y`` and whether it holds 0 and 1 alone; "imputation" without ``y``. Several classes
+        need to be asked for, as words in ``y`` do.
+    classes : sequence, optional
+        Multiclass: the classes in the order of the answers (default: sorted), or the names of 0, 1, ... Multilabel: the
+        K labels' names (default "label0", ...).
     target, target_unit : str
         What ``y`` is.
     splits : dict, optional
@@ -122,7 +129,7 @@ def cohort_from_arrays(
     if X.ndim != 3 or 0 in X.shape:
         raise ModtsError(f"X must have shape (samples, steps, features) with no empty side, not {X.shape}.")
     n, _, width = X.shape
-    task, y = _targets(X, y, task, codes)
+    task, y, classes = _targets(X, y, task, codes, classes)
     ids = np.array([str(i) for i in (range(n) if ids is None else names_of(ids, n, "ids"))])
     features = [f"x{i}" for i in range(width)] if features is None else names_of(features, width, "feature names")
     units = [""] * width if units is None else names_of(units, width, "units")
@@ -136,7 +143,7 @@ def cohort_from_arrays(
             raise ModtsError("X holds no observed value at all.")
     n = len(X)
     made, how = _split(y, task, n, splits, by_time, groups, seed)
-    check_targets(y, task, made)
+    check_targets(y, task, made, classes)
     if groups is not None:
         check_groups(groups, made, n)
     unseen = np.isnan(X[made["train"]]).all(axis=(0, 1))
@@ -174,6 +181,7 @@ def cohort_from_arrays(
         citation=citation,
         source=source,
         groups=groups,
+        classes=classes,
         notes={"left_out": left_out} if any(left_out.values()) else {},
     )
 
@@ -190,29 +198,42 @@ def _padded(X, y):
     return X, y
 
 
-def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray) -> tuple[str, np.ndarray]:
-    """The task, and the labels in the shape that it wants."""
+def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray, classes) -> tuple[str, np.ndarray, tuple]:
+    """The task, the labels in the shape that it wants, and the names of its classes or labels."""
     n, steps, _ = X.shape
     if y is None:
         if task not in (None, "imputation"):
             raise ModtsError(
                 f"For {choose(task, TASKS, 'task')} give y; without it a cohort only pretrains and imputes."
             )
-        return "imputation", np.empty((n, 0))
-    y = numeric(y, "y")
-    task = choose(task or ("regression" if y.ndim == 2 else "classification"), TASKS, "task")
+        return "imputation", np.empty((n, 0)), ()
+    task = None if task is None else choose(task, TASKS, "task")
     if task == "imputation":
         raise ModtsError("For imputation leave y out.")
-    wanted = (n,) if task == "classification" or y.ndim == 1 else (n, steps)
+    if task is None and np.asanyarray(y).dtype.kind == "U":
+        raise ModtsError("y holds words; say task='multiclass', or give 0 and 1.")
+    y, names = coded(y, classes) if task == "multiclass" else (numeric(y, "y"), ())
+    task = task or task_of(y, steps)
+    if task == "multilabel":
+        width = y.shape[1] if y.ndim == 2 else 0
+        names = tuple(f"label{i}" for i in range(width)) if classes is None else tuple(map(str, classes))
+    elif classes is not None and task != "multiclass":
+        raise ModtsError(
+            f"classes= names the classes of multiclass or the labels of multilabel; for {task} leave it out."
+        )
+    wanted = shape_of(task, y, n, steps, names)
     if y.shape != wanted:
         raise ModtsError(f"For {task} y must have shape {wanted}, not {y.shape}.")
     if task == "classification":
         check_labels(y)
-        return task, y
+        return task, y, names
     y = without_codes(y, codes)
     if (np.abs(y) > np.finfo(np.float32).max).any():
         raise ModtsError("y holds infinite values; use NaN for missing.")
-    return task, y
+    wrong = wrong_values(task, y, names)
+    if wrong:
+        raise ModtsError(f"{wrong[0].upper()}{wrong[1:]}.")
+    return task, y, names
 
 
 def _split(y, task, n, splits, by_time, groups, seed) -> tuple[dict[str, np.ndarray], str]:
@@ -221,6 +242,5 @@ def _split(y, task, n, splits, by_time, groups, seed) -> tuple[dict[str, np.ndar
         return given_splits(splits, n), "given"
     if by_time:
         return _splits.by_time(n), "time"
-    if task == "classification":
-        return _splits.seeded(n, y.astype(np.int64), seed, groups), "stratified"
-    return _splits.seeded(n, None, seed, groups), "random"
+    found = strata(task, y)
+    return _splits.seeded(n, found, seed, groups), "random" if found is None else "stratified"

@@ -21,9 +21,10 @@ from modts.errors import ModtsError, choose
 from modts.runs import atomic_write, load_arrays, plain_name
 
 from . import splits as _splits
+from .origins import ORIGINS, at_origin, described
+from .tasks import TASKS, lacking, shape_of, strata, wrong_values
 
-SPLITS = ("train", "val", "test")
-TASKS = ("classification", "regression", "imputation")
+SPLITS = _splits.NAMES
 SPLIT_BY = ("stratified", "random", "time", "given")
 _FORMAT = 1  # of Cohort.save; raise it when the file's fields change
 _TEXT = ("name", "title", "task", "target", "target_unit", "split_by", "licence", "citation", "source")
@@ -41,19 +42,22 @@ class Cohort:
     X : numpy.ndarray
         ``(N, T, F)`` float32 in raw units; NaN = not measured (or beyond the end of a shorter series).
     y : numpy.ndarray
-        Classification: ``(N,)`` int64, 0 or 1. Regression: ``(N, T)`` float32 in raw units, or ``(N,)`` for one number
-        a row, NaN where the target is missing. Imputation: ``(N, 0)`` float32, no label at all; such a cohort pretrains and imputes.
+        Classification: ``(N,)`` int64, 0 or 1. Multiclass: ``(N,)`` int64, the number of a class. Multilabel: ``(N, K)``
+        float32, 0 or 1 for each of K labels, NaN where not known. Stepwise: ``(N, T)`` float32, 0 or 1 at every step,
+        NaN where not known. Regression: ``(N, T)`` float32 in raw units, or ``(N,)`` for one number a row, NaN where
+        the target is missing. Imputation: ``(N, 0)`` float32, no label at all; such a cohort pretrains and imputes.
     ids : numpy.ndarray
         ``(N,)`` unicode: stay id, or for series the start time of the window. Unique.
     features, units : tuple of str
         ``F`` names and their units ("" = dimensionless or not documented).
-    task : {"classification", "regression", "imputation"}
+    task : {"classification", "multiclass", "multilabel", "stepwise", "regression", "imputation"}
+        See ``modts.cohorts.TASKS``.
     target, target_unit : str
         What ``y`` is, in words, and its unit.
     splits : dict
         ``"train"``, ``"val"``, ``"test"`` -> sorted int64 row numbers; disjoint, together all rows.
     split_seed : int
-        The seed of the splits (recorded, but without effect, for splits by time).
+        The seed of the splits; of a series its origin (see :meth:`resplit`).
     licence, citation, source : str
         Terms of use, the reference to cite, and a URL or DOI.
     truth : numpy.ndarray, optional
@@ -64,6 +68,8 @@ class Cohort:
         How the splits were made; ``"time"`` marks a series.
     groups : numpy.ndarray, optional
         ``(N,)`` unicode: whose each row is (a patient with several stays). No two splits share a group.
+    classes : tuple of str
+        Names of the classes (multiclass) or of the labels (multilabel); empty for the other tasks.
 
     Raises
     ------
@@ -90,15 +96,19 @@ class Cohort:
     notes: dict = field(default_factory=dict)
     split_by: str = "stratified"
     groups: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         def fix(name, value):
             object.__setattr__(self, name, value)  # frozen: normalise types once, here
 
-        if self.task == "classification" and not np.isin(self.y, (0, 1)).all():
-            raise ModtsError(f"Cohort {self.name!r}: labels must be 0 or 1, not {np.unique(self.y)[:5].tolist()}.")
+        fix("classes", tuple(map(str, self.classes)))
+        wrong = wrong_values(self.task, self.y, self.classes)
+        if wrong:
+            raise ModtsError(f"Cohort {self.name!r}: {wrong}.")
+        whole = self.task in ("classification", "multiclass")
         fix("X", np.ascontiguousarray(self.X, dtype=np.float32))
-        fix("y", np.ascontiguousarray(self.y, dtype=np.int64 if self.task == "classification" else np.float32))
+        fix("y", np.ascontiguousarray(self.y, dtype=np.int64 if whole else np.float32))
         fix("ids", np.asarray(self.ids).astype(str))
         fix("features", tuple(map(str, self.features)))
         fix("units", tuple(map(str, self.units)))
@@ -139,6 +149,11 @@ class Cohort:
         """True for windows of long series, which are split by time instead of by a seed."""
         return self.split_by == "time"
 
+    @property
+    def origin(self) -> int:
+        """Of a series: how many test periods before its end its test ends."""
+        return self.notes.get("origin", 0)
+
     @cached_property
     def missing_rate(self) -> float:
         """Share of the cells of ``X`` without a value."""
@@ -156,6 +171,7 @@ class Cohort:
         splits = {s: self.splits[s].tolist() for s in SPLITS}
         rest = [self.ids.tolist(), self.features, self.task, splits]
         rest += [] if self.groups is None else [self.groups.tolist()]
+        rest += [self.classes] if self.classes else []
         digest.update(json.dumps(rest).encode())
         return digest.hexdigest()
 
@@ -177,7 +193,7 @@ class Cohort:
         return self.X[rows], self.y[rows]
 
     def labelled(self, fraction: float, seed: int) -> np.ndarray:
-        """Row numbers of a seeded subset of the train split, stratified for classification (label scarcity).
+        """Row numbers of a seeded subset of the train split, stratified where the split is (label scarcity).
 
         A smaller fraction with the same seed lies inside a larger one, class by class. 10 % of 2,557 are 255 (rounded
         down).
@@ -196,22 +212,39 @@ class Cohort:
         Raises
         ------
         ModtsError
-            If the fraction is outside (0, 1] or leaves no row (or, for classification, only one class), or nothing is
-            labelled.
+            If the fraction is outside (0, 1] or leaves no row (or only one class, no yes to one of several labels, and
+            the like), or nothing is labelled.
         """
         if self.task == "imputation":
             raise ModtsError(f"Cohort {self.name!r} has no labels: it can be pretrained on and imputed, no more.")
         train = self.splits["train"]
         if not 0 < fraction <= 1:
             raise ModtsError(f"The label fraction must be above 0 and at most 1, not {fraction!r}.")
-        labels = self.y[train] if self.task == "classification" else None
-        return train[_splits.subset(len(train), labels, fraction, seed)]
+        y, task = self.y[train], TASKS[self.task]
+        chosen = _splits.subset(len(train), strata(self.task, y), fraction, seed)
+        lacks = lacking(self.task, y[chosen], self.classes) if task.probability else ""
+        if lacks:
+            raise ModtsError(f"A label fraction of {fraction} of {len(train)} training rows {lacks}; take more.")
+        return train[chosen]
 
     def resplit(self, seed: int) -> Cohort:
-        """Return the same rows with the splits of another seed; splits by time and given splits stay as they are."""
-        if self.split_by in ("time", "given"):
+        """Return the same rows with the splits of another seed; given splits, and a series cut at an origin before, stay as they are.
+
+        Of a series a seed names an origin, ``seed % 3``, so that one test season does not decide: 0 is the series' own
+        split; at 1 and 2 the test lies one and two test periods earlier, training and validation before it, and
+        what lies after it is left out. Tests of different origins do not overlap. Seeds 0, 1, 2 are thus three origins, and
+        3, 4, 5 the same ones again, for other initialisations.
+
+        Raises
+        ------
+        ModtsError
+            If the series is too short for that origin.
+        """
+        if self.split_by == "given":
             return replace(self, split_seed=seed)
-        labels = self.y if self.split_by == "stratified" else None
+        if self.series:
+            return at_origin(self, seed % ORIGINS)
+        labels = strata(self.task, self.y) if self.split_by == "stratified" else None
         return replace(self, splits=_splits.seeded(self.n_samples, labels, seed, self.groups), split_seed=seed)
 
     def describe(self) -> dict:
@@ -238,8 +271,18 @@ class Cohort:
             "content_hash": self.content_hash,
             "notes": self.notes,
         }
+        if self.series and not self.origin:
+            row |= {"origins": described(self)}
         if self.task == "classification":
             row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
+        elif self.task == "stepwise":
+            row |= {"prevalence": float(np.nanmean(self.y)), "target_missing_rate": float(np.isnan(self.y).mean())}
+        elif self.classes:
+            several = self.task == "multilabel"
+            each = self.y if several else np.where(self.y[:, None] == np.arange(len(self.classes)), 1.0, 0.0)
+            row |= {
+                "classes": dict(zip(self.classes, np.nanmean(each, axis=0, dtype=np.float64).tolist(), strict=True))
+            }
         elif self.task == "regression":
             seen = self.part("train")[1]
             row |= {
@@ -267,6 +310,7 @@ class Cohort:
             arrays["truth"] = np.asarray(self.truth, dtype=np.float32)
         if self.groups is not None:
             arrays["groups"] = self.groups
+        meta |= {"classes": self.classes} if self.classes else {}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, meta=np.array(json.dumps(meta)), **arrays)
         atomic_write(path, buffer.getvalue())
@@ -304,14 +348,15 @@ class Cohort:
 def _check(c: Cohort) -> None:
     """Refuse a cohort whose parts do not fit together."""
     plain_name(c.name, "cohort")
+    for field_ in _TEXT:
+        if not isinstance(getattr(c, field_), str):
+            raise ModtsError(f"The {field_} of cohort {c.name!r} must be a text, not {getattr(c, field_)!r}.")
     choose(c.task, TASKS, "task")
     choose(c.split_by, SPLIT_BY, "kind of split")
     if c.X.ndim != 3 or 0 in c.X.shape:
         raise ModtsError(f"X of cohort {c.name!r} must have shape (N, T, F) with no empty side, not {c.X.shape}.")
     n, steps, width = c.X.shape
-    wanted = {"classification": (n,), "regression": (n, steps), "imputation": (n, 0)}[c.task]
-    if c.task == "regression" and c.y.ndim == 1:  # one number a row
-        wanted = (n,)
+    wanted = shape_of(c.task, c.y, n, steps, c.classes)
     tests: list[tuple[bool, Callable[[], str]]] = [
         (c.y.shape != wanted, lambda: f"y must have shape {wanted} for {c.task}, not {c.y.shape}"),
         (c.ids.shape != (n,), lambda: f"there must be {n} ids, one per row of X, not {c.ids.shape}"),
@@ -319,6 +364,11 @@ def _check(c: Cohort) -> None:
         (len(c.units) != width, lambda: f"X has {width} features but {len(c.units)} units were given"),
         (len(set(c.features)) != width, lambda: "feature names must differ"),
         (len(np.unique(c.ids)) != n, lambda: f"ids must be unique; {_first_double(c.ids)!r} occurs more than once"),
+        (
+            bool(c.classes) != (c.task in ("multiclass", "multilabel")),
+            lambda: f"for {c.task} classes cannot be {c.classes}",
+        ),
+        (len(set(c.classes)) < len(c.classes), lambda: "names of classes must differ"),
         (bool(np.isinf(c.X).any()), lambda: "X holds infinite values; use NaN for missing"),
         (bool(np.isinf(c.y).any()), lambda: "y holds infinite values; use NaN for missing"),
         (tuple(sorted(c.splits)) != tuple(sorted(SPLITS)), lambda: f"splits must be {SPLITS}, not {tuple(c.splits)}"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from modts.errors import ModtsError
+from modts.errors import ModtsError, whole
 
 from .base import SPLITS
+from .tasks import lacking
 
 MAX_CELLS = 2_000_000_000  # a wrong step size asks for terabytes; stop before the memory does
 
@@ -39,7 +40,7 @@ def numeric(value, what: str) -> np.ndarray:
         return np.asarray(unmasked(found), dtype=np.float64)
     except ModtsError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # the last: a whole number of hundreds of digits
         raise ModtsError(f"{what} must be an array of numbers: {error}.") from error
 
 
@@ -77,9 +78,7 @@ def flag(value, what: str) -> bool:
 
 def seed_of(seed) -> int:
     """A seed for a split, which NumPy takes as it is."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ModtsError(f"The split seed must be a whole number of 0 or more, not {seed!r}.")
-    return int(seed)
+    return whole(seed, "The split seed", least=0)
 
 
 def codes_of(missing) -> np.ndarray:
@@ -103,7 +102,10 @@ def check_labels(y: np.ndarray) -> None:
             f"The label of row {int(np.flatnonzero(np.isnan(y))[0])} is missing; every sample needs a label of 0 or 1."
         )
     if not np.isin(y, (0, 1)).all():
-        raise ModtsError(f"Labels must be 0 or 1, not {sorted(set(y[~np.isin(y, (0, 1))].tolist()))[:5]}.")
+        raise ModtsError(
+            f"Labels must be 0 or 1, not {sorted(set(y[~np.isin(y, (0, 1))].tolist()))[:5]}; for several classes say "
+            "task='multiclass', for a number task='regression'."
+        )
 
 
 def check_values(X: np.ndarray, ids: np.ndarray, features: list[str]) -> None:
@@ -118,15 +120,14 @@ def check_values(X: np.ndarray, ids: np.ndarray, features: list[str]) -> None:
         )
 
 
-def check_targets(y: np.ndarray, task: str, splits: dict[str, np.ndarray]) -> None:
-    """Each split must have something to learn or to score: both classes, or a target's value."""
+def check_targets(y: np.ndarray, task: str, splits: dict[str, np.ndarray], classes=()) -> None:
+    """Each split must have something to learn or to score: every class, a yes and a no, or a target's value."""
     for split, rows in splits.items():
-        if task == "classification" and len(np.unique(y[rows])) < 2:
-            raise ModtsError(
-                f"The {split} split holds only the label {int(y[rows][0])}; each split needs rows of both classes."
-            )
-        if task == "regression" and np.isnan(y[rows]).all():
+        lacks = lacking(task, y[rows], classes)
+        if lacks and task == "regression":
             raise ModtsError(f"The regression target has no value at all in the {split} split.")
+        if lacks:
+            raise ModtsError(f"The {split} split {lacks}.")
 
 
 def given_splits(splits: dict, n: int) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from modts.errors import ModtsError
 
 from . import splits
 from .base import Cohort
+from .tasks import strata
 from .tsdb_home import reading
 
 # ricu concept -> unit (ricu's concept dictionary)
@@ -35,6 +36,8 @@ _TASKS = {
     "mortality24": ("death in the ICU, told from the first 24 hours", ""),
     "kidney_function": ("creatinine on the second day, told from the first 24 hours", "mg/dL"),
     "los": ("remaining length of stay at every hour, at most a week", "h"),
+    "sepsis": ("onset of sepsis within six hours, asked at every hour", ""),
+    "aki": ("onset of acute kidney injury within six hours, asked at every hour", ""),
 }
 
 
@@ -83,7 +86,10 @@ def _load(
                 "as YAIB writes them."
             )
     X, y, ids, features = reading(title, path, lambda: _tables(path, static))
-    answers = y.dtype.kind == "i"  # 0 or 1 a stay; otherwise numbers, one a stay or one an hour
+    # 0 or 1 a stay or at every hour; otherwise numbers
+    answers = bool(np.isin(y[~np.isnan(y)], (0, 1)).all())
+    kind = ("classification" if y.ndim == 1 else "stepwise") if answers else "regression"
+    found = strata(kind, y)
     target, target_unit = _TASKS.get(task, (f"label of the task {task!r}", ""))
     return Cohort(
         name=name,
@@ -93,12 +99,12 @@ def _load(
         ids=ids,
         features=features,
         units=tuple((UNITS | _STATIC).get(f, "") for f in features),
-        task="classification" if answers else "regression",
+        task=kind,
         target=target,
         target_unit=target_unit,
-        splits=splits.seeded(len(y), y if answers else None, seed),
+        splits=splits.seeded(len(y), found, seed),
         split_seed=seed,
-        split_by="stratified" if answers else "random",
+        split_by="random" if found is None else "stratified",
         licence="Open Database License v1.0 (ODbL)" if demo else "PhysioNet credentialed access",
         citation=citation,
         source=source,
@@ -122,16 +128,13 @@ def _demo_folder(name: str, task: str) -> Path:
 def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return X (N, T, F), y, ids (N,), features; stays sorted by id, shorter stays padded with NaN.
 
-    y is (N,) int64 where all labels are 0 or 1, (N,) float32 for one number a stay, (N, T) float32 for one at every hour.
+    y is (N,) int64 where all labels are 0 or 1, (N,) float32 for one number a stay, (N, T) float32 for one (or 0 or 1) at every hour.
     """
     outc = _columns(pd.read_parquet(path / "outc.parquet"), path / "outc.parquet", "stay_id", "label")
     hourly = outc["stay_id"].duplicated().any()
     answers = outc["label"].isin([0, 1]).all()
-    if hourly and ("time" not in outc.columns or answers):
-        raise ModtsError(
-            f"{path / 'outc.parquet'} has several labels per stay; only tasks with one label a stay, or with a number at every hour and "
-            "a column time, can be loaded."
-        )
+    if hourly and "time" not in outc.columns:
+        raise ModtsError(f"{path / 'outc.parquet'} has several labels per stay, and no column time that says when.")
     if not pd.api.types.is_numeric_dtype(outc["label"]) or not np.isfinite(outc["label"].to_numpy(dtype=float)).all():
         raise ModtsError(f"{path / 'outc.parquet'}: labels must be numbers, not {outc['label'].unique()[:5].tolist()}.")
     if not answers and outc["label"].nunique() <= 2:

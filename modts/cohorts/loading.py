@@ -20,6 +20,9 @@ _LOADERS = {
     "simulated_air": ("simulated_air", "load"),
     "simulated_ward": ("simulated_icu", "load_ward"),
     "physionet_2012": ("physionet", "load_2012"),
+    "physionet_2012_b": ("physionet", "load_2012_b"),
+    "physionet_2012_c": ("physionet", "load_2012_c"),
+    "physionet_2012_all": ("physionet", "load_2012_all"),
     "physionet_2019": ("physionet", "load_2019"),
     "eicu": ("icu", "load_eicu"),
     "mimic": ("icu", "load_mimic"),
@@ -46,10 +49,11 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
     name : str
         One of :func:`cohort_names`, or the path of an ``.npz`` file written by :meth:`Cohort.save`.
     seed : int
-        Drives the split of stays; series are split by time, whatever the seed. Data never depend on it. A saved cohort
-        whose splits were given by its owner keeps them.
+        Drives the split of stays. Series are split by time: there it names one of three origins, ``seed % 3`` (see
+        :meth:`Cohort.resplit`), of which 0 is the benchmarks' own split. Values never depend on it. A saved cohort whose
+        splits were given by its owner keeps them.
     **options
-        What the cohort's loader takes, for example ``subset="all"`` for ``physionet_2012``.
+        What the cohort's loader takes, for example ``subset="all"`` for ``physionet_2019``.
 
     Returns
     -------

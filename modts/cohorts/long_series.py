@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from modts.errors import ModtsError, choose, notice
+from modts.errors import ModtsError, choose, notice, whole
 
 from .arrays import cohort_from_arrays
 from .base import Cohort
@@ -87,8 +87,8 @@ def cohort_from_series(
     >>> series_back(cohort, cohort.X).shape  # in real life: backbone.impute(cohort.X)
     (480, 2)
     """
-    steps = _whole(steps, "steps")
-    stride = steps if stride is None else _whole(stride, "stride")
+    steps = whole(steps, "steps")
+    stride = steps if stride is None else whole(stride, "stride")
     if stride > steps:
         raise ModtsError(f"stride must be at most steps ({steps}), so that no step is left out, not {stride}.")
     for given in ("splits", "by_time", "groups", "ids", "task"):
@@ -160,12 +160,6 @@ def series_back(cohort: Cohort, filled) -> pd.DataFrame:
     with np.errstate(invalid="ignore"):
         mean = (total / count).astype(np.float32)
     return pd.DataFrame(mean, index=_read(place["index"]), columns=list(cohort.features))
-
-
-def _whole(value, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ModtsError(f"{what} must be a whole number of 1 or more, not {value!r}.")
-    return int(value)
 
 
 def _starts(length: int, steps: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,14 +7,20 @@ Source: PyGrinder 0.7 (Du et al.), the patterns of TSI-Bench (arXiv 2406.12747).
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import numpy as np
 
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 from .checks import unmasked
 
 
+class Unfit(ModtsError):
+    """A pattern that finds nothing to work on in these windows."""
+
+
+@functools.cache  # it is asked for at every batch
 def _pygrinder():
     """PyGrinder imports TSDB, which would otherwise write ~/.pypots."""
     from .tsdb_home import import_tsdb
@@ -28,8 +34,11 @@ def _pygrinder():
 def _filled(X):
     """Gaps replaced by the mean of their own series (of the feature, where a series is empty): several patterns trip over NaN."""
     seen = ~np.isnan(X)
-    overall = np.where(seen, X, 0).sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
-    own = np.where(seen, X, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    held = np.where(seen, X, 0)
+    overall = held.sum((0, 1), dtype=np.float64) / np.maximum(
+        seen.sum((0, 1)), 1
+    )  # large values overflow in single precision
+    own = held.sum(1, dtype=np.float64) / np.maximum(seen.sum(1), 1)
     own = np.where(seen.any(1), own, overall)  # (N, F)
     return np.where(seen, X, own[:, None, :]).astype(np.float32)
 
@@ -43,7 +52,7 @@ def _rdo(X, rate):
 
 
 def _sequence(X, rate):
-    return _pygrinder().seq_missing(X, p=rate, seq_len=max(2, X.shape[1] // 4))
+    return _pygrinder().seq_missing(X, p=rate, seq_len=min(X.shape[1], max(2, X.shape[1] // 4)))
 
 
 def _block(X, factor):
@@ -55,12 +64,12 @@ def _mar(X, rate):
     import torch
 
     # The logistic function needs z-scores (PyGrinder's search for its intercept fails on raw units) and variables that vary.
-    flat = _filled(X).reshape(-1, X.shape[-1])
+    flat = _filled(X).reshape(-1, X.shape[-1]).astype(np.float64)
     spread = flat.std(0)
     varied = np.flatnonzero(spread > 1e-8)
     if len(varied) < 2:
-        raise ModtsError(f"Pattern 'mar' needs two variables that vary, got {len(varied)}; choose another pattern.")
-    scores = torch.from_numpy((flat[:, varied] - flat[:, varied].mean(0)) / spread[varied])
+        raise Unfit(f"Pattern 'mar' needs two variables that vary, got {len(varied)}; choose another pattern.")
+    scores = torch.from_numpy(((flat[:, varied] - flat[:, varied].mean(0)) / spread[varied]).astype(np.float32))
     decide = max(1, int(0.3 * len(varied)))  # so many variables decide and are not hidden themselves
     share = min(0.95, rate * len(varied) / (len(varied) - decide))
     flat[:, varied] = np.asarray(_pygrinder().mar_logistic(scores, obs_rate=0.3, missing_rate=share))
@@ -96,12 +105,19 @@ _SEARCHED = {"block": (0.0, 1.0), "mnar_x": (-12.0, 12.0), "mnar_t": (0.0, 64.0)
 
 @contextlib.contextmanager
 def seeded(seed: int):
-    """Seed NumPy's and PyTorch's global generators inside the block and give back their state after it."""
+    """Seed NumPy's and PyTorch's global generators inside the block and give back their state after it.
+
+    Raises
+    ------
+    ModtsError
+        The seed is no whole number from 0 to 2**63 - 1.
+    """
     import torch
 
+    seed = whole(seed, "The seed", least=0, below=2**63)
     state, torch_state = np.random.get_state(), torch.get_rng_state()
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed also asks for GPUs, which takes milliseconds
     try:
         yield
     finally:
@@ -130,31 +146,50 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     Raises
     ------
     ModtsError
-        Unknown pattern, wrong shape, infinite values, rate out of range.
+        Unknown pattern, wrong shape, infinite values, rate out of range, a seed that is none.
     """
-    choose(pattern, PATTERNS, "missingness pattern")
+    check_pattern(pattern, rate)
     if np.ndim(X) != 3:
         raise ModtsError(f"X must have three axes (samples, steps, features), got shape {np.shape(X)}.")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
-        raise ModtsError(f"The missingness rate must be at least 0 and below 1, got {rate}.")
     with np.errstate(over="ignore"):  # too large for single precision is infinite, and said so
         X = np.array(unmasked(X), dtype=np.float32)
     if np.isinf(X).any():
         raise ModtsError("X holds infinite values; mark missing values as NaN.")
-    if rate == 0 or np.isnan(X).all():
-        return X
+    X[_hides(X, pattern, rate, seed)] = np.nan
+    return X
+
+
+def hides(X: np.ndarray, pattern: str, rate: float, seed: int) -> np.ndarray:
+    """Which values of a batch X (N, T, F), float32 with NaN where missing, are hidden: (N, T, F) bool.
+
+    What `mask` hides, without its checks; none where a batch is too small for the pattern.
+    """
+    try:
+        return _hides(X, pattern, rate, seed)
+    except Unfit:
+        return np.zeros(X.shape, dtype=bool)
+
+
+def check_pattern(pattern: str, rate: float) -> None:
+    """Raise a ModtsError unless the pattern is one of PATTERNS, and the rate a share of at least 0 and below 1."""
+    choose(pattern, PATTERNS, "missingness pattern")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
+        raise ModtsError(f"The missingness rate must be at least 0 and below 1, got {rate}.")
+
+
+def _hides(X, pattern, rate, seed):
     seen = ~np.isnan(X)
+    if rate == 0 or not seen.any():
+        return np.zeros(X.shape, dtype=bool)
 
     def hidden(amount):
         with seeded(seed):
             return np.isnan(np.asarray(PATTERNS[pattern](X.copy(), amount))) & seen
 
-    if pattern in _SEARCHED:
-        low, high = _SEARCHED[pattern]
-        for _ in range(14):
-            middle = (low + high) / 2
-            low, high = (low, middle) if hidden(middle).sum() > rate * seen.sum() else (middle, high)
-        X[hidden(low)] = np.nan
-    else:
-        X[hidden(rate)] = np.nan
-    return X
+    if pattern not in _SEARCHED:
+        return hidden(rate)
+    low, high = _SEARCHED[pattern]
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (low, middle) if hidden(middle).sum() > rate * seen.sum() else (middle, high)
+    return hidden(low)

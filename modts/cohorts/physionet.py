@@ -1,8 +1,8 @@
 """PhysioNet challenges 2012 (in-hospital death) and 2019 (sepsis): intensive-care stays as 48 hourly steps.
 
 PhysioNet 2012: Silva et al., Comput Cardiol 2012;39:245-248. As in TSI-Bench and CSAI (the paper's siblings): the mean
-of each hour, hours 0 to 47, 35 variables in the order of ``FEATURES_2012``, set-a by default, stays with a single
-recorded hour dropped (TSDB's rule). PhysioNet 2019: Reyna et al., Crit Care Med 2020;48(2):210-217. Stays of at least
+of each hour, hours 0 to 47, 35 variables in the order of ``FEATURES_2012``, set-a, stays with a single recorded hour
+dropped (TSDB's rule); sets b and c are cohorts of their own. PhysioNet 2019: Reyna et al., Crit Care Med 2020;48(2):210-217. Stays of at least
 48 hourly rows, their first 48, one label a stay.
 
 The text files are read in one pass instead of one by one as TSDB does (a minute); a test compares the arrays with
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from modts.errors import ModtsError, choose
+from modts.runs import ask_unsealed
 
 from . import splits
 from .base import Cohort
@@ -35,6 +36,7 @@ FEATURES_2012 = {
     "Platelets": "1e3/uL", "Urine": "mL", "NIMAP": "mmHg", "Creatinine": "mg/dL", "ALP": "IU/L",
 }  # fmt: skip
 _SETS_2012 = ("set-a", "set-b", "set-c")
+_SEALED_2012 = "set-c"  # see runs.protocol
 _VERSION_2012 = 1  # raise with every change of what _parse_2012 returns: the cache then parses anew
 
 FEATURES_2019 = {
@@ -50,17 +52,37 @@ _COMPLETE_SET_A = 20_336  # stays published; fewer = a partial copy
 _VERSION_2019 = 1
 
 
-def load_2012(seed: int, subset: str = "set-a") -> Cohort:
-    """PhysioNet 2012: ``subset`` is set-a (3,997 stays, the default), set-b, set-c, or all (11,988 stays)."""
-    choose(subset, (*_SETS_2012, "all"), "subset of physionet_2012")
+def load_2012(seed: int) -> Cohort:
+    """PhysioNet 2012, set-a: 3,997 stays, those of the paper and its siblings."""
+    return _stays_2012("physionet_2012", ("set-a",), seed)
+
+
+def load_2012_b(seed: int) -> Cohort:
+    """PhysioNet 2012, set-b: 3,993 other stays. Settings are searched and the protocol is decided on it; no claim rests on it."""
+    return _stays_2012("physionet_2012_b", ("set-b",), seed)
+
+
+def load_2012_c(seed: int) -> Cohort:
+    """PhysioNet 2012, set-c: 3,998 other stays, the external test of models trained on set-a; sealed until the protocol is frozen."""
+    return _stays_2012("physionet_2012_c", ("set-c",), seed)
+
+
+def load_2012_all(seed: int) -> Cohort:
+    """PhysioNet 2012, all three sets: 11,988 stays; sealed with set-c."""
+    return _stays_2012("physionet_2012_all", _SETS_2012, seed)
+
+
+def _stays_2012(name: str, subsets: tuple[str, ...], seed: int) -> Cohort:
+    """The stays of one or several sets, with a split of their own."""
+    if _SEALED_2012 in subsets:
+        ask_unsealed(name)
     folder = dataset_folder("physionet_2012")
-    names = _SETS_2012 if subset == "all" else (subset,)
-    sets = [reading("PhysioNet 2012", folder, lambda name=name: _cached_2012(folder, name)) for name in names]
+    sets = [reading("PhysioNet 2012", folder, lambda subset=subset: _cached_2012(folder, subset)) for subset in subsets]
     X, y, ids = (np.concatenate([s[k] for s in sets]) for k in ("X", "y", "ids"))
-    order = np.argsort(ids, kind="stable")
+    order, sets = np.argsort(ids, kind="stable"), ", ".join(subsets)
     return Cohort(
-        name="physionet_2012",
-        title=f"PhysioNet 2012 ({subset})",
+        name=name,
+        title=f"PhysioNet 2012 ({sets})",
         X=X[order],
         y=y[order],
         ids=ids[order],
@@ -75,7 +97,7 @@ def load_2012(seed: int, subset: str = "set-a") -> Cohort:
         citation="Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the "
         "PhysioNet/Computing in Cardiology Challenge 2012. Comput Cardiol 2012;39:245-248.",
         source="https://physionet.org/content/challenge-2012/1.0.0/",
-        notes={"subset": subset},
+        notes={"subset": sets},
     )
 
 

@@ -1,9 +1,9 @@
 """Long series cut into windows and split by time: Italy and Beijing air quality, ETT, PeMS traffic.
 
-Splits are those of BenchPOTS. The regression task is TSI-Bench's: the target is the last column at every step, the
-features are all the others; the target is not among the features, at pretraining either. Windows do not overlap and no
-window crosses from one split into the next. Traps handled here: Italy's -200 is NaN, Beijing's stations are sorted,
-traffic's dates are made without the frequency name that pandas 3 refuses.
+Splits are those of BenchPOTS, and two earlier origins (see `origins`). The regression task is TSI-Bench's: the target is
+the last column at every step, the features are all the others; the target is not among the features, at pretraining
+either. Windows do not overlap and no window crosses from one split into the next. Traps handled here: Italy's -200 is
+NaN, Beijing's stations are sorted, traffic's dates are made without the frequency name that pandas 3 refuses.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def load_traffic(seed: int, n_steps: int = 24) -> Cohort:
 
 
 def _windows(name, title, table, lengths, n_steps, seed, units, target, target_unit, **about) -> Cohort:
-    """Cut a long table into windows inside each split; the last column becomes the target."""
+    """Cut a long table into windows inside each split, at the seed's origin; the last column becomes the target."""
     values, times, columns = table  # (L, F+1), (L,), names
     if isinstance(n_steps, bool) or not isinstance(n_steps, int) or not 2 <= n_steps <= min(lengths):
         raise ModtsError(f"n_steps of {name} must be a whole number from 2 to {min(lengths)}, not {n_steps!r}.")
@@ -164,10 +164,10 @@ def _windows(name, title, table, lengths, n_steps, seed, units, target, target_u
         target=target,
         target_unit=target_unit,
         splits=splits.in_order(*sizes),
-        split_seed=seed,
+        split_seed=0,
         split_by="time",
         **about,
-    )
+    ).resplit(seed)
 
 
 def _months(times: np.ndarray, n_train: int, n_val: int) -> tuple[int, int, int]:

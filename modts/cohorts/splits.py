@@ -12,6 +12,8 @@ import numpy as np
 
 from modts.errors import ModtsError
 
+NAMES = ("train", "val", "test")
+
 
 def seeded(
     n: int, labels: np.ndarray | None, seed: int, groups: np.ndarray | None = None, what: str = "rows"
@@ -36,7 +38,8 @@ def seeded(
         return {name: np.flatnonzero(np.isin(member, chosen)) for name, chosen in whole.items()}
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
-    classes = [np.arange(n)] if labels is None else [np.flatnonzero(labels == c) for c in (0, 1)]
+    n_classes = 1 if labels is None else max(2, int(labels.max(initial=0)) + 1)
+    classes = [np.arange(n)] if labels is None else [np.flatnonzero(labels == c) for c in range(n_classes)]
     for number, rows in enumerate(classes):
         if len(rows) < 3:
             what = what if labels is None else f"{what} with label {number}"
@@ -53,7 +56,7 @@ def seeded(
 def in_order(n_train: int, n_val: int, n_test: int) -> dict[str, np.ndarray]:
     """Split rows that are already in time order: first train, then validation, then test."""
     bounds = np.cumsum([0, n_train, n_val, n_test])
-    return {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(("train", "val", "test"))}
+    return {name: np.arange(bounds[i], bounds[i + 1]) for i, name in enumerate(NAMES)}
 
 
 def by_time(n: int) -> dict[str, np.ndarray]:
@@ -72,6 +75,13 @@ def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.
     rng = np.random.default_rng([seed, 1])  # another stream than the splits' own
     if labels is None:
         return np.sort(rng.permutation(n)[:size])
+    if labels.max() > 1:
+        # each row by its place in its class: whatever the size, the first rows hold the classes in proportion, and fewer rows lie in more
+        place = np.empty(n)
+        for c in np.unique(labels):
+            rows = rng.permutation(np.flatnonzero(labels == c))
+            place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        return np.sort(np.argsort(place, kind="stable")[:size])
     positive, negative = (rng.permutation(np.flatnonzero(labels == c)) for c in (1, 0))
     n_positive = round(size * len(positive) / n)
     if n_positive < 1 or size - n_positive < 1:

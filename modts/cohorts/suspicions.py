@@ -85,6 +85,8 @@ def equal_to_label(X: np.ndarray, y: np.ndarray, features: list[str]) -> list[st
     """Features that are the label wherever they are observed (in ten cells or more, and not all alike)."""
     if y.size == 0:
         return []
+    if y.ndim == 2 and y.shape[1] != X.shape[1]:  # several labels
+        return list(dict.fromkeys(name for column in y.T for name in equal_to_label(X, column, features)))
     label = np.broadcast_to(y[:, None] if y.ndim == 1 else y, X.shape[:2])
     same = []
     for f, name in enumerate(features):

@@ -10,13 +10,14 @@ import re
 import numpy as np
 import pandas as pd
 
-from modts.errors import ModtsError, choose, notice
+from modts.errors import ModtsError, choose, notice, whole
 
 from .arrays import cohort_from_arrays
-from .base import TASKS, Cohort
+from .base import Cohort
 from .checks import MAX_CELLS, codes_of, flag, show, some, without_codes
 from .clock import clock, positions
 from .files import read_table
+from .tasks import TASKS, coded
 
 REPEATS = ("refuse", "first", "mean")
 _UNNAMED = re.compile(r"Unnamed: (\d+)(_level_\d+)?")
@@ -27,7 +28,7 @@ def cohort_from_table(
     *,
     id: str = "id",
     time: str = "time",
-    label: str | None = "label",
+    label: str | list[str] | None = "label",
     labels=None,
     features: list[str] | None = None,
     variable: str | None = None,
@@ -50,11 +51,13 @@ def cohort_from_table(
         A .csv, .tsv (both also .gz) or .parquet file, or a data frame.
     id, time, label : str
         Names of the columns. ``time`` holds numbers, dates (those with a zone are compared in UTC) or durations. For
-        classification the label (0 or 1) is the same in all rows of an id; for regression it is the target's value at
-        that time (may be empty), or with ``label_per="id"`` one number for the id. ``label=None``: no label, the cohort pretrains and imputes.
+        classification the label (0 or 1) is the same in all rows of an id, for multiclass likewise (a word or a number);
+        for regression it is the target's value at that time (may be empty), or with ``label_per="id"`` one number for
+        the id; for stepwise it is 0 or 1 at that time (may be empty). A list of columns: several labels (multilabel),
+        each 0, 1 or empty. ``label=None``: no label, the cohort pretrains and imputes.
     labels : str, pathlib.Path or pandas.DataFrame, optional
-        A table of its own for the labels: the columns ``id`` and ``label``, a row per id; for a regression at every
-        time also ``time``. Ids that the table lacks are left out, with a warning.
+        A table of its own for the labels: the columns ``id`` and ``label``, a row per id; for a target at every time
+        also ``time``. Ids that the table lacks are left out, with a warning.
     features : list of str, optional
         Variable columns; default: all the others. In the form of single values: which variables.
     variable, value : str
@@ -75,8 +78,8 @@ def cohort_from_table(
         Codes that stand for a missing value, such as ``(-9999,)``.
     label_per : {"id", "time"}, optional
         For regression: one number for each id, or one at each time. Default: "time", or what a table ``labels`` holds.
-    task : {"classification", "regression", "imputation"}, optional
-        Default: classification, or imputation with ``label=None``.
+    task : {"classification", "multiclass", "multilabel", "stepwise", "regression", "imputation"}, optional
+        Default: classification, multilabel with several labels, or imputation with ``label=None``.
     **about
         As for :func:`cohort_from_arrays`: ``name``, ``title``, ``units``, ``target``, ``seed``, ``by_time``,
         ``unobserved``, ``licence``, ... With ``by_time`` ids are ordered by their first time; where that is the same,
@@ -97,25 +100,33 @@ def cohort_from_table(
     ModtsWarning
         As for :func:`cohort_from_arrays`, and for labels of ids that the table lacks.
     """
-    task = choose(task or ("imputation" if label is None else "classification"), TASKS, "task")
+    several = [*label] if isinstance(label, (list, tuple)) else []
+    default = "imputation" if label is None else "multilabel" if several else "classification"
+    task = choose(task or default, TASKS, "task")
     choose(repeats, REPEATS, "rule for repeated times (repeats=)")
+    if bool(several) != (task == "multilabel"):
+        raise ModtsError(
+            f"Several labels, label=['a', 'b'], are for multilabel; for {task} name one column, not {label!r}."
+        )
     if (task == "imputation") != (label is None) or (label is None and labels is not None):
         raise ModtsError(
             "Without a label give label=None alone (the task is then imputation); every other task needs one."
         )
-    if n_steps is not None and (isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1):
-        raise ModtsError(f"n_steps must be a whole number of 1 or more, not {n_steps!r}.")
+    n_steps = None if n_steps is None else whole(n_steps, "n_steps")
     by_time = flag(about.get("by_time", False), "by_time")
     labels = None if labels is None else read_table(labels)
     at_times = _at_times(task, label_per, labels, time)
     frame, codes = read_table(table), codes_of(missing)
+    wanted = several or ([] if label is None else [label])  # the columns with the target
     kept = [
-        c for c in (groups, None if labels is not None else label) if c is not None
+        *([] if groups is None else [groups]),
+        *([] if labels is not None else wanted),
     ]  # beside id, time and variables
     form = [] if variable is None else [variable, value]
-    _present(frame, [id, time, *kept, *form], "table", label if labels is None else None)
-    if labels is not None and label in frame.columns and variable is None:
-        raise ModtsError(f"The label column {label!r} stands in the table and in labels=; drop one of them.")
+    _present(frame, [id, time, *kept, *form], "table", *(wanted[:1] if labels is None else []))
+    double = [c for c in wanted if labels is not None and variable is None and c in frame.columns]
+    if double:
+        raise ModtsError(f"The label column {double[0]!r} stands in the table and in labels=; drop one of them.")
     if len(frame) == 0:
         raise ModtsError("The table has no variable column or no row.")
     for column in (id, time, *([groups] if groups else []), *form[:1]):
@@ -123,17 +134,24 @@ def cohort_from_table(
             raise ModtsError(f"Column {column!r} is empty in row {int(np.flatnonzero(frame[column].isna())[0])}.")
     frame = frame.assign(**{id: _ids(frame[id]), time: clock(frame[time], time)})
     if variable is None:
-        features = variables(frame, features, {"id": id, "time": time, "groups": groups, "label": label})
+        taken = {"id": id, "time": time, "groups": groups}
+        features = variables(frame, features, taken | {f"label{i or ''}": c for i, c in enumerate(wanted)})
     else:
         frame, features = _wide(frame, features, (id, time, variable, value), kept, repeats, codes)
     if labels is not None:
-        frame = _with_labels(frame, labels, id, time, label, at_times)
-    numbers = [*features, *([label] if label is not None else [])]
-    plain_numbers(frame, numbers)
-    coded = [*features, *([label] if at_times else [])]
+        frame = _with_labels(frame, labels, id, time, wanted, at_times)
+    if task == "multiclass":
+        there = frame[label].notna().to_numpy()
+        numbers, about["classes"] = coded(frame[label].to_numpy(dtype=object)[there], about.get("classes"))
+        number = np.full(len(frame), np.nan)
+        number[there] = numbers
+        frame = frame.assign(**{label: number})
+    plain_numbers(frame, [*features, *wanted])
+    measured = [*features, *(wanted if at_times else [])]
     if len(codes):
+        without = [*measured, *several]
         frame = frame.assign(
-            **{c: without_codes(frame[c].to_numpy(dtype=float, na_value=np.nan), codes) for c in coded}
+            **{c: without_codes(frame[c].to_numpy(dtype=float, na_value=np.nan), codes) for c in without}
         )
     frame = _once(frame, (id, time), repeats)
 
@@ -144,20 +162,25 @@ def cohort_from_table(
     steps = n_steps or int(position.max()) + 1
     if len(ids) * steps * len(features) > MAX_CELLS:
         raise ModtsError(f"{len(ids)} series of {steps} steps do not fit in memory; set n_steps, or a larger step.")
-    values = frame[coded].astype(float).groupby([row, position]).mean()  # within one step; a no-op without step
+    values = frame[measured].astype(float).groupby([row, position]).mean()  # within one step; a no-op without step
     at_row, at_step = values.index.get_level_values(0), values.index.get_level_values(1)
     inside = at_step < steps
-    grid = np.full((len(ids), steps, len(coded)), np.nan)  # (N, T, F)
+    grid = np.full((len(ids), steps, len(measured)), np.nan)  # (N, T, F)
     grid[at_row[inside], at_step[inside]] = values.to_numpy()[inside]
     X, y = grid, None
     if at_times:
         X, y = grid[:, :, :-1], grid[:, :, -1]
+        y = np.where(y > 0, 1.0, y) if task == "stepwise" and step is not None else y  # a yes within a step is a yes
     elif label is not None:
-        y = _constant(frame[label].to_numpy(dtype=float, na_value=np.nan), row, ids, f"label {label!r}")
+        values = [frame[c].to_numpy(dtype=float, na_value=np.nan) for c in wanted]
+        each = [_constant(v, row, ids, f"label {c!r}", bool(several)) for c, v in zip(wanted, values, strict=True)]
+        y = np.stack(each, axis=1) if several else each[0]
+        y = np.array(about["classes"], dtype=object)[y.astype(int)] if task == "multiclass" else y
+        about |= {"classes": several} if several else {}
     if groups is not None:
         about["groups"] = _constant(frame[groups].astype(str).to_numpy(), row, ids, f"group {groups!r}")
     if label is not None:
-        about.setdefault("target", label)
+        about.setdefault("target", ", ".join(map(str, wanted)))
     return cohort_from_arrays(X, y, ids=ids, features=features, task=task, **about)
 
 
@@ -166,6 +189,10 @@ def cohort_from_table(
 
 def _at_times(task: str, per: str | None, labels: pd.DataFrame | None, time: str) -> bool:
     """Whether there is a target at each time, and not one label an id."""
+    if task == "stepwise":
+        if per not in (None, "time"):
+            raise ModtsError(f"label_per={per!r} is for regression; for stepwise there is one label at each time.")
+        return True
     if task != "regression":
         if per not in (None, "id"):
             raise ModtsError(f"label_per={per!r} is for regression; for {task} there is one label for each id.")
@@ -272,14 +299,14 @@ def _wide(frame: pd.DataFrame, features, names: tuple, kept: list, repeats: str,
 
 
 def _with_labels(
-    frame: pd.DataFrame, labels: pd.DataFrame, id: str, time: str, label: str, at_times: bool
+    frame: pd.DataFrame, labels: pd.DataFrame, id: str, time: str, wanted: list[str], at_times: bool
 ) -> pd.DataFrame:
     """The table with the labels of another: one for each id, or one for each id and time."""
     keys = [id, time] if at_times else [id]
-    _present(labels, [*keys, label], "table of labels")
+    _present(labels, [*keys, *wanted], "table of labels")
     if labels[keys].isna().any(axis=None):
         raise ModtsError(f"The table of labels has a row without {' or '.join(keys)}.")
-    labels = labels[[*keys, label]].assign(**{id: _ids(labels[id])})
+    labels = labels[[*keys, *wanted]].assign(**{id: _ids(labels[id])})
     if at_times:
         labels[time] = clock(labels[time], time)
     labels = labels.drop_duplicates()
@@ -316,12 +343,15 @@ def _order(frame: pd.DataFrame, id: str, time: str, by_time: bool) -> dict:
     return {name: i for i, name in enumerate(first.index)}
 
 
-def _constant(values: np.ndarray, row: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
-    """The value of each id; it must be there, and the same in all its rows."""
+def _constant(values: np.ndarray, row: np.ndarray, ids: np.ndarray, name: str, empty: bool = False) -> np.ndarray:
+    """The value of each id; it must be there (but for `empty`), and the same in all its rows."""
     first = values[np.searchsorted(row, np.arange(len(ids)))]
     differs = ~((values == first[row]) | ((values != values) & (first[row] != first[row])))
     if differs.any():
-        raise ModtsError(f"The {name} is not constant within id {show(ids[row[differs][0]])}; one per id is needed.")
-    if (first != first).any():
+        at_times = " (or task='stepwise' for a yes or no at every time)" if name.startswith("label") else ""
+        raise ModtsError(
+            f"The {name} is not constant within id {show(ids[row[differs][0]])}; one per id is needed{at_times}."
+        )
+    if (first != first).any() and not empty:
         raise ModtsError(f"Id {show(ids[first != first][0])} has no {name}.")
     return first

@@ -14,6 +14,7 @@ e2e_shipped is PyPOTS's classification module with its own loss, as arXiv 2411.0
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,23 @@ import torch
 from torch import nn
 
 from modts import runs
-from modts.backbones import Backbone, accelerate, classifier_settings, core, live, pypots, read
-from modts.cohorts import mask, seeded
+from modts.backbones import (
+    BACKBONES,
+    Backbone,
+    accelerate,
+    classifier_settings,
+    core,
+    live,
+    pypots,
+    read,
+    ships_classifier,
+)
+from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
+from .batches import Windows
 from .heads import STEPS, Head, task_loss
-from .targets import Labels
+from .targets import Labels, answer
 from .training import History, fit
 
 
@@ -40,6 +52,7 @@ class Adaptation:
     train: str
 
 
+SHIPPED_TASKS = ("classification", "multiclass")  # what PyPOTS's classifiers are made for
 ARMS = {
     "untrained": Adaptation("random", "head"),
     "frozen": Adaptation("pretrained", "head"),
@@ -59,29 +72,33 @@ class Whole(nn.Module):
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
         return self.head(read(self.backbone, Z, self.pooling))
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
+    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
         results, latent = live(self.backbone, hidden, self.pooling, Z)
         return (
-            task_loss(task, self.head(latent), y)
+            task_loss(task, self.head(latent), y, weight)
             + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
         )
 
 
 class Shipped(nn.Module):
-    """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's."""
+    """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's.
+
+    n_outputs : as of a head: 1 for a yes or no, else the number of classes.
+    """
 
     auxiliary = 0.0  # PyPOTS's classifiers see the values as they are
 
-    def __init__(self, backbone: Backbone, seed: int):
+    def __init__(self, backbone: Backbone, seed: int, n_outputs: int = 1):
         super().__init__()
-        if backbone.row.own:
+        if not ships_classifier(backbone.name):
+            names = ", ".join(filter(ships_classifier, BACKBONES))
             raise ModtsError(
-                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for its own models only."
+                f"PyPOTS ships no end-to-end classifier for {backbone.name}, so arm 'e2e_shipped' exists for {names} only."
             )
         with seeded(seed):
-            loss = pypots("nn.modules.loss").CrossEntropy()
+            self.criterion = loss = pypots("nn.modules.loss").CrossEntropy()
             self.module = core(backbone.name, "classification")(
-                n_classes=2,
+                n_classes=max(2, n_outputs),
                 n_steps=backbone.n_steps,
                 n_features=len(backbone.features),
                 training_loss=loss,
@@ -90,36 +107,37 @@ class Shipped(nn.Module):
                 **classifier_settings(backbone.name),
             )
         accelerate(self.module, backbone.row.kind)
-        self.inputs = partial(backbone.inputs, shipped=True)
+        self.inputs, self.n_outputs = partial(backbone.inputs, shipped=True), n_outputs
 
     def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        probability = self.module(self.inputs(Z))["classification_proba"][:, 1:]
-        return torch.logit(probability, eps=1e-7)
+        probability = self.module(self.inputs(Z))["classification_proba"]
+        if self.n_outputs > 1:
+            return probability.clamp(min=1e-7).log()  # of which softmax makes the probabilities again
+        return torch.logit(probability[:, 1:], eps=1e-7)
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor) -> torch.Tensor:
+    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
+        def weighted(logits, wanted):
+            return (nn.functional.cross_entropy(logits, wanted, reduction="none") * weight).mean()
+
+        self.criterion.forward = type(self.criterion).forward.__get__(self.criterion) if weight is None else weighted
         return self.module({**self.inputs(hidden, Z), "y": y.long()}, calc_criterion=True)["loss"]
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, Z: torch.Tensor, batch_size: int = 256) -> torch.Tensor:
-    """Evaluation-mode outputs (N, K) on the CPU."""
+def outputs(model: nn.Module, Z: torch.Tensor | Windows, batch_size: int = 256) -> torch.Tensor:
+    """Evaluation-mode outputs (N, K) on the CPU, for latents or windows."""
     model.eval()
     return torch.cat([model(part).cpu() for part in Z.split(batch_size)])
 
 
 @dataclass
 class Outcome:
-    """A trained arm: what it predicts for the test windows (probability, or z-scored target), and how it got there."""
+    """A trained arm: what it predicts for the test windows (probabilities, or z-scored targets; see `answer`), and how it got there."""
 
     prediction: np.ndarray
     validation: float
     history: History
     model: nn.Module
-
-
-def stretch(n_train: int, n_labelled: int) -> int:
-    """Few labels make short epochs: so many times the epochs and the patience (at most 3), so that no arm is starved of steps."""
-    return max(1, min(3, round((n_train / n_labelled) ** 0.5)))
 
 
 @dataclass(frozen=True)
@@ -129,11 +147,15 @@ class Training:
     Attributes
     ----------
     lr, weight_decay
-        Of Adam.
+        Of Adam; biases and the parameters of normalisation layers do not decay.
     epochs, patience
-        At most so many epochs; stop after `patience` of them without a better validation score.
+        At most so many epochs; stop after `patience` of them without a better validation score. An epoch is as many steps as all training
+        windows make, however few of them have labels: those are gone through again, so that no label fraction is starved of steps.
     batch_size
-        Of arms that train everything; a head takes all labelled rows at once.
+        Of arms that train everything, at most an eighth of the labelled rows (but 16); a head takes all labelled rows at once.
+    schedule, clip
+        Of arms that train everything: the learning rate "constant" or annealed ("cosine") to 0 at the cap, and the largest norm of all
+        gradients together (0 for none).
     auxiliary
         Weight of the reconstruction loss beside the task's.
     pattern, rate
@@ -149,6 +171,8 @@ class Training:
     epochs: int = 50
     patience: int = 8
     batch_size: int = 128
+    schedule: str = "constant"
+    clip: float = 0.0
     auxiliary: float = 1.0
     pattern: str = "point"
     rate: float = 0.1
@@ -191,76 +215,79 @@ def adapt(
     Raises
     ------
     ModtsError
-        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for a regression or for a backbone of one's own.
+        Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for what it is not made for (it knows classes
+        alone) or for a backbone of one's own.
     """
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
-    n_outputs, n = targets["train"].n_outputs, len(labelled)
+    n_outputs, weight = targets["train"].n_outputs, targets["train"].weights(labelled)
+    weight = None if weight is None else torch.from_numpy(weight)
     if setting.train == "head":
         if latents is None:
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"])
+        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y, weight)
 
-        def step(_):
-            return task_loss(task, model(Z), y)
+        def step(*_):
+            return task_loss(task, model(Z), y, weight)
 
-        on_epoch = None
-        # an epoch: so many steps on all labels
-        run = {"n": STEPS, "batch_size": 1, "epochs": training.epochs, "patience": training.patience}
+        run = {"n": 1, "batch_size": 1, "steps": STEPS}  # of all labels at once
     else:
-        if setting.train == "shipped" and task != "classification":
+        if setting.train == "shipped" and task not in SHIPPED_TASKS:
             raise ModtsError(
-                "PyPOTS ships no end-to-end regression model, so arm 'e2e_shipped' exists for classification only."
+                f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
-        data = {name: backbone.tensor(values) for name, values in windows.items()}
-        raw, Z, y = windows["train"][labelled], data["train"][labelled], y.to(backbone.device)
+        data = {name: Windows(backbone, X, training.pattern, training.rate) for name, X in windows.items()}
+        y = y.to(backbone.device)
         if setting.train == "shipped":
-            model = Shipped(backbone, training.seed).to(backbone.device)
+            model = Shipped(backbone, training.seed, n_outputs).to(backbone.device)
         else:
-            size = read(backbone.eval(), Z[:2], pooling).detach()
+            size = read(backbone.eval(), data["train"](labelled[:2]), pooling).detach()
             model = Whole(
                 backbone, Head(head, size.shape[1], n_outputs, seed=training.seed), pooling, training.auxiliary
             ).to(backbone.device)
             with torch.no_grad():
-                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split(256)])
-            model.head.standardise(start)
-        now = {"Z": Z}
+                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split()])
+            model.head.standardise(start).begin(task, y, weight)
 
-        def step(i):
-            return model.loss(now["Z"][i], Z[i], task, y[i])
+        def step(i, batch_seed):
+            rows = labelled[i.numpy()]
+            hidden, Z = data["train"].masked(rows, batch_seed) if model.auxiliary else [data["train"](rows)] * 2
+            return model.loss(hidden, Z, task, y[i], None if weight is None else weight[i].to(backbone.device))
 
-        def on_epoch(epoch_start):
-            if model.auxiliary:
-                now["Z"] = backbone.tensor(mask(raw, training.pattern, training.rate, seed=epoch_start))
-
-        more = stretch(len(targets["train"].y), n)
+        every = len(data["train"])
         run = {
-            "n": n,
-            "batch_size": min(training.batch_size, max(16, n // 8)),
-            "epochs": training.epochs * more,
-            "patience": training.patience * more,
+            "n": len(labelled),
+            "batch_size": _batch(training, len(labelled)),
+            "steps": math.ceil(every / _batch(training, every)),
+            "schedule": training.schedule,
+            "clip": training.clip,
         }
 
     history = fit(
         model,
         step,
         lambda: targets["val"].validate(outputs(model, data["val"])),
+        epochs=training.epochs,
+        patience=training.patience,
         lr=training.lr,
         weight_decay=training.weight_decay,
         seed=runs.epoch_seed(training.seed, 0),
-        lower_is_better=task != "classification",
-        on_epoch=on_epoch,
+        lower_is_better=not targets["val"].higher_is_better,
         checkpoint=training.checkpoint,
         **run,
     )
     return outcome(task, model, history, data["test"])
 
 
-def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor) -> Outcome:
+def _batch(training: Training, rows: int) -> int:
+    """Windows of a batch when so many have labels."""
+    return min(training.batch_size, max(16, rows // 8))
+
+
+def outcome(task: str, model: nn.Module, history: History, test: torch.Tensor | Windows) -> Outcome:
     """What a trained model predicts for the test windows (or latents), seen here for the first time."""
     output = outputs(model, test)
-    prediction = torch.sigmoid(output[:, 0]) if task == "classification" else output
-    return Outcome(prediction.numpy().astype(np.float32), float(history.best), history, model)
+    return Outcome(answer(task, output).numpy().astype(np.float32), float(history.best), history, model)

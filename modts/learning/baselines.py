@@ -9,35 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose
 
 from . import gru, linear, rocket, tabular, trees
 from .features import readers
-from .problem import Problem
+from .problem import solved
 
 GRU_EPOCHS = 60
 _ONLY = ", measurement only"
-PREDICTORS = {
-    "classification": (
-        "LightGBM",
-        "Logistic regression",
-        "GRU",
-        "MiniRocket",
-        tabular.NAME,
-        f"LightGBM{_ONLY}",
-        f"Logistic regression{_ONLY}",
-    ),
-    "regression": (
-        "LightGBM",
-        "Ridge regression",
-        "GRU",
-        "MiniRocket",
-        tabular.NAME,
-        f"LightGBM{_ONLY}",
-        f"Ridge regression{_ONLY}",
-    ),
-    "imputation": (),  # nothing to predict
-}
+
+
+def _names(answer: str) -> tuple[str, ...]:
+    if not answer:
+        return ()  # nothing to predict
+    plain = "Ridge regression" if answer == "number" else "Logistic regression"
+    return "LightGBM", plain, "GRU", "MiniRocket", tabular.NAME, f"LightGBM{_ONLY}", f"{plain}{_ONLY}"
+
+
+PREDICTORS = {name: _names(task.answer) for name, task in TASKS.items()}
 
 
 def why_not(name: str, cohort, tabular_checkpoint: str = "") -> str:
@@ -59,6 +49,7 @@ def fit_baseline(
     seed: int = 0,
     threads: int = 1,
     record: dict | None = None,
+    class_weight: str | dict | None = None,
     *,
     gru_epochs: int = GRU_EPOCHS,
     tabular_checkpoint: str = "",
@@ -78,6 +69,8 @@ def fit_baseline(
         LightGBM's and MiniRocket's threads.
     record : dict, optional
         Filled with what was chosen and its validation score: AUROC, or the mean absolute error in standard deviations of the labelled targets.
+    class_weight
+        See `labels`.
     gru_epochs : int
         At most so many epochs of the GRU; most runs stop before.
     tabular_checkpoint : str
@@ -86,8 +79,8 @@ def fit_baseline(
     Returns
     -------
     callable
-        (N, T, F) raw windows -> classification: (N,) float64, the chance of class 1; regression: (N, T) float64, or (N,) for one number a
-        stay, in the units of `cohort.y`.
+        (N, T, F) raw windows -> classification: (N,) float64, the chance of class 1; multiclass, multilabel, stepwise: (N, K), a chance of
+        each class, label or step; regression: (N, T) float64, or (N,) for one number a stay, in the units of `cohort.y`.
 
     Raises
     ------
@@ -100,23 +93,29 @@ def fit_baseline(
     reason = why_not(name, cohort, tabular_checkpoint)
     if reason:
         raise ModtsError(reason)
-    record, problem = {} if record is None else record, Problem(cohort, labelled)
-    kind, read = name.removesuffix(_ONLY), readers(problem, only_measurement=name.endswith(_ONLY))
-    if kind == "LightGBM":
-        predict = trees.boosted(problem, read, seed, threads, record)
-    elif kind == "Logistic regression":
-        predict = linear.logistic(problem, read, record)
-    elif kind == "Ridge regression":
-        predict = linear.ridge(problem, read, record)
-    elif kind == "GRU":
-        predict = gru.trained(problem, seed, record, gru_epochs)
-    elif kind == "MiniRocket":
-        predict = rocket.rocket(problem, seed, threads, record)
-    else:
-        predict = tabular.in_context(problem, read, seed, threads, record, tabular_checkpoint)
-    return problem.answer(predict)
+    record = {} if record is None else record
+
+    def fit(problem, about):
+        kind, read = name.removesuffix(_ONLY), readers(problem, only_measurement=name.endswith(_ONLY))
+        if kind == "LightGBM":
+            predict = trees.boosted(problem, read, seed, threads, about)
+        elif kind == "Logistic regression":
+            predict = linear.logistic(problem, read, about)
+        elif kind == "Ridge regression":
+            predict = linear.ridge(problem, read, about)
+        elif kind == "GRU":
+            predict = gru.trained(problem, seed, about, gru_epochs)
+        elif kind == "MiniRocket":
+            predict = rocket.rocket(problem, seed, threads, about)
+        else:
+            predict = tabular.in_context(problem, read, seed, threads, about, tabular_checkpoint)
+        return problem.answer(predict)
+
+    return solved(cohort, labelled, class_weight, record, fit)
 
 
-def fit_predict(name: str, cohort, labelled, seed: int = 0, threads: int = 1, record: dict | None = None, **more):
+def fit_predict(
+    name: str, cohort, labelled, seed: int = 0, threads: int = 1, record: dict | None = None, class_weight=None, **more
+):
     """`fit_baseline`, and its prediction of the test split; parameters and errors as there."""
-    return fit_baseline(name, cohort, labelled, seed, threads, record, **more)(cohort.part("test")[0])
+    return fit_baseline(name, cohort, labelled, seed, threads, record, class_weight, **more)(cohort.part("test")[0])

@@ -18,8 +18,8 @@ TAILS = 0.02  # share winsorised at each end before a linear model: a single mis
 def readers(problem, only_measurement=False):
     """{in words: reader} of what may be read for a problem; which is best is for validation to say."""
     if only_measurement:
-        return {"measurement": measured_around if problem.kind == "steps" else measured}
-    if problem.kind != "steps":
+        return {"measurement": measured_around if problem.every_step else measured}
+    if not problem.every_step:
         return {"statistics": statistics}
     scaler = Scaler.fit(problem.X)
 

@@ -59,24 +59,26 @@ def impute(name, X, fill):
     return np.where(np.isnan(out), fill, out)
 
 
-def rivals(hidden, truth, scored):
+def rivals(parts):
     """The error of every simple imputer on the hidden cells: what a network that imputes has to beat.
 
     Parameters
     ----------
-    hidden : (N, T, F) array
-        z-scores with NaN where missing or hidden.
-    truth : (N, T, F) array
-        z-scores before hiding.
-    scored : (N, T, F) array of bool
-        True where a value was hidden.
+    parts : iterable of pairs of (N, T, F) arrays
+        z-scores with NaN where missing or hidden, and the same before hiding; a value that is in the second alone was hidden.
 
     Returns
     -------
     dict of str to float
         Mean absolute error by name, in the order of `IMPUTERS`.
     """
-    return {name: float(np.abs(impute(name, hidden, 0.0) - truth)[scored].mean()) for name in IMPUTERS}
+    errors, n = dict.fromkeys(IMPUTERS, 0.0), 0
+    for hidden, truth in parts:
+        scored = np.isnan(hidden) & ~np.isnan(truth)
+        n += scored.sum()
+        for name in IMPUTERS:
+            errors[name] += np.abs(impute(name, hidden, 0.0) - truth)[scored].sum(dtype=np.float64)
+    return {name: float(error / n) for name, error in errors.items()}
 
 
 def around(X, reach):

@@ -4,6 +4,8 @@ those of Che et al. 2018)."""
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +16,8 @@ from modts.cohorts import seeded
 
 from .features import Winsorised
 from .gaps import before_after
-from .heads import task_loss
-from .targets import Labels
+from .heads import origin, task_loss
+from .targets import answer
 from .training import fit
 
 _SIZES, _RATES = (
@@ -28,24 +30,26 @@ _DROPOUT = 0.3
 
 
 class GRU(nn.Module):
-    """(B, T, D) inputs -> (B, 1) logit or number, from mean, maximum and last state; or (B, T) numbers, and then it reads both ways.
+    """(B, T, D) inputs -> (B, K) outputs, from mean, maximum and last state; or (B, T), and then it reads a window both ways.
 
     Parameters
     ----------
     n_inputs, hidden : int
         D, and hidden units each way.
     every_step : bool
-        An answer at every step, or one a window.
+        An output at every step, or for the window.
+    n_outputs : int
+        K.
     seed : int
         Initialises the weights.
     """
 
-    def __init__(self, n_inputs: int, hidden: int, every_step: bool, seed: int):
+    def __init__(self, n_inputs: int, hidden: int, every_step: bool, n_outputs: int, seed: int):
         super().__init__()
         self.every_step, self.drop = every_step, nn.Dropout(_DROPOUT)
         with seeded(seed):
             self.layers = nn.GRU(n_inputs, hidden, batch_first=True, bidirectional=every_step)
-            self.head = nn.Linear(hidden * (2 if every_step else 3), 1)
+            self.head = nn.Linear(hidden * (2 if every_step else 3), n_outputs)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         states = self.layers(self.drop(inputs))[0]
@@ -66,42 +70,59 @@ def values_mask_delta(X: np.ndarray, scale: Winsorised) -> torch.Tensor:
 
 def trained(problem, seed, record, epochs):
     """A GRU of every size and learning rate by `training.fit`, the best on validation kept; parameters and what is returned as in
-    `trees.boosted`."""
+    `trees.boosted`. Few labelled windows are gone through again until an epoch has the steps of all training windows."""
     scale = Winsorised(problem.X.reshape(-1, problem.X.shape[2]).astype(np.float64), _TAILS)
-    Z, Z_val = values_mask_delta(problem.X, scale), values_mask_delta(problem.X_val, scale)
-    y, y_val = (part[:, None] if problem.kind == "number" else part for part in (problem.y, problem.y_val))
-    y, labels = torch.from_numpy(y).float(), Labels(problem.task, y_val)
-    classes, n = problem.task == "classification", len(Z)
+    Z, Z_val, task, n = (
+        values_mask_delta(problem.X, scale),
+        values_mask_delta(problem.X_val, scale),
+        problem.task,
+        len(problem.X),
+    )
+    numbers = problem.y.ndim == 1 and not problem.chances
+    y, y_val = (part[:, None] if numbers else part for part in (problem.y, problem.y_val))
+    y = torch.from_numpy(y) if problem.task == "multiclass" else torch.from_numpy(y).float()
+    weight = None if problem.weight is None else torch.from_numpy(problem.weight)
+    labels = replace(problem.labels, y=y_val)
 
     @torch.no_grad()
     def output(model, inputs):
         model.eval()
         return torch.cat([model(part) for part in inputs.split(256)])
 
-    def answer(model, inputs):
-        out = output(model, inputs)
-        out = torch.sigmoid(out) if classes else out
-        return out.double().numpy().reshape(len(inputs), *problem.y.shape[1:])
+    def predict(model, inputs):
+        p = answer(task, output(model, inputs)).double().numpy()
+        return p[:, 0] if numbers else p
 
     best = None
     for hidden, rate in itertools.product(_SIZES, _RATES):
-        model = GRU(Z.shape[2], hidden, problem.kind == "steps", seed)
+        model = GRU(Z.shape[2], hidden, problem.every_step, problem.n_outputs, seed)
+        with torch.no_grad():
+            model.head.bias.copy_(origin(task, y, weight, problem.n_outputs))
+
+        def step(i, _, model=model):
+            return task_loss(task, model(Z[i]), y[i], None if weight is None else weight[i])
+
         history = fit(
             model,
-            lambda i, model=model: task_loss(problem.task, model(Z[i]), y[i]),
+            step,
             lambda model=model: labels.validate(output(model, Z_val)),
             n=n,
+            steps=math.ceil(problem.n_train / _batch(problem.n_train)),
             epochs=epochs,
             patience=_PATIENCE,
-            batch_size=min(_BATCH, max(16, n // 8)),
+            batch_size=_batch(n),
             lr=rate,
             seed=runs.epoch_seed(seed, 0),
-            lower_is_better=not classes,
+            lower_is_better=not problem.chances,
         )
-        value = problem.judge(answer(model, Z_val))
+        value = problem.judge(predict(model, Z_val))
         if best is None or value > best[0]:
             best = value, hidden, rate, model, history
     value, hidden, rate, model, history = best
     record.update(validation=abs(value), features="values, mask and delta", hidden=hidden, lr=rate)
-    record.update(epochs=len(history.validation), ended=history.finished)
-    return lambda X: answer(model, values_mask_delta(X, scale))
+    record.update(epochs=len(history.validation), capped=history.capped)
+    return lambda X: predict(model, values_mask_delta(X, scale))
+
+
+def _batch(n: int) -> int:
+    return min(_BATCH, max(16, n // 8))

@@ -1,7 +1,8 @@
 """Heads: what reads a latent vector and answers the task.
 
 "simple" is one linear layer, "complex" a five-layer MLP with ReLU, as in arXiv 2411.03941 (its widths are not stated; ours are 128).
-Latents are standardised inside the head with the mean and deviation of the training windows, so a head can be moved as one piece.
+Latents are standardised inside the head with the mean and deviation of the training windows, so a head can be moved as one piece. Before its
+first step a head answers with what is best without latents (`origin`): a rare class need not be found out by the weights first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modts.cohorts import seeded
+from modts.cohorts import TASKS, seeded
 from modts.errors import choose
 
 HEADS = ("simple", "complex")
@@ -20,7 +21,7 @@ STEPS = (
 
 
 class Head(nn.Module):
-    """(B, D) latents -> (B, K) logits (classification, K = 1) or z-scored targets (regression, K = steps).
+    """(B, D) latents -> (B, K) logits (of a yes or no, K = 1, of K classes, labels or steps) or z-scored targets (regression).
 
     Parameters
     ----------
@@ -59,13 +60,53 @@ class Head(nn.Module):
         self.std.copy_(Z.std(0, unbiased=False).clamp(min=1e-4))
         return self
 
+    @torch.no_grad()
+    def begin(self, task: str, y: torch.Tensor, weight: torch.Tensor | None = None) -> Head:
+        """Start at the `origin` of the labelled targets, the last layer's bias; from there a linear head starts with all weights zero.
+
+        A deeper one keeps its random weights: behind zeros its other layers see no gradient at first, then its sign alone.
+        """
+        *before, last = self.linears()
+        if not before:
+            last.weight.zero_()
+        last.bias.copy_(origin(task, y.cpu(), weight, last.out_features))
+        return self
+
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
         return self.layers((latents - self.mean) / self.std)
 
 
-def task_loss(task: str, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B, 1) with y (B,), or the squared error of (B, T) at the observed targets (NaN = not observed)."""
+def origin(task: str, y: torch.Tensor, weight: torch.Tensor | None = None, n_outputs: int = 1) -> torch.Tensor:
+    """An answer without latents, (n_outputs,): log-odds of labels or log-shares of classes, with half a label more in each; 0 of z-scores.
+
+    y : (n,) or (n, K) as in `task_loss`; each counts as much as its weight there. All steps have the same log-odds, each of several labels
+    its own.
+    """
+    if not TASKS[task].probability:
+        return torch.zeros(n_outputs)
+    counts = torch.ones(y.shape, dtype=torch.float64) if weight is None else weight.double()
+    if task == "multiclass":
+        each = torch.stack([counts[y == c].sum() for c in range(n_outputs)]) + 0.5
+        return torch.log(each / each.sum()).float()
+    y = y.double().view(len(y), -1) if task != "stepwise" else y.double().view(-1, 1)
+    counts, seen = counts.view(y.shape), ~torch.isnan(y)
+    positive, every = (counts * torch.nan_to_num(y)).sum(0), (counts * seen).sum(0)
+    return torch.log((positive + 0.5) / (every - positive + 0.5)).float().expand(n_outputs)
+
+
+def task_loss(task: str, output: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """What a head is trained on: the mean over the targets that are there (NaN = not known), each as much as it counts.
+
+    Cross-entropy of logits (B, 1) with y (B,) 0/1, of (B, K) with the number of a class (B,), or of (B, K) with 0/1 each; or the squared error.
+    weight : of the targets, in their shape (see Labels.weights).
+    """
     if task == "classification":
-        return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float())
+        return nn.functional.binary_cross_entropy_with_logits(output[:, 0], y.float(), weight)
+    if task == "multiclass":
+        each = nn.functional.cross_entropy(output, y, reduction="none")
+        return (each if weight is None else each * weight).mean()
     seen = ~torch.isnan(y)
+    if TASKS[task].probability:
+        each = nn.functional.binary_cross_entropy_with_logits(output, torch.nan_to_num(y), weight, reduction="none")
+        return each[seen].sum() / seen.sum().clamp(min=1)
     return ((output - torch.nan_to_num(y)) ** 2)[seen].sum() / seen.sum().clamp(min=1)  # a batch may hold no target

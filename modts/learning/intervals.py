@@ -14,12 +14,13 @@ from .scores import metrics_of, scorer
 N_PAIRED = 20_000  # resamples of a paired test: p can be as small as 0.0001, which a family of some twenty tests can still reject
 
 
-def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
+def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None, names=()):
     """All metrics of a task on one test set, each with a 95 % percentile bootstrap interval over stays.
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
+        See modts.cohorts.TASKS.
     y, p : arrays whose first axis is the stay (or the window of a series)
     mask : array of bool, optional
         See `mae`; not used in classification.
@@ -27,8 +28,11 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
         Resamples.
     seed : int
         Seed of the resampling: same seed, same interval.
-    block : int, optional
-        Resample blocks of this many consecutive windows instead of single ones; for a series in the order of time (see `block_length`).
+    block : int or "auto", optional
+        Resample blocks of this many consecutive windows instead of single ones; for a series in the order of time. "auto" takes what
+        `block_length` gives for the errors, window by window.
+    names : sequence of str, optional
+        Of the classes or labels: each of them is scored alone too, as "auroc of <name>".
 
     Returns
     -------
@@ -40,22 +44,22 @@ def score(task, y, p, mask=None, n_boot=1000, seed=0, block=None):
     ModtsError
         Unknown task, a metric that is undefined (see `auroc`, `mae`), or blocks where they cannot be.
     """
-    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed, block=block)
+    return score_seeds(task, [(y, p, mask)], n_boot=n_boot, seed=seed, block=block, names=names)
 
 
-def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None):
+def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None, names=()):
     """The mean of each metric over seeds, with the interval of a bootstrap in levels: first splits, then draws of labels, then stays.
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
     items : list of (y, p) or (y, p, mask)
         One entry a seed.
-    n_boot, seed, block
+    n_boot, seed, block, names
         See `score`.
     splits : list, optional
-        For each entry the split it belongs to. Entries of one split are draws of its labels, share its test stays, and count together
-        as one; without it each entry is a split of its own.
+        For each entry the split it belongs to. Entries of one split are draws of its labels, or initialisations, share its test stays,
+        and count together as one; without it each entry is a split of its own.
 
     Returns
     -------
@@ -72,8 +76,12 @@ def score_seeds(task, items, n_boot=1000, seed=0, splits=None, block=None):
     _check_block(task, block)
     items = _listed(items, 2, 3)
     units = _units([{"": scorer(task, *item)} for item in items], [item[0] for item in items], splits)
-    draws = levels(units, {m: ("", m) for m in metrics}, n_boot, seed, block)
-    return {m: (_mean_value(units, "", m), *_interval(draws[m])) for m in metrics}
+    said = {m: m for m in metrics} | {
+        f"{m} of {name}": f"{m}:{k}" for k, name in enumerate(names) for m in metrics if m in ("auroc", "auprc")
+    }
+    block = _blocks(units, [[("",)]]) if block == "auto" else block
+    draws = levels(units, {m: ("", m) for m in said.values()}, n_boot, seed, block)
+    return {name: (_mean_value(units, "", m), *_interval(draws[m])) for name, m in said.items()}
 
 
 def paired(task, metric, y, p_a, p_b, mask=None, n_boot=N_PAIRED, seed=0, block=None):
@@ -126,7 +134,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
 
     Parameters
     ----------
-    task : {"classification", "regression", "imputation"}
+    task : str
     entries : list of (y, {model: p}) or (y, {model: p}, mask)
         One entry a seed, or a draw of a seed's labels (see `splits`); every entry has the same models.
     pairs : dict
@@ -139,7 +147,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
     block : int or "auto", optional
         Length of the blocks of consecutive windows; "auto" takes the longest that `block_length` gives for any of the differences.
     apart : callable, optional
-        model -> its group; groups draw their seeds apart where these are initialisations only (see `resampling.levels`).
+        model -> its group; groups resample the draws of a split apart, where these are initialisations (see `resampling.levels`).
 
     Returns
     -------
@@ -151,8 +159,7 @@ def contrasts(task, entries, pairs, metrics=None, n_boot=N_PAIRED, seed=0, split
     models = list(dict.fromkeys(model for some in pairs.values() for pair in some for model in pair))
     scorers = [{model: scorer(task, y, p[model], *mask) for model in models} for y, p, *mask in entries]
     units = _units(scorers, [entry[0] for entry in entries], splits)
-    if block == "auto":
-        block = max(block_length(series) for series in _in_time(units, pairs))
+    block = _blocks(units, pairs.values()) if block == "auto" else block
     quick = units
     if task == "classification" and set(metrics) <= set(Ranks.METRICS):
         quick = [[{name: Ranks(one) for name, one in draw.items()} for draw in draws] for draws in units]
@@ -186,10 +193,8 @@ def _listed(items, fewest, most):
 
 
 def _check_block(task, block):
-    if block is not None and task == "classification":
-        raise ModtsError(
-            f"Blocks of {block} windows are for the windows of a series, not for classification: leave it out."
-        )
+    if block is not None and task in ("classification", "multiclass", "multilabel"):
+        raise ModtsError(f"Blocks of {block} windows are for the windows of a series, not for {task}: leave it out.")
 
 
 def _units(scorers, labels, splits):
@@ -207,15 +212,18 @@ def _units(scorers, labels, splits):
     return [[entry for entry, _ in draws] for draws in found.values()]
 
 
-def _in_time(units, pairs):
-    """For each name the differences of the models' errors, window by window, mean over splits and draws; NaN where nothing is scored."""
-    for some in pairs.values():
-        change = 0
-        for entry in (entry for draws in units for entry in draws):
-            for a, b in some:
-                count = np.where(entry[a].count > 0, entry[a].count, np.nan)
-                change = change + (entry[a].sums["mae"] - entry[b].sums["mae"]) / count
-        yield change
+def _blocks(units, asked):
+    """The longest block that `block_length` gives for any list of (model,) or (model a, model b), for their errors or differences of errors."""
+
+    def error(entry, model):
+        """Window by window; NaN where nothing is scored."""
+        count = entry[model].count
+        return entry[model].sums["mae"] / np.where(count > 0, count, np.nan)
+
+    def series(draws, some):
+        return sum(error(entry, a) - sum(error(entry, b) for b in rest) for entry in draws for a, *rest in some)
+
+    return max(block_length(series(draws, some)) for some in asked for draws in units)
 
 
 def _mean_value(units, model, metric):

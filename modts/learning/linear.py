@@ -14,22 +14,40 @@ PENALTIES = (0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)  # ridge re
 
 
 def logistic(problem, readers, record):
-    """Logistic regression on winsorised rows; parameters and what is returned as in `trees.boosted`."""
+    """Logistic regression on winsorised rows; parameters and what is returned as in `trees.boosted`.
+
+    Of several readers it takes the last, the widest: it has many rows then.
+    """
     from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
 
+    kind, read = list(readers.items())[-1]
+    seen, rows = ~np.isnan(problem.y), read(problem.X)
+    scale = Winsorised(rows[seen])
+    train, y = scale(rows[seen]), problem.y[seen].astype(np.int64)
+    weight = None if problem.weight is None else problem.weight[seen]
+    flat = scale(_flat(read(problem.X_val)))
+
+    def chances(model, flat, shape):
+        p = model.predict_proba(flat)
+        return p if problem.task == "multiclass" else p[:, 1].reshape(shape)
+
     best = None
-    for kind, read in readers.items():
-        rows = read(problem.X)
-        scale = Winsorised(rows)
-        train, val = scale(rows), scale(read(problem.X_val))
-        for inverse in _INVERSE_PENALTIES:
-            model = LogisticRegression(C=inverse, max_iter=2000).fit(train, problem.y)
-            value = problem.judge(model.decision_function(val))
-            if best is None or value > best[0]:
-                best = value, kind, inverse, model, read, scale
-    value, kind, inverse, model, read, scale = best
-    record.update(validation=value, features=kind, C=inverse)
-    return lambda X: model.predict_proba(scale(read(X)))[:, 1]
+    for inverse in _INVERSE_PENALTIES:
+        model = LogisticRegression(C=inverse, max_iter=2000).fit(train, y, weight)
+        value = problem.judge(chances(model, flat, problem.y_val.shape))
+        if best is None or value > best[0]:
+            best = value, inverse, model
+    record.update(validation=best[0], features=kind, C=best[1])
+
+    def predict(X):
+        rows = read(X)
+        return chances(best[2], scale(_flat(rows)), rows.shape[:-1])
+
+    return predict
+
+
+def _flat(rows):
+    return rows.reshape(-1, rows.shape[-1])
 
 
 def ridge(problem, readers, record):
@@ -38,7 +56,7 @@ def ridge(problem, readers, record):
     One number a stay is read from winsorised rows. A target at every step is read either by one model for all steps or by one a step on
     the whole window, whichever validation prefers.
     """
-    if problem.kind == "number":
+    if not problem.every_step:
         ways = {kind: _of_stay(problem, read) for kind, read in readers.items()}
     else:
         ways = {kind: _one_for_all(problem, read) for kind, read in readers.items()}
@@ -52,7 +70,7 @@ def best_ridge(problem, ways, penalties, record):
 
     ways : {in words: ((N, T, F) windows -> rows (..., D), [(weights, intercept) for each of the penalties])}
     """
-    shape, best = problem.y_val.shape[1:], None
+    shape, best = (problem.n_outputs,) if problem.task == "multiclass" else problem.y_val.shape[1:], None
     for kind, (rows_of, models) in ways.items():
         rows = rows_of(problem.X_val)
         for penalty, model in zip(penalties, models, strict=True):
@@ -95,36 +113,43 @@ def _one_per_step(problem):
     return rows_of, ridge_paths(rows_of(problem.X), problem.y)
 
 
-def ridge_paths(rows, Y, penalties=PENALTIES):
-    """`ridge_path` where some targets are NaN: those observed in the same rows are solved together."""
+def ridge_paths(rows, Y, penalties=PENALTIES, weight=None):
+    """`ridge_path` where some targets are NaN: those observed in the same rows are solved together. weight : (N,), of the rows."""
     seen, K = ~np.isnan(Y), Y.shape[1]
     weights, intercepts = np.zeros((len(penalties), rows.shape[1], K)), np.zeros((len(penalties), K))
     patterns, which = np.unique(seen, axis=1, return_inverse=True)
     for index in range(patterns.shape[1]):
         group, observed = which.ravel() == index, patterns[:, index]
         if observed.any():  # else the mean, 0
-            for i, (some, intercept) in enumerate(ridge_path(rows[observed], Y[observed][:, group], penalties)):
+            for i, (some, intercept) in enumerate(
+                ridge_path(
+                    rows[observed], Y[observed][:, group], penalties, None if weight is None else weight[observed]
+                )
+            ):
                 weights[i][:, group], intercepts[i, group] = some, intercept
     return list(zip(weights, intercepts, strict=True))
 
 
-def ridge_path(Z, Y, penalties=PENALTIES):
+def ridge_path(Z, Y, penalties=PENALTIES, weight=None):
     """Ridge regression with intercept, for every penalty (alpha).
 
     Parameters
     ----------
     Z : (N, D) array
     Y : (N, K) array
+    penalties : tuple of float
+    weight : (N,) array, optional
+        What each row counts.
 
     Returns
     -------
     list of ((D, K) weights, (K,) intercepts), one a penalty
     """
-    middle, centre = Z.mean(0), Y.mean(0)
+    middle, centre = np.average(Z, axis=0, weights=weight), np.average(Y, axis=0, weights=weight)
     Z, Y = Z - middle, Y - centre
-    wide = (
-        Z.shape[1] > Z.shape[0]
-    )  # then the smaller system is the one over rows (the kernel form of the same solution)
+    if weight is not None:
+        Z, Y = Z * np.sqrt(weight)[:, None], Y * np.sqrt(weight)[:, None]
+    wide = Z.shape[1] > Z.shape[0]  # then the smaller system is over rows (the kernel form of the same solution)
     values, vectors = np.linalg.eigh(Z @ Z.T if wide else Z.T @ Z)
     target = vectors.T @ (Y if wide else Z.T @ Y)
     out = []

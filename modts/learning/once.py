@@ -15,7 +15,7 @@ from modts.errors import choose
 
 from .training import pretrain
 
-_BUILDING = ("size", "criterion", "options")
+_BUILDING = ("size", "scaling", "centre", "criterion", "options")
 _MOST = 8  # backbones in memory
 _memory: OrderedDict[str, tuple[dict, dict]] = OrderedDict()
 
@@ -45,6 +45,8 @@ class Recipe:
 
     backbone: str
     size: str
+    scaling: str
+    centre: bool
     criterion: str
     options: dict | None
     pattern: str
@@ -53,6 +55,8 @@ class Recipe:
     patience: int
     batch_size: int
     lr: float
+    schedule: str
+    clip: float
     features: tuple[str, ...]
     seed: int
     device: str

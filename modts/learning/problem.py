@@ -6,61 +6,105 @@ from collections.abc import Callable
 
 import numpy as np
 
+from modts.cohorts import TASKS
 from modts.errors import ModtsError
 
 from . import scores
+from .targets import Labels
 
 
 class Problem:
     """The labelled training rows and the validation rows of a cohort. The test split is not in it.
 
+    Parameters
+    ----------
+    cohort : modts.Cohort
+    labelled : int array
+        Rows of the training split whose labels may be used.
+    class_weight
+        See `labels`.
+    label : int, optional
+        One of several labels (multilabel): a yes or no of its own, on the rows where it is known.
+
     Attributes
     ----------
-    kind : {"label", "number", "steps"}
-        One class a stay, one number a stay, or a target at every step.
+    task : str
+        Of the cohort; classification for one of several labels.
+    chances, every_step : bool
+        Whether answers are probabilities; whether there is one at every step.
     X, X_val : (N, T, F) float32
-        Raw windows, NaN = missing; of numbers only the rows that have one.
-    y, y_val : (N,) int64 classes, or (N,) or (N, T) float64
+        Raw windows, NaN = missing. Rows without a target are left out where there is one a window.
+    used, used_val : (n,) bool
+        Which of the labelled rows and of the validation rows these are.
+    y, y_val : (N,) int64 classes, (N, T) 0 or 1 with NaN, or (N,) or (N, T) numbers
         Numbers are standardised by the labelled rows, NaN = not observed.
+    weight : float array in the shape of y, or None
+        What each target counts in the loss.
+    n_outputs : int
+        Classes of a multiclass task, else 1.
     n_train : int
         Rows of the whole training split.
-    task : {"classification", "regression"}
     """
 
-    def __init__(self, cohort, labelled):
+    def __init__(self, cohort, labelled, class_weight=None, label: int | None = None):
         labelled, (X_val, y_val) = np.asarray(labelled), cohort.part("val")
         X, y = cohort.X[labelled], cohort.y[labelled]
-        self.task, self.n_train, self.n_steps = cohort.task, len(cohort.splits["train"]), cohort.n_steps
-        if cohort.task == "classification":
-            if len(np.unique(y)) < 2:
+        self.task = cohort.task
+        if label is not None:
+            self.task, y, y_val = "classification", y[:, label], y_val[:, label]
+        self.chances, self.every_step = TASKS[self.task].probability, y.ndim == 2
+        self.n_train, self.n_steps = len(cohort.splits["train"]), cohort.n_steps
+        self.used, self.used_val = (
+            np.ones(len(part), bool) if self.every_step else ~np.isnan(part) for part in (y, y_val)
+        )
+        self.X, y, self.X_val, y_val = X[self.used], y[self.used], X_val[self.used_val], y_val[self.used_val]
+        classes = cohort.classes if self.task == "multiclass" else ()
+        self.n_outputs, self.weight = len(classes) or 1, None
+        if self.chances:
+            y, y_val = (part if self.every_step else part.astype(np.int64) for part in (y, y_val))
+            self.weight = Labels(self.task, y, classes, class_weight).weights()
+            self._classes(y)
+        else:
+            y, y_val = y.astype(np.float64), y_val.astype(np.float64)
+            seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
+            if not seen.any() or not seen_val.any():
                 raise ModtsError(
-                    f"The {len(y)} labelled rows hold one class only: give a larger label fraction or another seed."
+                    f"Regression needs observed targets: the labelled rows have {seen.sum()}, validation {seen_val.sum()}."
                 )
-            self.kind, self.X, self.y, self.X_val, self.y_val = "label", X, y, X_val, y_val
-            return
-        y, y_val = y.astype(np.float64), y_val.astype(np.float64)
-        seen, seen_val = ~np.isnan(y), ~np.isnan(y_val)
-        if not seen.any() or not seen_val.any():
-            raise ModtsError(
-                f"Regression needs observed targets: the labelled rows have {seen.sum()}, validation {seen_val.sum()}."
-            )
-        self.kind = "steps" if y.ndim == 2 else "number"
-        if self.kind == "number":
-            X, y, X_val, y_val = X[seen], y[seen], X_val[seen_val], y_val[seen_val]
-        self.centre, self.scale = np.nanmean(y), np.nanstd(y) or 1.0
-        self.X, self.y, self.X_val, self.y_val = X, self._z(y), X_val, self._z(y_val)
+            self.centre, self.scale = y[seen].mean(), y[seen].std() or 1.0
+            y, y_val = (y - self.centre) / self.scale, (y_val - self.centre) / self.scale
+        self.y, self.y_val, self.labels = y, y_val, Labels(self.task, y_val, classes)
 
-    def _z(self, y):
-        return (y - self.centre) / self.scale
+    def _classes(self, y):
+        found = len(np.unique(y[~np.isnan(y)]))
+        if found < max(2, self.n_outputs):
+            lack = "hold one class only" if found < 2 else "lack a class"
+            raise ModtsError(f"The {len(y)} labelled rows {lack}: give a larger label fraction or another seed.")
 
     def judge(self, p) -> float:
-        """Score of a validation prediction in the shape of `y_val`, higher is better: AUROC, or minus the mean absolute error."""
-        if self.kind == "label":
-            return scores.auroc(self.y_val, p)
-        return -scores.mae(self.y_val, p)
+        """Score of a validation prediction, (N,), (N, K) or (N, T): AUROC, or minus the mean absolute error. Higher is better."""
+        if not self.chances:
+            return -scores.mae(self.y_val, p)
+        if self.every_step:
+            seen = ~np.isnan(self.y_val)
+            return scores.auroc(self.y_val[seen].astype(np.int64), p[seen])
+        return scores.auroc(self.y_val, p, task=self.task)
 
     def answer(self, predict: Callable) -> Callable:
-        """(N, T, F) raw windows -> the chance of class 1, or targets in raw units, from what predicts standardised ones."""
-        if self.kind == "label":
-            return predict
-        return lambda X: predict(X) * self.scale + self.centre
+        """(N, T, F) raw windows -> probabilities, or targets in raw units, from what predicts standardised ones."""
+        return predict if self.chances else lambda X: predict(X) * self.scale + self.centre
+
+
+def solved(cohort, labelled, class_weight, record: dict, fit: Callable) -> Callable:
+    """What answers windows: `fit(problem, record)` for the one problem of a cohort, or for each of several labels alone."""
+    if cohort.task != "multilabel":
+        return fit(Problem(cohort, labelled, class_weight), record)
+    each = []  # a model for each label, on the rows where it is known
+    for place, label in enumerate(cohort.classes):
+        record[label] = {}
+        each.append(fit(Problem(cohort, labelled, class_weight, place), record[label]))
+    about = [record[label] for label in cohort.classes]
+    record["validation"] = float(np.mean([one["validation"] for one in about]))
+    if "capped" in about[0]:
+        record["capped"] = any(one["capped"] for one in about)
+    return lambda X: np.stack([predict(X) for predict in each], axis=1)

@@ -87,8 +87,8 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64, apart=None):
     dtype : type
         Of the multiplicities; float32 is quicker (see `Ranks`).
     apart : callable, optional
-        model -> its group. Where all seeds hold the same stays, so that they are nothing but initialisations, each group draws its own
-        seeds: the first initialisation of one network has nothing in common with the first of another.
+        model -> its group; each group resamples the draws of a split for itself. Where these are initialisations (of a series at one
+        origin), the first of one network has nothing in common with the first of another.
 
     Notes
     -----
@@ -103,11 +103,12 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64, apart=None):
     first = [draws[0][next(iter(models))] for draws in units]
     same = all(np.array_equal(s.y, first[0].y, equal_nan=s.y.dtype.kind == "f") for s in first)
     # masks may differ between seeds of the same stays: a stay may be left empty only if it is empty for all of them
-    strata = np.max([s.strata for s in first], axis=0) if same else None
+    own = [np.max([next(iter(one.values())).strata for one in draws], axis=0) for draws in units]
+    strata = np.max(own, axis=0) if same else None
 
     groups = {}
     for model in models:
-        groups.setdefault(apart(model) if same and apart else None, []).append(model)
+        groups.setdefault(apart(model) if apart else None, []).append(model)
     groups = list(groups.values())
 
     def stays(strata, rows):
@@ -118,19 +119,17 @@ def levels(units, ask, n_boot, seed, block=None, dtype=np.float64, apart=None):
     for at in range(0, n_boot, step):
         rows = min(step, n_boot - at)
         shared = stays(strata, rows) if same else None
-        for group in groups:
-            slots = rng.integers(0, len(units), (rows, len(units))) if len(units) > 1 else np.zeros((rows, 1), int)
-            for index, draws in enumerate(units):
-                # the resamples in which this split was drawn, once per time it was drawn
-                where = np.nonzero(slots == index)[0]
-                if not len(where):
-                    continue
-                unique, back = np.unique(where, return_inverse=True)
-                # the same stays: one resample however often the split is drawn; other stays: a fresh resample each time
-                weights, spread = (
-                    (shared[unique], back) if same else (stays(first[index].strata, len(where)), slice(None))
-                )
-                several = len(draws) > 1
+        slots = rng.integers(0, len(units), (rows, len(units))) if len(units) > 1 else np.zeros((rows, 1), int)
+        for index, draws in enumerate(units):
+            # the resamples in which this split was drawn, once per time it was drawn
+            where = np.nonzero(slots == index)[0]
+            if not len(where):
+                continue
+            unique, back = np.unique(where, return_inverse=True)
+            # the same stays: one resample however often the split is drawn; other stays: a fresh resample each time
+            weights, spread = (shared[unique], back) if same else (stays(own[index], len(where)), slice(None))
+            several = len(draws) > 1
+            for group in groups:
                 times = rng.multinomial(len(draws), [1 / len(draws)] * len(draws), len(where)) if several else None
                 for place, scorers in enumerate(draws):
                     for model in group:

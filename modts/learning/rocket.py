@@ -37,17 +37,17 @@ def minirocket():
 
 
 def rocket(problem, seed, threads, record):
-    """MiniRocket and ridge regression, of +1 and -1 for the classes; parameters and what is returned as in `trees.boosted`.
+    """MiniRocket and ridge regression, of +1 and -1 where it is about classes; parameters and what is returned as in `trees.boosted`.
 
-    The chance of class 1 comes from the ridge score by Platt's logistic curve on validation; the order of stays is the score's.
+    Chances come from the ridge scores by Platt's logistic curve on validation; a yes or no keeps the order of its scores. What windows count
+    is taken into account where there is one answer a window.
     """
     kernels = minirocket()(n_kernels=_KERNELS, n_jobs=threads, random_state=seed)
     scale = Winsorised(problem.X.reshape(-1, problem.X.shape[2]).astype(np.float64), _TAILS)
 
     def channels(X):
         """(N, T, F) -> (N, 2 F, T) float32: values with straight lines through the gaps, and the mask."""
-        filled = interpolate(X)
-        values = scale(filled.reshape(-1, X.shape[2])).reshape(X.shape)
+        values = scale(interpolate(X).reshape(-1, X.shape[2])).reshape(X.shape)
         both = np.concatenate([values, ~np.isnan(X)], axis=2, dtype=np.float32).swapaxes(1, 2)
         return np.pad(both, ((0, 0), (0, 0), (0, max(0, _SHORTEST - X.shape[1]))), mode="edge")
 
@@ -58,15 +58,31 @@ def rocket(problem, seed, threads, record):
     def rows_of(X):
         return (kernels.transform(channels(X)) - centre) / spread
 
-    y = np.where(problem.y == 1, 1.0, -1.0) if problem.kind == "label" else problem.y
-    models = ridge_paths((train - centre) / spread, y.reshape(len(y), -1), _PENALTIES)
+    y, weight = problem.y, problem.weight
+    if problem.task == "multiclass":
+        y = y[:, None] == np.arange(problem.n_outputs)
+    y = 2.0 * y - 1 if problem.chances else y
+    weight = weight if weight is not None and weight.ndim == 1 else None
+    models = ridge_paths((train - centre) / spread, y.reshape(len(y), -1), _PENALTIES, weight)
     predict = best_ridge(problem, {"10,000 convolutions": (rows_of, models)}, _PENALTIES, record)
-    return _platt(problem, predict) if problem.kind == "label" else predict
+    return _platt(problem, predict) if problem.chances else predict
 
 
 def _platt(problem, predict):
-    """Scores -> chances, by a logistic curve of the validation scores."""
+    """Scores -> chances, by a logistic curve of the validation scores: one for all steps, and of the scores of all classes together."""
     from sklearn.linear_model import LogisticRegression
 
-    curve = LogisticRegression(C=1e6, max_iter=1000).fit(predict(problem.X_val)[:, None], problem.y_val)
-    return lambda X: curve.predict_proba(predict(X)[:, None])[:, 1]
+    several, seen = problem.task == "multiclass", ~np.isnan(problem.y_val)
+    found = predict(problem.X_val)[seen]
+    curve = LogisticRegression(C=1e6, max_iter=1000)
+    curve.fit(found if several else found[:, None], problem.y_val[seen].astype(np.int64))
+
+    def chances(X):
+        score = predict(X)
+        return (
+            curve.predict_proba(score)
+            if several
+            else curve.predict_proba(score.reshape(-1, 1))[:, 1].reshape(score.shape)
+        )
+
+    return chances

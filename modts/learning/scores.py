@@ -5,23 +5,31 @@ So one matrix of resample multiplicities (B resamples, N stays) gives all bootst
 AUROC is the tie-corrected Mann-Whitney statistic (Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747); AUPRC
 is average precision, the step sum of scikit-learn, not the trapezoid (Davis and Goadrich 2006,
 doi:10.1145/1143844.1143874); intervals are percentile bootstraps over stays (Efron and Tibshirani 1993), stratified by
-class for classification.
+class for classification. Of several classes, labels or steps: see `several`.
 """
 
 import numpy as np
 
+from modts.cohorts import TASKS
 from modts.errors import ModtsError
 
-METRICS = {"classification": ("auroc", "auprc"), "regression": ("mae", "mse"), "imputation": ("mae", "mse")}
+METRICS = {  # the first is what notebooks show
+    "classification": ("auroc", "auprc"),
+    "multiclass": ("auroc", "auprc", "accuracy"),
+    "multilabel": ("auroc", "auprc"),
+    "stepwise": ("auroc", "auprc"),
+    "regression": ("mae", "mse"),
+    "imputation": ("mae", "mse"),
+}
 MORE = {
-    "classification": ("brier",),
-    "regression": ("r2",),
-    "imputation": ("r2",),
+    name: ("brier",) if task.probability else ("r2",) for name, task in TASKS.items()
 }  # asked for by name, in no table of ours
-HIGHER_IS_BETTER = {"auroc": True, "auprc": True, "brier": False, "mae": False, "mse": False, "r2": True}
+HIGHER_IS_BETTER = {
+    "auroc": True, "auprc": True, "accuracy": True, "brier": False, "mae": False, "mse": False, "r2": True,
+}  # fmt: skip
 
 
-def auroc(y, p):
+def auroc(y, p, task="classification"):
     """Area under the ROC curve: the chance that a positive stay is scored above a negative one, ties counting half.
 
     Parameters
@@ -29,6 +37,9 @@ def auroc(y, p):
     y : (N,) array of {0, 1}
     p : (N,) array of float
         Probability, logit or any other score that grows with the chance of class 1.
+    task : {"classification", "multiclass", "multilabel", "stepwise"}
+        "multiclass": y (N,) numbers of classes and p (N, K), each class against the rest, the mean over classes. "multilabel": y and p (N, K),
+        the mean over labels. "stepwise": y and p (N, T), all steps together. NaN in y where not known.
 
     Returns
     -------
@@ -37,17 +48,17 @@ def auroc(y, p):
     Raises
     ------
     ModtsError
-        Only one class in `y`, labels other than 0 and 1, shapes that differ, or a score that is not a finite number.
+        Only one class in `y` (or a class without a stay), labels other than 0 and 1, shapes that differ, or a score that is not a finite number.
 
     Examples
     --------
     >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    return _once("classification", "auroc", y, p)
+    return _once(task, "auroc", y, p)
 
 
-def auprc(y, p):
+def auprc(y, p, task="classification"):
     """Area under the precision-recall curve as average precision; parameters and errors as in `auroc`.
 
     Examples
@@ -55,10 +66,38 @@ def auprc(y, p):
     >>> round(auprc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
-    return _once("classification", "auprc", y, p)
+    return _once(task, "auprc", y, p)
 
 
-def brier(y, p):
+def auprc_trapezoid(y, p):
+    """The same area by straight lines between the points of the curve, as PyPOTS and TSI-Bench give it; never used for a score here.
+
+    Those lines are not attainable (Davis and Goadrich 2006). Classification alone; parameters and errors as in `auroc`.
+
+    Examples
+    --------
+    >>> round(auprc_trapezoid([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+    0.7917
+    """
+    ranked = _Ranked(y, p)
+    positive, every = (np.add.reduceat(w, ranked.starts)[::-1] for w in (ranked.positive, np.ones(ranked.n)))
+    recall = np.r_[0, np.cumsum(positive) / positive.sum()]
+    precision = np.r_[1, np.cumsum(positive) / np.cumsum(every)]
+    return float(np.trapezoid(precision, recall))
+
+
+def accuracy(y, p):
+    """Share of stays whose likeliest class is theirs: y (N,) numbers of classes, p (N, K) probabilities.
+
+    Examples
+    --------
+    >>> accuracy([0, 1, 2], [[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.2, 0.5, 0.3]]).__round__(3)
+    0.667
+    """
+    return _once("multiclass", "accuracy", y, p)
+
+
+def brier(y, p, task="classification"):
     """Brier score: the mean squared error of a probability, 0 at best (Brier 1950); it sees calibration, which AUROC does not.
 
     Parameters
@@ -66,10 +105,12 @@ def brier(y, p):
     y : (N,) array of {0, 1}
     p : (N,) array of float in [0, 1]
         Probability of class 1.
+    task
+        As in `auroc`; of several classes, Brier's own sum over classes (0 to 2).
 
     Returns
     -------
-    float in [0, 1]
+    float
 
     Raises
     ------
@@ -81,10 +122,10 @@ def brier(y, p):
     >>> brier([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0])
     0.125
     """
-    return _once("classification", "brier", y, _probability(p))
+    return _once(task, "brier", y, _probability(p))
 
 
-def reliability(y, p, bins=10):
+def reliability(y, p, bins=10, task="classification"):
     """Reliability curve: in groups of stays with alike probabilities, how often the event came.
 
     Parameters
@@ -93,10 +134,13 @@ def reliability(y, p, bins=10):
         As in `brier`.
     bins : int
         Groups of nearly equal size, by rising probability; equal probabilities stay in one group, so there may be fewer.
+    task
+        As in `auroc`: several classes (each against the rest) or labels have a curve each, in a list; all steps have one together, whose
+        interval takes them for independent and is too narrow.
 
     Returns
     -------
-    dict of str to (bins,) array
+    dict of str to (bins,) array, or a list of them
         predicted (mean probability), observed (share of class 1), low, high (its 95 % interval, Wilson 1927), n (stays).
 
     Raises
@@ -111,6 +155,10 @@ def reliability(y, p, bins=10):
     ([0.2, 0.7], [0.0, 1.0], [2, 2])
     """
     p = _probability(p)
+    if task != "classification":
+        each = scorer(task, y, p)
+        curves = [reliability(one.y, one.p, bins) for one in (each.each if task != "stepwise" else [each.cells])]
+        return curves if task != "stepwise" else curves[0]
     y = _Ranked(y, p).y
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ModtsError(f"A reliability curve needs 1 group or more, not {bins!r}.")
@@ -181,9 +229,9 @@ def many(task, y, p, mask=None):
 
     Parameters
     ----------
-    task : "classification" or "regression"
-    y : (N,) of {0, 1} with both classes, or (N, K) targets
-    p : (M, N) or (M, N, K) array of float
+    task : str
+    y : (N,) of {0, 1} or numbers of classes, each of which occurs, or (N, K) targets
+    p : (M, N) or (M, N, K) array of float; for several classes their probabilities
     mask : (N, K) array of bool, optional
         True where a cell is scored.
 
@@ -197,6 +245,13 @@ def many(task, y, p, mask=None):
     [0.75, 0.5]
     """
     y, p = np.asarray(y), np.asarray(p)
+    if task == "multiclass":
+        return np.mean([many("classification", y == c, p[:, :, c]) for c in range(p.shape[2])], axis=0)
+    if task in ("multilabel", "stepwise"):
+        seen = np.ones(y.shape, bool) if mask is None else mask
+        if task == "stepwise":
+            return many("classification", y[seen], p[:, seen])
+        return np.mean([many("classification", y[s, k], p[:, s, k]) for k, s in enumerate(seen.T)], axis=0)
     if task != "classification":
         error = np.square(p - y, dtype=np.float64)
         return error.mean((1, 2)) if mask is None else np.where(mask, error, 0).sum((1, 2)) / np.count_nonzero(mask)
@@ -313,7 +368,9 @@ class _Errors:
 
 def scorer(task, y, p, mask=None):
     metrics_of(task)
-    return (_Ranked if task == "classification" else _Errors)(y, p, mask)
+    from .several import SCORERS  # made of _Ranked
+
+    return SCORERS.get(task, _Ranked if task == "classification" else _Errors)(y, p, mask)
 
 
 def metrics_of(task, more=False):

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from modts.cohorts import TASKS
 from modts.errors import ModtsError
 
 from . import scores
 from .heads import STEPS, Head
+from .targets import ranked
 from .training import History
 
 _CELLS = (
@@ -32,8 +34,8 @@ class Setting:
     """One head of a sweep.
 
     rows : positions in the training split whose labels it may use.
-    lr, weight_decay : of Adam (L2, as in torch.optim.Adam).
-    seed : of its first weights.
+    lr, weight_decay : of Adam (L2, as in torch.optim.Adam); biases do not decay.
+    seed : of its first weights; the last layer starts at Head.begin.
     """
 
     rows: np.ndarray
@@ -79,14 +81,20 @@ def train_heads(
 @torch.no_grad()
 def _train(first: Head, latents, targets, settings, epochs, patience):
     val, K = targets["val"], targets["train"].n_outputs
-    lower = val.task != "classification"
-    starts = {seed: Head(first.kind, first.mean.numel(), K, first.width, seed) for seed in {s.seed for s in settings}}
-    starts = {seed: torch.cat([_joined(layer).flatten() for layer in head.linears()]) for seed, head in starts.items()}
+    lower = not val.higher_is_better
     Z, Z_val = (torch.from_numpy(latents[part]).sub(first.mean).div_(first.std) for part in ("train", "val"))
     Z, Z_val = (nn.functional.pad(part, (0, 1), value=1.0) for part in (Z, Z_val))  # what a bias is multiplied with
-    y = torch.from_numpy(targets["train"].y).float().view(len(Z), -1)  # (N, K)
+    y = torch.from_numpy(targets["train"].columns())  # (N, K)
     lr, decay = (torch.tensor([[getattr(s, name)] for s in settings]) for name in ("lr", "weight_decay"))
-    flat = torch.stack([starts[s.seed] for s in settings])  # (M, P)
+    starts = {_start(s): s for s in settings}
+    for place, s in starts.items():
+        head = Head(first.kind, first.mean.numel(), K, first.width, s.seed)
+        weight = targets["train"].weights(s.rows)
+        head.begin(
+            val.task, torch.from_numpy(targets["train"].y[s.rows]), None if weight is None else torch.from_numpy(weight)
+        )
+        starts[place] = torch.cat([_joined(layer).flatten() for layer in head.linears()])
+    flat = torch.stack([starts[_start(s)] for s in settings])  # (M, P)
     moment, square, kept = torch.zeros_like(flat), torch.zeros_like(flat), flat.clone()
     best, best_epoch = np.full(len(settings), np.inf if lower else -np.inf), np.zeros(len(settings), int)
     seen, going = [], np.ones(len(settings), bool)  # seen: (heads, their values) of each epoch
@@ -94,14 +102,14 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     for epoch in range(epochs):
         if not epoch or going[active].sum() <= 0.8 * len(active):  # heads that have stopped leave the batch
             stay = np.flatnonzero(going[active])
-            order, groups = _groups([settings[i] for i in active[stay]], Z, y, val.task)
+            order, groups = _groups([settings[i] for i in active[stay]], Z, y, targets["train"])
             stay = stay[order]
             active, rows = active[stay], torch.from_numpy(stay)
             flat, lr, decay, moment, square = (part[rows] for part in (flat, lr, decay, moment, square))
         for rows, *data in groups:  # an epoch of one product, then of the next: its latents stay in the cache
             _steps(first, epoch, [part[rows] for part in (flat, lr, decay, moment, square)], data, val.task)
-        output = _forward(_layers(first, flat), Z_val[None])[-1].numpy()  # (M, K, N)
-        output = output.swapaxes(1, 2) if lower else output[:, 0]
+        output = _forward(_layers(first, flat), Z_val[None])[-1]  # (M, K, N)
+        output = output[:, 0].numpy() if val.task == "classification" else ranked(val.task, output.mT).numpy()
         value = scores.many(val.task, np.nan_to_num(val.y), output, val.seen)
         wrong = active[going[active] & ~np.isfinite(value)]
         if len(wrong):
@@ -126,12 +134,23 @@ def _train(first: Head, latents, targets, settings, epochs, patience):
     return list(zip(_heads(first, kept), histories, strict=True))
 
 
+def _start(setting: Setting) -> tuple[int, bytes]:
+    """What decides a head's first weights: its seed, and which labels it sees."""
+    return setting.seed, _labelled(setting)
+
+
+def _labelled(setting: Setting) -> bytes:
+    return np.asarray(setting.rows, np.int64).tobytes()
+
+
 def _steps(first: Head, epoch: int, state, data, task: str) -> None:
     """An epoch of Adam on the weights of some heads, in place, for every head its own rate."""
     flat, lr, decay, moment, square = state
     layers = _layers(first, flat)
     for step in range(epoch * STEPS + 1, (epoch + 1) * STEPS + 1):
-        g = _gradient(layers, *data, task).addcmul_(decay, flat)
+        g = _gradient(layers, *data, task)
+        for part, layer in zip(_layers(first, g), layers, strict=True):  # weights decay, biases do not
+            part[..., :-1].addcmul_(decay[..., None], layer[..., :-1])
         moment.lerp_(g, 0.1)
         square.mul_(0.999).addcmul_(g, g, value=0.001)
         scale = square.div(1 - 0.999**step).sqrt_().add_(1e-8)
@@ -163,12 +182,12 @@ def _twin(module: nn.Module) -> nn.Module:
     return twin
 
 
-def _groups(settings, Z, y, task):
+def _groups(settings, Z, y, labels):
     """The order in which heads that share a product lie side by side, G label sets with as many heads on each, and of each product
     (its rows, latents (G, n, D + 1), targets (G, K, n), weights of the targets (G, K, n) or a number where they are alike)."""
     by_rows: dict[bytes, list[int]] = {}
     for i, setting in enumerate(settings):
-        by_rows.setdefault(np.asarray(setting.rows, np.int64).tobytes(), []).append(i)
+        by_rows.setdefault(_labelled(setting), []).append(i)
     same: dict[tuple, list[list[int]]] = {}
     for members in by_rows.values():
         same.setdefault((len(settings[members[0]].rows), len(members)), []).append(members)
@@ -176,10 +195,14 @@ def _groups(settings, Z, y, task):
     for sets in same.values():
         rows = torch.from_numpy(np.stack([settings[members[0]].rows for members in sets]))
         target, weight = y[rows].mT.contiguous(), 1 / rows.shape[1]
-        if task != "classification":
-            seen = ~torch.isnan(target)
+        if labels.y.ndim > 1:  # the mean over the targets that are there; the gradient of a square has a factor of 2
+            seen, factor = ~torch.isnan(target), 1 if TASKS[labels.task].probability else 2
             target = torch.nan_to_num(target)
-            weight = 2 / seen[0].numel() if seen.all() else seen * (2 / seen.sum((1, 2), keepdim=True).clamp(min=1))
+            count = seen.sum((1, 2), keepdim=True).clamp(min=1)
+            weight = factor / seen[0].numel() if seen.all() else seen * (factor / count)
+        each = [labels.weights(settings[members[0]].rows) for members in sets]
+        if each[0] is not None:
+            weight = weight * torch.from_numpy(np.stack(each)).view(len(sets), rows.shape[1], -1).mT
         members = sum(sets, [])
         groups.append((slice(len(order), len(order) + len(members)), Z[rows], target, weight))
         order += members
@@ -214,7 +237,9 @@ def _gradient(layers, Z: torch.Tensor, target: torch.Tensor, weight, task: str) 
     passed = _forward(layers, Z)
     delta = passed.pop()  # (M, K, n)
     M = len(delta)
-    if task == "classification":
+    if task == "multiclass":
+        delta = (delta - delta.amax(1, keepdim=True)).clamp_(min=-_SURE).softmax(1)
+    elif TASKS[task].probability:
         delta = delta.clamp_(-_SURE, _SURE).sigmoid_()
     by_set = delta.view(G, M // G, -1, n).sub_(target[:, None])
     if torch.is_tensor(weight):

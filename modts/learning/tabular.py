@@ -17,7 +17,7 @@ NAME = "TabICL"
 
 def why_not(cohort, checkpoint: str) -> str:
     """Why it cannot run on a cohort here, in one sentence; empty if it can."""
-    if cohort.task == "regression" and cohort.y.ndim == 2:
+    if cohort.task == "stepwise" or (cohort.task == "regression" and cohort.y.ndim == 2):
         return f"{NAME} reads one row a stay, so it has no answer at every step."
     if not checkpoint:
         return f"{NAME} was not run: no file with its weights was given (tabular_checkpoint)."
@@ -29,7 +29,7 @@ def why_not(cohort, checkpoint: str) -> str:
 
 
 def in_context(problem, readers, seed, threads, record, checkpoint):
-    """The labelled rows as they are, nothing chosen; parameters and what is returned as in `trees.boosted`.
+    """The labelled rows as they are, nothing chosen, all counting alike; parameters and what is returned as in `trees.boosted`.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def in_context(problem, readers, seed, threads, record, checkpoint):
     """
     from tabicl import TabICLClassifier, TabICLRegressor
 
-    (kind, read), classes = next(iter(readers.items())), problem.kind == "label"
+    (kind, read), classes = next(iter(readers.items())), problem.chances
     settings = {"model_path": str(checkpoint), "allow_auto_download": False, "device": "cpu"}
     model = (TabICLClassifier if classes else TabICLRegressor)(**settings, random_state=seed, n_jobs=threads)
     try:
@@ -49,8 +49,8 @@ def in_context(problem, readers, seed, threads, record, checkpoint):
         ) from None
 
     def predict(X):
-        rows = read(X)
-        return np.asarray(model.predict_proba(rows)[:, 1] if classes else model.predict(rows), dtype=np.float64)
+        p = np.asarray(model.predict_proba(read(X)) if classes else model.predict(read(X)), dtype=np.float64)
+        return p[:, 1] if problem.task == "classification" else p
 
     record.update(validation=abs(problem.judge(predict(problem.X_val))), features=kind)
     return predict

@@ -1,15 +1,16 @@
 """The one training loop: mini-batches, early stopping, best weights copied, a checkpoint every epoch, exact resume.
 
-Nothing random outlives an epoch: the order of the samples, dropout and artificial masks all start from (seed, epoch), so that a killed and
-resumed run ends with the same bits as a straight one.
+Nothing random outlives an epoch: the order of the samples and dropout start from (seed, epoch), artificial masks from (seed, epoch, batch), so
+that a killed and resumed run ends with the same bits as a straight one, and the data are read a batch at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import remember_training, warn_of_another_scale
-from modts.cohorts import mask
-from modts.errors import ModtsError
+from modts.errors import ModtsError, choose
 
+from .batches import Held, Windows
 from .gaps import rivals
+
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass
@@ -36,10 +39,15 @@ class History:
     finished: bool = False
     rivals: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def capped(self) -> bool:
+        """It ended at its cap, neither by patience nor with its learning rate annealed to nothing: more epochs might have been better."""
+        return bool(self.validation) and not self.finished
+
 
 def fit(
     model: nn.Module,
-    step: Callable[[torch.Tensor], torch.Tensor],
+    step: Callable[[torch.Tensor, int], torch.Tensor],
     validate: Callable[[], float],
     *,
     n: int,
@@ -48,9 +56,11 @@ def fit(
     batch_size: int,
     lr: float,
     weight_decay: float = 0.0,
+    schedule: str = "constant",
+    clip: float = 0.0,
+    steps: int | None = None,
     seed: int = 0,
     lower_is_better: bool = True,
-    on_epoch: Callable[[int], None] | None = None,
     checkpoint: Path | None = None,
     progress: str = "",
 ) -> History:
@@ -59,17 +69,21 @@ def fit(
     Parameters
     ----------
     model
-        Its parameters with requires_grad are trained (Adam).
+        Its parameters with requires_grad are trained (Adam); those of one dimension, biases and normalisation, do not decay.
     step
-        Sample indices (B,) -> scalar loss, with gradients.
+        Sample indices (B,) and the batch's seed (for artificial masks) -> scalar loss, with gradients.
     validate
         Returns the score on validation data.
     n
         Number of training samples.
     epochs, patience
         At most so many epochs; stop after `patience` epochs without a better score.
-    on_epoch
-        Called with the epoch's seed before each epoch (draws artificial masks).
+    schedule
+        Of the learning rate: "constant", or "cosine", from lr to 0 at the cap, which is then where training is meant to end.
+    clip
+        The largest norm of all gradients together; 0 for none.
+    steps
+        Optimiser steps of an epoch: the samples are gone through again, in another order, until there are so many. None: once.
     checkpoint
         Resume from, and write to, this file after every epoch; removed by the caller when its result is safe.
     progress
@@ -80,42 +94,54 @@ def fit(
     ModtsError
         The loss or the score is not finite, or the checkpoint is corrupt.
     """
+    choose(schedule, SCHEDULES, "schedule")
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1]},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.Adam(groups, lr=lr, weight_decay=weight_decay)
     history, best = History(), _copy(model)
     if checkpoint and Path(checkpoint).exists():
         history, best = _resume(checkpoint, model, optimiser)
+    steps = steps or math.ceil(n / batch_size)
     for epoch in range(len(history.validation), epochs):
         if history.finished:
             break
         start = runs.epoch_seed(seed, epoch)
-        if on_epoch:
-            on_epoch(start)
         torch.manual_seed(start)
         model.train()
-        total = 0.0
-        for indices in torch.randperm(n).split(batch_size):
+        total, samples = 0.0, 0
+        for number, indices in enumerate(_batches(n, batch_size, steps)):
+            if schedule == "cosine":
+                for group in optimiser.param_groups:
+                    group["lr"] = lr * _annealed((epoch * steps + number) / (epochs * steps))
             optimiser.zero_grad(set_to_none=True)
-            loss = step(indices)
+            loss = step(indices, runs.batch_seed(start, number))
             loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(trained, clip)
             optimiser.step()
             total += loss.item() * len(indices)
+            samples += len(indices)
+        total /= samples
         model.eval()
         with torch.no_grad():
             value = float(validate())
         if not (np.isfinite(total) and np.isfinite(value)):
             raise ModtsError(
-                f"Training diverged in epoch {epoch} (loss {total / n}, validation {value}); use a smaller learning rate."
+                f"Training diverged in epoch {epoch} (loss {total}, validation {value}); use a smaller learning rate."
             )
-        history.loss.append(total / n)
+        history.loss.append(total)
         history.validation.append(value)
         better = history.best is None or (value < history.best if lower_is_better else value > history.best)
         if better:
             history.best, history.best_epoch, best = value, epoch, _copy(model)
-        history.finished = epoch - history.best_epoch >= patience
+        annealed = schedule == "cosine" and epoch + 1 == epochs
+        history.finished = annealed or epoch - history.best_epoch >= patience
         if progress and sys.stderr.isatty():
             print(
-                f"{progress} epoch {epoch + 1}: loss {total / n:.4f}, validation {value:.4f}",
+                f"{progress} epoch {epoch + 1}: loss {total:.4f}, validation {value:.4f}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -124,11 +150,25 @@ def fit(
     model.load_state_dict(best)
     model.eval()
     if progress:
+        cap = " (its cap)" if history.capped else ""
         print(
-            f"{progress}: best validation {history.best:.4f} in epoch {history.best_epoch + 1} of {len(history.loss)}",
+            f"{progress}: best validation {history.best:.4f} in epoch {history.best_epoch + 1} of {len(history.loss)}{cap}",
             flush=True,
         )
     return history
+
+
+def _batches(n: int, batch_size: int, steps: int) -> Iterator[torch.Tensor]:
+    """`steps` batches of indices below n, every one of them once before any comes again."""
+    while steps > 0:
+        for indices in torch.randperm(n).split(batch_size)[:steps]:
+            yield indices
+            steps -= 1
+
+
+def _annealed(done: float) -> float:
+    """Cosine annealing: which share of the learning rate is left when that share of the steps is done."""
+    return (1 + math.cos(math.pi * done)) / 2
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -194,6 +234,8 @@ def pretrain(
     batch_size: int = 128,
     lr: float = 1e-3,
     weight_decay: float = 0.0,
+    schedule: str = "constant",
+    clip: float = 0.0,
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: str | None = "",
@@ -203,8 +245,9 @@ def pretrain(
     What happened is added to `backbone.card["past"]`, the error of interpolation and the like on the same hidden values with it; a sentence says
     when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
-    In every epoch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
-    absolute error, in z-scores, on validation values hidden once.
+    For every batch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
+    absolute error, in z-scores, on validation values hidden once. Windows are read a batch at a time: a memory map (np.load with
+    mmap_mode="r") needs no more memory than a batch, and gives the bits that the same data give in memory.
 
     Parameters
     ----------
@@ -218,6 +261,10 @@ def pretrain(
         At most so many epochs; stop after `patience` of them without a better error.
     batch_size, lr, weight_decay, seed
         Of Adam's mini-batches; the seed orders them and draws the masks.
+    schedule : {"constant", "cosine"}
+        Of the learning rate; "cosine" anneals it to 0 at the cap of epochs, which then is where training is meant to end.
+    clip : float
+        The largest norm of all gradients together; 0 for none.
     checkpoint : Path, optional
         Resume from, and write to, this file after every epoch.
     progress : str, optional
@@ -226,34 +273,31 @@ def pretrain(
     Returns
     -------
     History
-        With the mean absolute error of each simple imputer as `rivals`.
+        With the mean absolute error of each simple imputer as `rivals`; `capped` if neither patience nor the schedule ended it.
 
     Raises
     ------
     ModtsError
         Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
-    Z_train, Z_val = backbone.tensor(X_train), backbone.tensor(X_val)
-    warn_of_another_scale(backbone, X_train)
-    hidden_val = backbone.tensor(mask(X_val, pattern, rate, seed=runs.epoch_seed(seed, -1)))
-    scored = torch.isnan(hidden_val) & ~torch.isnan(Z_val)
-    if not scored.any():
+    train, val = (Windows(backbone, X, pattern, rate) for X in (X_train, X_val))
+    warn_of_another_scale(backbone, train.X)
+    held = Held(val, runs.epoch_seed(seed, -1))
+    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z in held):
         raise ModtsError(
             f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
         )
-    now = {}
 
-    def on_epoch(epoch_start):
-        now["Z"] = backbone.tensor(mask(X_train, pattern, rate, seed=epoch_start))
-
-    def step(indices):
-        return backbone.run(backbone.inputs(now["Z"][indices], Z_train[indices]))[0]["loss"]
+    def step(indices, batch_seed):
+        return backbone.run(backbone.inputs(*train.masked(indices.numpy(), batch_seed)))[0]["loss"]
 
     def validate():
-        filled = [
-            backbone.run(backbone.inputs(part))[0]["imputation"] for part in hidden_val.split(max(batch_size, 256))
-        ]
-        return (torch.cat(filled) - torch.nan_to_num(Z_val))[scored].abs().mean().item()
+        error, n = 0.0, 0
+        for hidden, Z in held:
+            scored = torch.isnan(hidden) & ~torch.isnan(Z)
+            error += (backbone.run(backbone.inputs(hidden))[0]["imputation"] - Z)[scored].abs().sum().item()
+            n += int(scored.sum())
+        return error / n
 
     optimiser = {
         "epochs": epochs,
@@ -261,24 +305,25 @@ def pretrain(
         "batch_size": batch_size,
         "lr": lr,
         "weight_decay": weight_decay,
+        "schedule": schedule,
+        "clip": clip,
         "seed": seed,
     }
     history = fit(
         backbone,
         step,
         validate,
-        n=len(Z_train),
+        n=len(train),
         **optimiser,
-        on_epoch=on_epoch,
         checkpoint=checkpoint,
         progress=progress or "",
     )
-    history.rivals = rivals(*(part.cpu().numpy() for part in (hidden_val, torch.nan_to_num(Z_val), scored)))
+    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z in held)
     ahead = min(history.rivals, key=history.rivals.get)
     behind = history.best > history.rivals[ahead]
     if progress or (behind and progress is not None):
         said = ", ".join(f"{name} {error:.4f}" for name, error in history.rivals.items())
         verdict = f"; {backbone.name} ({history.best:.4f}) is behind {ahead}" if behind else ""
         print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
-    remember_training(backbone, X_train, history, {"pattern": pattern, "rate": rate, **optimiser})
+    remember_training(backbone, train.X, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history

@@ -39,28 +39,32 @@ def boosted(problem, readers, seed, threads, record):
     Returns
     -------
     callable
-        (N, T, F) raw windows -> the chance of class 1, or the standardised target.
+        (N, T, F) raw windows -> chances (N,), (N, K) or (N, T), or standardised targets (N,) or (N, T).
     """
     import lightgbm
 
-    objective = {"classification": ("binary", "auc"), "regression": ("l2", "l1")}[problem.task]
+    objective = ("binary", "auc") if problem.chances else ("l2", "l1")
+    objective = ("multiclass", "multi_logloss") if problem.task == "multiclass" else objective
+    several = {"num_class": problem.n_outputs} if problem.task == "multiclass" else {}
 
     def fit(trees, train, val, member):
         settings = {"objective": objective[0], "metric": objective[1], "num_threads": threads}
-        settings |= {"seed": seed * 1000 + member} | _COMMON | trees
+        settings |= {"seed": seed * 1000 + member} | _COMMON | trees | several
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         train, val = lightgbm.Dataset(*train), lightgbm.Dataset(*val)
         return lightgbm.train(settings, train, _ROUNDS, valid_sets=[val], callbacks=[stop])
 
     def predict(models, rows):
         flat = rows.reshape(-1, rows.shape[-1])
-        return np.mean([m.predict(flat, num_threads=threads) for m in models], axis=0).reshape(rows.shape[:-1])
+        p = np.mean([m.predict(flat, num_threads=threads) for m in models], axis=0)
+        return p.reshape(*rows.shape[:-1], *p.shape[1:])
 
     seen, seen_val, best = ~np.isnan(problem.y), ~np.isnan(problem.y_val), None
+    weight = None if problem.weight is None else problem.weight[seen]
     for kind, read in readers.items():
         rows, rows_val = read(problem.X), read(problem.X_val)
-        train, val = (rows[seen], problem.y[seen]), (rows_val[seen_val], problem.y_val[seen_val])
-        for trees in _TREES[problem.task]:
+        train, val = (rows[seen], problem.y[seen], None, weight), (rows_val[seen_val], problem.y_val[seen_val])
+        for trees in _TREES["classification" if problem.chances else "regression"]:
             model = fit(trees, train, val, 0)
             value = problem.judge(predict([model], rows_val))
             if best is None or value > best[0]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 import subprocess
 from functools import cache
 from importlib import metadata
@@ -29,11 +30,20 @@ ENTRIES = {
     "baselines": ("runs.seeding", "cohorts", "learning.targets", "learning.baselines"),
 }
 ROWS = ("learning.intervals",)  # what turns stored predictions into rows, at every stage
+BESIDE = {"heads": ("learning.fusion", "learning.baselines")}  # what a stage's runs go through beside its stored units
+STUDY = (
+    "study.artefacts",
+    "study.arms",
+    "study.fused",
+    "study.experiments",
+)  # what every stage of the study runs through
+ANSWERS = ("study.effects", "learning.meta")  # what turns stored predictions into effects and verdicts
 ONLY = {  # modules that only some backbones run through
     "backbones.loop": ("BRITS", "GRU-D", "CSAI"),
     "backbones.recurrent": ("BRITS", "GRU-D", "CSAI"),
-    "backbones.attention": ("CSAI",),
-    "backbones.blocks": ("SAITS", "TimesNet", "Autoformer"),
+    "backbones.attention": ("CSAI", "HELIX"),
+    "backbones.blocks": ("SAITS", "TimesNet", "Autoformer", "HELIX"),
+    "backbones.helix": ("HELIX",),
     "backbones.own": ("own",),  # whatever the class
 }
 # An import that decides nothing for who does not name the module itself: Backbone.latents is a short way to modts.backbones.latents.
@@ -51,6 +61,7 @@ NEUTRAL = (
     "runs.owned",
     "runs.code",
     "runs.provenance",
+    "runs.protocol",
 )  # where a number goes, not what it is
 
 
@@ -67,7 +78,16 @@ def code_hash(stage: str, backbone: str = "", rows: bool = False) -> str:
 def modules_of(stage: str, backbone: str = "", rows: bool = False) -> tuple[str, ...]:
     """Those modules, such as "learning.training", in alphabetical order."""
     backbone = "own" if own_file(backbone) else backbone
-    entries = [*ENTRIES[stage], *(ROWS if rows else ())]
+    return _reached([*ENTRIES[stage], *((*ROWS, *BESIDE.get(stage, ())) if rows else ())], backbone)
+
+
+@cache
+def protocol_modules() -> tuple[str, ...]:
+    """All modules that decide a number of the study: every stage's for every backbone, and from predictions to verdicts."""
+    return _reached([*itertools.chain(*ENTRIES.values()), *ROWS, *STUDY, *ANSWERS])
+
+
+def _reached(entries: list[str], backbone: str = "") -> tuple[str, ...]:
     named = {name for names in ENTRIES.values() for name in names} - set(entries)
     waiting = [
         module for entry in entries for module in ([entry] if _file(entry) else _room(entry)) if module not in named

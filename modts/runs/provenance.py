@@ -24,9 +24,10 @@ from .files import write_json
 from .places import run_id, run_path
 
 COLUMNS = (
-    "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "split_seed", "init_seed",
-    "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
+    "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "split_seed", "init_seed",
+    "draw", "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
 )  # fmt: skip
+LATER = {"draw": "", "test": "split"}  # what a row that was stored before there was the column says in it
 PACKAGES = (
     "modts",
     "torch",
@@ -87,14 +88,23 @@ class Run:
         }
         self.rows.append({column: {**fixed, **values}.get(column, "") for column in COLUMNS})
 
+    def capped(self, name: str, ended_at_cap: bool) -> None:
+        """Note that a training was made, and its name if it ended at its cap of epochs and not because it was done."""
+        self.extra.setdefault("capped", []).extend([name] if ended_at_cap else [])
+
     @property
     def path(self) -> Path:
         return run_path(self.id)
 
     def finish(self) -> Path:
-        """Write predictions, then the run's file; the file is the sign of success."""
+        """Write predictions, then the run's file; the file is the sign of success.
+
+        Rows are scored from predictions as they are. Stored are half-precision numbers, which take half the room; a test says that no score
+        from them differs in its third digit.
+        """
         if self.predictions:
-            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", self.id, **self.predictions)
+            stored = {name: values.astype(np.float16) for name, values in self.predictions.items()}
+            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", self.id, **stored)
         write_json(
             self.path,
             {

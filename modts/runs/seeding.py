@@ -1,4 +1,4 @@
-"""Seeds: one for every source of chance with deterministic kernels, and one for each epoch of a run."""
+"""Seeds: one for every source of chance with deterministic kernels, one for each epoch of a run, one for each batch of an epoch."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def seed_everything(seed: int, threads: int | None = None) -> None:
 def epoch_seed(seed: int, epoch: int) -> int:
     """A seed for one epoch of one run."""
     return (seed * 1_000_003 + epoch * 7919 + 17) % 2**31
+
+
+def batch_seed(start: int, batch: int) -> int:
+    """A seed for one batch of an epoch that starts from `start`."""
+    return int(np.random.SeedSequence((start, batch)).generate_state(1)[0])

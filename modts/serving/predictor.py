@@ -15,16 +15,17 @@ import torch
 from torch import nn
 
 from modts.backbones import Backbone, Scaler, read
-from modts.errors import ModtsError
-from modts.learning import Head
+from modts.cohorts import TASKS
+from modts.errors import ModtsError, choose, whole
+from modts.learning import Head, answer
 
 
 class _Pass(nn.Module):
-    """Raw values (B, T, F) -> what each head says, (B, K) each or probabilities (B,), as one module: what is traced."""
+    """Raw values (B, T, F) -> what each head says: numbers (B, K), or probabilities (B,) or (B, K), as one module: what is traced."""
 
-    def __init__(self, backbone: Backbone, heads, pooling: str, probability: bool):
+    def __init__(self, backbone: Backbone, heads, pooling: str, task: str):
         super().__init__()
-        self.backbone, self.heads, self.pooling, self.probability = backbone, nn.ModuleList(heads), pooling, probability
+        self.backbone, self.heads, self.pooling, self.task = backbone, nn.ModuleList(heads), pooling, task
         scaler = backbone.scaler
         # a feature never observed in training is ignored: divided by NaN it is missing
         std = scaler.std if scaler.seen is None else np.where(scaler.seen, scaler.std, np.float32(np.nan))
@@ -32,9 +33,8 @@ class _Pass(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).to(backbone.device))
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        latents = read(self.backbone, (X - self.mean).div_(self.std), self.pooling)
-        outputs = [head(latents) for head in self.heads]
-        return tuple(output[:, 0].sigmoid() for output in outputs) if self.probability else tuple(outputs)
+        latents = read(self.backbone, self.backbone.scaler.cut((X - self.mean).div_(self.std)), self.pooling)
+        return tuple(answer(self.task, head(latents)) for head in self.heads)
 
 
 class Predictor:
@@ -50,6 +50,11 @@ class Predictor:
         The one the heads were trained on.
     target_scaler : Scaler, optional
         Of a regression target (see labels): all heads answer in its raw units then. None: a probability.
+    task : {"classification", "multiclass", "multilabel", "stepwise", "regression"}, optional
+        What the heads were trained for (see modts.cohorts.TASKS). Default: regression with a target scaler, else classification.
+    classes : sequence of str, optional
+        Names of the classes (multiclass) or labels (multilabel) in the order of the heads' outputs, or of the no and the yes of a
+        classification; they are kept in the file.
     trace : int
         Batches of at most so many windows go through a trace of the pass (torch.jit.trace), which leaves the Python between its operations
         out: the same answers, at batch 1 in about half the time. Each batch size is traced when it first comes, and again after the weights
@@ -69,21 +74,26 @@ class Predictor:
         pooling: str = "paper",
         target_scaler: Scaler | None = None,
         trace: int = 0,
+        task: str | None = None,
+        classes=(),
     ):
         self.backbone, self.pooling, self.target_scaler = backbone.eval(), pooling, target_scaler
-        if isinstance(trace, bool) or not isinstance(trace, int) or trace < 0:
-            raise ModtsError(f"`trace` must be a whole number of 0 or more, not {trace!r}.")
-        self.trace, self._traces, self.card = trace, {}, {}
+        self.trace, self._traces, self.card = whole(trace, "`trace`", least=0), {}, {}
         self.single = isinstance(heads, Head)
         named = {"": heads} if self.single else heads
         if not isinstance(named, dict) or not named or not all(isinstance(head, Head) for head in named.values()):
             raise ModtsError("A predictor needs a Head, or a dictionary of name -> Head with at least one of them.")
+        if not isinstance(target_scaler, Scaler | None):
+            raise ModtsError(f"The target scaler must be the Scaler that labels() returns, not {target_scaler!r}.")
         if target_scaler is not None and np.size(target_scaler.mean) != 1:
             raise ModtsError(
                 f"The target scaler holds {np.size(target_scaler.mean)} means instead of one; give the one that "
                 "labels() returns, not the backbone's."
             )
         self.heads = dict(named)
+        self.task = choose(task or ("classification" if target_scaler is None else "regression"), TASKS, "task")
+        self.classes = tuple(map(str, classes))
+        self._check_task()
         empty = torch.full((1, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
         with torch.inference_mode():
             size = read(backbone, empty, pooling).shape[1]
@@ -94,28 +104,43 @@ class Predictor:
                     f"{pooling!r} gives {size}; build it for the same backbone and pooling."
                 )
             outputs = head.linears()[-1].out_features
-            if target_scaler is None and outputs > 1:
+            if self.task == "classification" and outputs > 1:
                 raise ModtsError(
                     f"The head {name!r} has {outputs} outputs, so its answer is no probability; give the target_scaler "
-                    "that labels() returns."
+                    "that labels() returns, or the task and its classes."
                 )
+            if self.task != "classification" and self.classes and outputs != len(self.classes):
+                raise ModtsError(f"The head {name!r} has {outputs} outputs, but there are {len(self.classes)} classes.")
             head.to(backbone.device).eval()
-        self._pass = _Pass(backbone, self.heads.values(), pooling, target_scaler is None).eval()
+        self._pass = _Pass(backbone, self.heads.values(), pooling, self.task).eval()
         self._weights = list(self._pass.state_dict(keep_vars=True).values())
         if trace:
             self._traced(1)
 
+    def _check_task(self) -> None:
+        scaled, named = self.target_scaler is not None, self.task in ("multiclass", "multilabel")
+        if self.task == "imputation" or scaled != (self.task == "regression"):
+            raise ModtsError(
+                f"A target scaler belongs to a regression and to no other task; the task is {self.task!r}."
+            )
+        pair = self.task == "classification" and len(self.classes) == 2
+        if (named != bool(self.classes) and not pair) or len(set(self.classes)) != len(self.classes):
+            raise ModtsError(
+                f"For {self.task} the classes cannot be {self.classes}; multiclass and multilabel need their names."
+            )
+
     @torch.inference_mode()
     def predict(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray | dict[str, np.ndarray]:
-        """Raw windows X (N, T, F) with NaN -> probabilities (N,) or targets (N, K); several heads give a dictionary.
+        """Raw windows X (N, T, F) with NaN -> probabilities (N,), of each class, label or step (N, K), or targets (N, K).
+
+        Several heads give a dictionary.
 
         Raises
         ------
         ModtsError
             Wrong shape, feature list or scale (see Backbone.check), or a batch size below 1.
         """
-        if batch_size < 1:
-            raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")
+        whole(batch_size, "The batch size")
         if self.backbone.training:  # somebody has trained it since
             self.backbone.eval()
         X = np.require(self.backbone.check(X, features), requirements=("C", "W"))  # PyTorch takes no other array

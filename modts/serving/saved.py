@@ -39,6 +39,8 @@ def save(predictor: Predictor, path: str | Path, **notes) -> Path:
         "pooling": predictor.pooling,
         "trace": predictor.trace,
         "target": predictor.target_scaler is not None,
+        "task": predictor.task,
+        "classes": list(predictor.classes),
     }
     tensors = {k if k.startswith("scaler.") else f"backbone.{k}": v for k, v in pack(predictor.backbone).items()}
     for i, head in enumerate(predictor.heads.values()):
@@ -93,6 +95,7 @@ def load_predictor(path: str | Path, device: str | torch.device = "cpu", own: st
             card["pooling"],
             target,
             card["trace"],
+            *(card[field] for field in ("task", "classes") if "task" in card),
         )
     predictor.card = card
     return predictor
@@ -110,6 +113,8 @@ def _head(about: dict, weights: dict[str, torch.Tensor]) -> Head:
 def _check(card: dict) -> None:
     """Raise a ModtsError unless the card's own fields are there and of the right type."""
     wanted = {"backbone": dict, "heads": list, "single": bool, "pooling": str, "trace": int, "target": bool}
+    if "task" in card:  # files of before know a yes or no and numbers alone
+        wanted |= {"task": str, "classes": list}
     for field, kind in wanted.items():
         if type(card.get(field)) is not kind:
             raise ModtsError(f"{field!r} on its card must be of type {kind.__name__}, not {repr(card.get(field))[:60]}")

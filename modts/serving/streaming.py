@@ -11,7 +11,7 @@ import torch
 
 from modts import runs
 from modts.backbones import POOLINGS, extract, read
-from modts.errors import ModtsError, choose
+from modts.errors import ModtsError, choose, whole
 
 
 def stream(
@@ -43,8 +43,7 @@ def stream(
     """
     choose(pooling, POOLINGS, "pooling")
     source, target = Path(source), Path(target)
-    if batch_size < 1:
-        raise ModtsError(f"The batch size must be at least 1, got {batch_size}.")
+    whole(batch_size, "The batch size")
     if not source.is_file():
         raise ModtsError(f"There is no file {source}.")
     if target.is_dir():

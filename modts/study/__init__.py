@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = door(
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
         "effects": "ALL EFFECT_COLUMNS QUESTIONS holm margin profile_of",
+        "tuned": "SEARCH_COLUMNS",
         "published": "check_published",
     },
 )

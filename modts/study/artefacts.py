@@ -17,24 +17,42 @@ import numpy as np
 from modts import runs
 from modts.backbones import build, load_backbone, options_of
 from modts.backbones import extract as extract_latents
-from modts.cohorts import load_cohort, mask
+from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
 from modts.learning import fit_baseline
 from modts.learning import pretrain as pretrain_backbone
 
-from .params import Common, Extract, Pretrain
+from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
-TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr")
-PRETRAINING = ("size", "reading", "criterion", *TRAINING)
+TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
+BUILDING = ("size", "config", "reading", "scaling", "centre")
+PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 OF_BASELINES = {"GRU": ("gru_epochs",), "TabICL": ("tabular_checkpoint",)}  # the parameters that some of them have
 
 
 @lru_cache(maxsize=4)
 def cohort_for(name: str, seed: int):
-    """The cohort at a split seed; series are split by time, so their split does not change with the seed (it is 0)."""
-    cohort = load_cohort(name, seed=0)
-    return cohort if cohort.series or seed == 0 else load_cohort(name, seed=seed)
+    """The cohort at a seed of a run: stays split by it; a series at the origin that it names, seed modulo 3, which is then its split seed.
+
+    Of a series the seeds 0, 1, 2 are three origins with one initialisation each, and 0 to 8 three origins with three.
+    """
+    return load_cohort(name, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def tested(name: str, external: str, seed: int):
+    """The cohort at a seed, with the stays of its external test cohort, if it has one, behind its test split (see cohorts.external)."""
+    cohort = cohort_for(name, seed)
+    return with_external(cohort, load_cohort(external)) if external else cohort
+
+
+def note_data(run: runs.Run, cohort) -> None:
+    """Write down which data a run has seen."""
+    external = cohort.notes.get("external")
+    run.data_hash[str(cohort.split_seed)] = external["own"] if external else cohort.content_hash
+    if external:
+        run.extra["external"] = {name: external[name] for name in ("name", "n", "data")}
 
 
 def windows(cohort) -> dict[str, np.ndarray]:
@@ -50,7 +68,8 @@ def settings(params, names: tuple[str, ...]) -> dict:
 def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed)
+    given = settings(params, ("config", "scaling", "centre"))
+    return build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -90,6 +109,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             validation_mae=history.best,
             best_epoch=history.best_epoch,
             history=history.validation,
+            capped=history.capped,
             seconds=round(time.perf_counter() - clock, 2),
             hardware=runs.hardware(),
             code_version=runs.code_version(),
@@ -100,9 +120,10 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
     backbone = load_backbone(path, own=own and own.path)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        note_data(run, cohort)
         run.history[str(seed)] = backbone.card["history"]
         run.timings[f"pretrain seed {seed}"] = backbone.card["seconds"]
+        run.capped(f"pretrain seed {seed}", backbone.card["capped"])
     return backbone, cohort, runs.key(spec)
 
 
@@ -119,16 +140,22 @@ def _same_recipe(path, backbone, wanted: dict) -> None:
 
 
 def hidden_test(params, cohort, scaler, seed: int):
-    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score."""
+    """Test windows with artificial gaps (raw), their true z-scores, and the cells to score.
+
+    Each test has masks of its own, so that an external one changes nothing of the other's.
+    """
     X, _ = cohort.part("test")
-    hidden = mask(X, params.pattern, params.rate, seed=runs.epoch_seed(seed, -2))
+    again = runs.epoch_seed(seed, -2)
+    hidden = np.concatenate(
+        [mask(X[rows], params.pattern, params.rate, seed=again) for rows in by_test(cohort).values()]
+    )
     truth = scaler.transform(X)  # NaN also where the scaler never saw the feature: nothing to score
     return hidden, np.nan_to_num(truth), np.isnan(hidden) & ~np.isnan(truth)
 
 
 def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
     """Latents per split of the pretrained or the untrained ("random") backbone, with the cohort and the recipe's hash."""
-    cohort = cohort_for(params.cohort, seed)
+    cohort = tested(params.cohort, params.external, seed)
     spec = {
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),
@@ -137,7 +164,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else ("size", "reading")),
+        **settings(params, PRETRAINING if start == "pretrained" else BUILDING),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():
@@ -152,14 +179,13 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
     return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)
 
 
-def baseline_for(
-    params: Common, name: str, seed: int, labelled: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict, float]:
+def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[dict[str, np.ndarray], dict, float]:
     """What a baseline predicts for "val" and "test", in the units of the cohort's target; what it chose; and its seconds.
 
     labelled : row numbers in the cohort whose labels it may use.
     """
-    cohort, own = cohort_for(params.cohort, seed), settings(params, OF_BASELINES.get(name, ()))
+    cohort = tested(params.cohort, params.external, seed)
+    own = settings(params, ("class_weight", *OF_BASELINES.get(name, ())))
     spec = {
         "stage": "baselines",
         "code": runs.code_hash("baselines"),

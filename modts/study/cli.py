@@ -11,6 +11,7 @@ import json
 import os
 import sys
 
+from modts import runs
 from modts.errors import ModtsError
 
 from .names import arm_name
@@ -61,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         _effects,
         "Rewrite results/effects.csv from the published runs and predictions alone (about a minute).",
     )
+    freeze = add(
+        "freeze",
+        _freeze,
+        "Write down which code and tuned settings decide the numbers; with that file committed the external test may be read.",
+    )
+    freeze.add_argument("--why", default="", help="the reason to freeze anew, where another protocol was frozen")
+    add("frozen", _frozen, "Say whether code and tuned settings still equal the frozen protocol; exit status 1 if not.")
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
@@ -70,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("profile", help="a profile's name or file")
     grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
     grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
+    search = add("search", _search, "Search for settings by validation; write results/search.csv and profiles/tuned/.")
+    search.add_argument("search", help="a search's name or file, such as profiles/search.yaml")
+    search.add_argument("--minutes", type=float, default=float("inf"), help="stop starting trials after so many")
+    search.add_argument("--cores", type=int, default=1, help="studies beside each other (default 1)")
+    search.add_argument("--backbone", action="append", default=[], help="only this one; may be given several times")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
@@ -135,11 +148,30 @@ def _stale(args) -> int:
     found, notes = collect.stale(args.profile, data=not args.no_data)
     for note in notes:
         print(note, file=sys.stderr)
+    record = runs.frozen()
+    if record and runs.drifted(record):
+        print("The code is no longer the frozen protocol's: `modts frozen` says where.", file=sys.stderr)
     for place, run, why in found:
         print(f"{run}  {place}  {why}")
     if not found:
         print("Nothing is stale.")
     return 1 if found else 0
+
+
+def _frozen(args) -> int:
+    record = runs.frozen()
+    if record is None:
+        print(f"No protocol is frozen: {runs.frozen_path()} does not exist, and the external test is sealed.")
+        return 1
+    changed = runs.drifted(record)
+    named = f"protocol {record['protocol']}, frozen {record['frozen']} at {record['code_version']}"
+    if not changed:
+        print(f"Code and tuned settings equal the {named}.")
+        return 0
+    print(
+        f"The external test is sealed: these are not as in the {named}:\n" + "\n".join(f"  {name}" for name in changed)
+    )
+    return 1
 
 
 def _cohorts(args) -> None:
@@ -197,11 +229,27 @@ def _grid(args) -> int:
     return int(failed)
 
 
+def _search(args) -> int:
+    from .search import read_search, run_all
+    from .tuned import publish_search
+
+    search = read_search(args.search)
+    left = run_all(search, args.minutes, args.cores, tuple(args.backbone))
+    for line in [*left, *publish_search(search)]:
+        print(line)
+    return int(bool(left))
+
+
 def _effects(args) -> None:
     from . import collect
 
     for line in collect.compare():
         print(line)
+
+
+def _freeze(args) -> None:
+    record = runs.freeze(args.why)
+    print(f"{runs.frozen_path()} names protocol {record['protocol']} of {len(record['modules'])} modules; commit it.")
 
 
 def _job(args) -> None:

@@ -94,6 +94,7 @@ def metric_rows(records: list[dict]) -> list[dict]:
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
+            row = {**runs.LATER, **row}
             found.setdefault(tuple(str(row[name]) for name in KEY), row)
     return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
@@ -212,12 +213,17 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
             [record for record in published if record["profile"] == name], runs.results_dir() / "predictions"
         )
         fresh, said = fresh + rows, said + more
-    done = {(effects.profile_of(row), row["cohort"]) for row in fresh}
-    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published} - done
-    old = read_table(runs.results_dir() / "effects.csv")
-    return effects.judged(
-        [*fresh, *(row for row in old if (effects.profile_of(row), row["cohort"]) in alive)], published
-    ), said
+    done = {_place(row) for row in fresh}
+    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published}
+    old = [row for row in read_table(runs.results_dir() / "effects.csv") if _place(row) not in done]
+    return effects.judged([*fresh, *(row for row in old if _place(row)[:2] in alive)], published), said
+
+
+def _place(row: dict) -> tuple[str, str, str]:
+    """Profile, cohort and test of an effect: what is made anew together."""
+    from .effects import profile_of
+
+    return profile_of(row), row["cohort"], row["test"]
 
 
 def _write(folder: Path, metrics, latency, effects, cohorts) -> None:
@@ -308,7 +314,14 @@ def _code_why(record: dict, notes: list[str]):
 def _data_why(record: dict, hashes: dict, notes: list[str]):
     from modts.cohorts import load_cohort
 
-    name = record["params"]["cohort"]
+    name, external = record["params"]["cohort"], record.get("external")
+    if external:
+        try:
+            if load_cohort(record["params"]["external"]).content_hash != external["data"]:
+                yield f"the data of its external test ({external['name']}) have changed"
+                return
+        except ModtsError as error:
+            notes.append(f"the external test of {record['run']} is not checked: {error}")
     for seed, stored in record.get("data_hash", {}).items():
         if (name, seed) not in hashes:
             try:

@@ -2,7 +2,8 @@
 
 A question is one difference, such as `frozen - e2e`. Each is asked of every backbone, and of the mean over these backbones (backbone "all"),
 whose splits, draws of labels and stays are resampled together; over cohorts (cohort "all") it is a random-effects mean with the interval of
-Hartung and Knapp. A family is one question, one cohort and one metric: its p-values carry Holm's correction (Scand J Stat 6:65-70, 1979).
+Hartung and Knapp. p-values carry Holm's correction (Scand J Stat 6:65-70, 1979) within families that are named beforehand: of one question, one
+cohort, one metric and one test, the pooled lines are the primary family, and the lines of each backbone, which explain them, a secondary one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from modts import runs
+from modts.cohorts import EXTERNAL, SPLIT, by_test
 from modts.errors import ModtsError
 
 EFFECT_COLUMNS = (
@@ -28,7 +30,10 @@ QUESTIONS = {  # (arm, head) a and b, of one backbone, or a baseline; all at the
     "fusion - LightGBM": (("fusion", "simple"), (BASELINE, "LightGBM")),
 }
 ALL = "all"
-SPLIT = "split"  # the test stays of the cohort's own split
+SEARCHED = (
+    "physionet_2012_b",
+)  # where settings were searched and the protocol was decided: no part of a mean over cohorts
+POOLED, EACH = "mean over backbones", "each backbone"  # the two kinds of families
 BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
 MARGIN, MARGIN_OF_ERROR = 0.02, 0.05  # what is too small to matter: of AUROC or AUPRC; as a share of an error
 LEVEL = 0.05
@@ -46,8 +51,8 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
     records : list of dict
         Run records of one profile.
     folder : Path
-        Where <run>.npz lie, keyed "<arm>|<head>|<pooling>|<label fraction>|<split seed>|<initial seed>", and "|<draw of labels>"
-        where there are several.
+        Where <run>.npz lie, keyed "<arm>|<head>|<pooling>|<label fraction>|<split seed>|<initial seed>|<draw of labels>", and
+        "|external" behind it for an external test.
     n_boot : int
         Resamples.
 
@@ -66,15 +71,21 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
         stored = [record for record in group if (folder / f"{record['run']}.npz").is_file()]
         if not stored:
             continue
-        try:
-            truth = _Truth(name)
-            predictions = _read(stored, folder, truth, said)
-        except ModtsError as error:
-            said.append(f"cohort {name} cannot be compared, its effects are kept as they were: {error}")
-            continue
-        for fraction, models in sorted(predictions.items(), reverse=True):
-            for question in QUESTIONS:
-                rows += _answers(question, fraction, models, truth, n_boot)
+        for test in (SPLIT, EXTERNAL):
+            external = (
+                {record["params"].get("external") for record in stored} - {None, ""} if test == EXTERNAL else {""}
+            )
+            for other in sorted(external):
+                try:
+                    truth = _Truth(name, other)
+                    predictions = _read(stored, folder, truth, said)
+                except ModtsError as error:
+                    what = f"external test {other} of {name}" if other else f"cohort {name}"
+                    said.append(f"{what} cannot be compared, its effects are kept as they were: {error}")
+                    continue
+                for fraction, models in sorted(predictions.items(), reverse=True):
+                    for question in QUESTIONS:
+                        rows += _answers(question, fraction, models, truth, n_boot)
     return rows, said
 
 
@@ -95,7 +106,8 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
     families = defaultdict(list)
     for row in rows:
         names = [profile_of(row), row["question"], row["cohort"], row["metric"]]
-        row["family"] = ", ".join(names if row["test"] == SPLIT else [*names, row["test"]])
+        names += [row["test"]] if row["test"] != SPLIT else []
+        row["family"] = ", ".join([*names, POOLED if row["backbone"] == ALL else EACH])
         families[row["family"]].append(row)
     for family in families.values():
         for row, p in zip(family, holm([float(row["p"]) for row in family]), strict=True):
@@ -108,6 +120,7 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
             profile_of(row),
             row["cohort"] == ALL,
             row["cohort"],
+            row["test"] == SPLIT,
             row["metric"],
             order.index(row["question"]),
             -float(row["label_fraction"]),
@@ -205,9 +218,10 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
             for split, init, draw in units
         ]
         pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
-        splits = [(split, init) for split, init, _ in units]
-        # a series has one split: its seeds are initialisations, and those of two backbones have nothing in common
-        options = {"block": "auto", "apart": _backbone} if truth.series else {}
+        splits = [split for split, _, _ in units]
+        # several seeds of one origin of a series are initialisations, and those of two backbones have nothing in common
+        options = {"block": "auto"} if truth.series and truth.task != "classification" else {}
+        options |= {"apart": _backbone} if truth.series else {}
         found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
         for metric in METRICS[truth.task]:
             for name, some in names.items():
@@ -220,7 +234,7 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
                         "backbone": name,
                         "label_fraction": fraction,
                         "metric": metric,
-                        "test": SPLIT,
+                        "test": truth.test,
                         **{key: value[key] for key in ("difference", "low", "high", "p")},
                         "n_splits": len(set(splits)),
                         "n_draws": min(splits.count(split) for split in splits),
@@ -248,10 +262,25 @@ def _margins(rows: list[dict], records: list[dict]) -> list[float]:
                     if row["arm"] == BASELINE
                     else tuple(map(row.get, ("backbone", "arm", "head")))
                 )
-                place = record["profile"], row["cohort"], model, f"{float(row['label_fraction']):g}", row["metric"]
+                test = row.get("test", SPLIT)
+                place = (
+                    record["profile"],
+                    row["cohort"],
+                    test,
+                    model,
+                    f"{float(row['label_fraction']):g}",
+                    row["metric"],
+                )
                 scores.setdefault(place, row["value"])
     where = [
-        (profile_of(row), row["cohort"], row["question"], f"{float(row['label_fraction']):g}", row["metric"])
+        (
+            profile_of(row),
+            row["cohort"],
+            row["test"],
+            row["question"],
+            f"{float(row['label_fraction']):g}",
+            row["metric"],
+        )
         for row in rows
     ]
     backbones = defaultdict(list)
@@ -260,20 +289,24 @@ def _margins(rows: list[dict], records: list[dict]) -> list[float]:
             backbones[place].append(row["backbone"])
     out = []
     for row, place in zip(rows, where, strict=True):
-        profile, cohort, question, fraction, metric = place
+        *first, question, fraction, metric = place
         names = backbones[place] if row["backbone"] == ALL else [row["backbone"]]
-        found = [scores.get((profile, cohort, _pair(question, name)[1], fraction, metric), 0.0) for name in names]
+        found = [scores.get((*first, _pair(question, name)[1], fraction, metric), 0.0) for name in names]
         out.append(margin(metric, sum(found) / max(1, len(found))))
     return out
 
 
 def _over_cohorts(rows: list[dict]) -> list[dict]:
-    """A random-effects mean of each question over the cohorts of real data, from their pooled rows and the widths of their intervals."""
+    """A random-effects mean of each question over the cohorts of real data, from their pooled rows and the widths of their intervals.
+
+    Cohorts on which the protocol was decided are left out.
+    """
     from modts.learning import random_effects
 
     pooled = defaultdict(list)
     for row in rows:
-        if row["backbone"] == ALL and not row["cohort"].startswith("simulated"):
+        real = not row["cohort"].startswith("simulated") and row["cohort"] not in SEARCHED
+        if row["backbone"] == ALL and real:
             names = [row[name] for name in ("task", "question", "metric", "test")]
             pooled[profile_of(row), *names, f"{float(row['label_fraction']):g}"].append(row)
     out = []
@@ -301,13 +334,14 @@ def _over_cohorts(rows: list[dict]) -> list[dict]:
 
 
 class _Truth:
-    """Test labels of a cohort by split seed, as the arms were scored: (y, observed or None)."""
+    """Labels of a cohort's test by split seed, as the arms were scored: (y, observed or None); of its external test, if one is named."""
 
-    def __init__(self, name: str):
-        from .artefacts import cohort_for
+    def __init__(self, name: str, external: str = ""):
+        from .artefacts import tested
 
-        self.cohort_for, self.name, self.found = cohort_for, name, {}
-        cohort = cohort_for(name, 0)
+        self.tested, self.name, self.external, self.found = tested, name, external, {}
+        self.test = EXTERNAL if external else SPLIT
+        cohort = tested(name, external, 0)
         self.task, self.series, self.title = cohort.task, cohort.series, Path(name).stem
 
     def __getitem__(self, seed: int):
@@ -316,30 +350,38 @@ class _Truth:
         from modts.learning import labels
 
         if seed not in self.found:
-            y = labels(self.cohort_for(self.name, seed))[0]["test"]
+            cohort = self.tested(self.name, self.external, seed)
+            y = labels(cohort)[0]["test"].take(by_test(cohort)[self.test])
             self.found[seed] = np.nan_to_num(y.y), y.seen
         return self.found[seed]
 
     def matches(self, record: dict) -> bool:
         """True if the record's data are these."""
         stored = record.get("data_hash", {})
-        return all(self.cohort_for(self.name, int(seed)).content_hash == value for seed, value in stored.items())
+        if self.external:
+            here = self.tested(self.name, self.external, 0).notes["external"]["data"]
+            if record.get("external", {}).get("data") != here:
+                return False
+        return all(self.tested(self.name, "", int(seed)).content_hash == value for seed, value in stored.items())
 
 
 def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> dict:
     """{label fraction: {model: ({(split, initial seed, draw): prediction}, its run)}}; an arm's own run speaks before a transfer's."""
     found: dict = defaultdict(dict)
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
+        if truth.external and record["params"].get("external") != truth.external:
+            continue
         if not truth.matches(record):
             said.append(f"{record['run']} was made with other data than those here: not compared; run it again")
             continue
         mine: dict = defaultdict(lambda: defaultdict(dict))
         for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz", record["run"], unsealed=True).items():
-            arm, head, pooling, fraction, split, init, *draw = key.split("|")
-            if pooling in POOLING:
+            arm, head, pooling, fraction, split, init, *rest = key.split("|")
+            test = EXTERNAL if EXTERNAL in rest else SPLIT
+            if pooling in POOLING and test == truth.test:
                 backbone = runs.backbone_label(record["params"].get("backbone", ""))
                 own = ("", BASELINE, arm) if record["stage"] == "baselines" else (backbone, arm, head)
-                place = int(split), int(init), int(draw[0]) if draw else 0
+                place = int(split), int(init), int(rest[0]) if rest else 0
                 mine[float(fraction)][own][place] = prediction
         for fraction, models in mine.items():
             for model, predictions in models.items():

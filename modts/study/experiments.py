@@ -12,34 +12,33 @@ from pathlib import Path
 import numpy as np
 
 from modts import runs
-from modts.backbones import BACKBONES, Scaler, pool
+from modts.backbones import Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, Head, Shipped, impute, labels, why_not
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
 from modts.serving import measure
 
-from .arms import HeadArm, WholeArm, run_arm, score_rows
-from .artefacts import baseline_for, cohort_for, fresh, hidden_test, latents_for, pretrained, windows
+from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
+from .artefacts import baseline_for, cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
+from .fused import Fusion, Stacked
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
-ON_STATISTICS = (
-    "LightGBM",
-    "Logistic regression",
-    "Ridge regression",
-    "TabICL",
-)  # what the rows of a baseline call its pooling
+ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL")  # what rows call their pooling
 
 
 def pretrain(params: Pretrain) -> runs.Run:
     """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
-    run, items, seeds = runs.Run("pretrain", params.model_dump()), [], []
+    run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
-        backbone, cohort, _ = pretrained(params, seed, run)
-        hidden, truth, scored = hidden_test(params, cohort, backbone.scaler, seed)
-        items.append((truth, backbone.scaler.transform(backbone.impute(hidden)), scored))
-        seeds.append((cohort.split_seed, seed))
-    score_rows(run, "imputation", items, seeds, backbone=params.label, arm="frozen", pattern=params.pattern)
+        backbone, own, _ = pretrained(params, seed, run)
+        cohort = tested(params.cohort, params.external, seed)
+        note_data(run, cohort)
+        unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
+        hidden, truth, scored = hidden_test(params, cohort, unit, seed)
+        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
+        places.append((cohort.split_seed, seed, ""))
+    score_rows(run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
     run.finish()
     return run
 
@@ -51,7 +50,7 @@ def extract(params: Extract) -> runs.Run:
         clock = time.perf_counter()
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
-        run.data_hash[str(cohort.split_seed)] = cohort.content_hash
+        note_data(run, cohort)
         sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
     run.extra["latents"] = sizes
     run.finish()
@@ -59,7 +58,7 @@ def extract(params: Extract) -> runs.Run:
 
 
 def heads(params: Heads) -> runs.Run:
-    """Heads on frozen latents, pretrained and untrained, at every label fraction."""
+    """Heads on frozen latents, pretrained and untrained, and the first head's fused with the statistics, at every label fraction."""
     run = runs.Run("heads", params.model_dump())
     for name, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
 
@@ -67,7 +66,8 @@ def heads(params: Heads) -> runs.Run:
             return latents_for(params, seed, start, pooling)
 
         arm = HeadArm(params, name, head, pooling, latents=latents)
-        for fraction in params.label_fractions:
+        arms = [arm] if name != "frozen" or head != params.heads[0] else [arm, Fusion.of(arm), Stacked.of(arm)]
+        for arm, fraction in itertools.product(arms, params.label_fractions):
             run_arm(run, arm, fraction)
     run.finish()
     return run
@@ -75,7 +75,7 @@ def heads(params: Heads) -> runs.Run:
 
 def end_to_end(params: EndToEnd) -> runs.Run:
     """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
-    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task != "classification":
+    if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
         )
@@ -92,20 +92,23 @@ def end_to_end(params: EndToEnd) -> runs.Run:
 
 
 def _ships(params: Pretrain, task: str) -> bool:
-    """Whether PyPOTS has an end-to-end model of the backbone: classifiers of the six, no regression, none for a class of one's own."""
-    return task == "classification" and params.backbone in BACKBONES
+    """Whether PyPOTS has an end-to-end model of the backbone for the task: of classes alone, and not of every backbone."""
+    return task in SHIPPED_TASKS and ships_classifier(params.backbone)
 
 
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
     run, pooling = runs.Run("transfer", params.model_dump()), params.poolings[0]
-    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {"cohort": params.source}
+    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {
+        "cohort": params.source,
+        "external": "",
+    }
     source_params = Pretrain(**of_source)
 
     def moved(seed):
         """Latents of the target's windows under the source's backbone."""
         source, source_cohort, upstream = pretrained(source_params, seed)
-        target = cohort_for(params.cohort, seed)
+        target = tested(params.cohort, params.external, seed)
         alignment = align(source_cohort.features, target.features)
         run.extra["overlap"] = alignment.report
         spec = {
@@ -162,11 +165,11 @@ def latency(params: Latency) -> runs.Run:
 
     def encode(given):
         _, states = backbone.run(given[0])
-        return pool(backbone.row.kind, states, given[1], pooling)
+        return pool(backbone.row.kind, states, given[1], pooling, backbone.centre)
 
     stages = {"frozen": {"inputs": prepare, "backbone": encode, "head": lambda latent: head(latent).cpu().numpy()}}
     if _ships(params, cohort.task):
-        shipped = Shipped(fresh(params, cohort, seed), seed)
+        shipped = Shipped(fresh(params, cohort, seed), seed, targets["train"].n_outputs)
         shipped = shipped.to(backbone.device).eval()
         stages["e2e_shipped"] = {
             "inputs": prepare,
@@ -199,37 +202,47 @@ def baselines(params: Baselines) -> runs.Run:
     """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
     run = runs.Run("baselines", params.model_dump())
     for name in IMPUTERS:
-        items, seeds = [], []
+        items, places = [], []
         for seed in params.seeds:
-            cohort = cohort_for(params.cohort, seed)
+            cohort = tested(params.cohort, params.external, seed)
             scaler = Scaler.fit(cohort.part("train")[0])
             hidden, truth, scored = hidden_test(params, cohort, scaler, seed)
             items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
-            seeds.append((cohort.split_seed, seed))
-        score_rows(run, "imputation", items, seeds, backbone=name, arm="baseline", pattern=params.pattern)
+            places.append((cohort.split_seed, seed, ""))
+        score_rows(run, cohort, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
         reason = why_not(name, cohort, params.tabular_checkpoint)
         if reason:
             run.extra.setdefault("not_run", {})[name] = reason
             continue
-        items, seeds, pooling = [], [], "statistics" if name in ON_STATISTICS else ""
-        for seed in params.seeds:
-            cohort = cohort_for(params.cohort, seed)
+        items, places, pooling = [], [], "statistics" if name in ON_STATISTICS else ""
+        for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
+            cohort = tested(params.cohort, params.external, seed)
             targets, scaler = labels(cohort)
-            found, record, seconds = baseline_for(params, name, seed, cohort.labelled(fraction, seed))
+            found, record, seconds = baseline_for(params, name, seed, labelled(cohort, fraction, seed, draw))
             prediction = found["test"]
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
-            seeds.append((cohort.split_seed, seed))
-            run.data_hash[str(cohort.split_seed)] = cohort.content_hash
-            run.predictions[f"{name}||{pooling}|{fraction:g}|{cohort.split_seed}|{seed}"] = prediction.astype(
-                np.float32
-            )
-            run.timings[f"{name} {fraction:g} seed {seed}"] = round(seconds, 3)
-            run.extra.setdefault("chosen", {})[f"{name}|{fraction:g}|{seed}"] = record
+            places.append((cohort.split_seed, seed, draw))
+            key = "|".join(map(str, (name, "", pooling, f"{fraction:g}", *places[-1])))
+            note_data(run, cohort)
+            note_predictions(run, cohort, key, prediction)
+            run.timings[key] = round(seconds, 3)
+            if "capped" in record:
+                run.capped(key, record["capped"])
+            run.extra.setdefault("chosen", {})[key] = record
         score_rows(
-            run, cohort.task, items, seeds, backbone=name, arm="baseline", pooling=pooling, label_fraction=fraction
+            run,
+            cohort,
+            cohort.task,
+            items,
+            places,
+            names=cohort.classes,
+            backbone=name,
+            arm="baseline",
+            pooling=pooling,
+            label_fraction=fraction,
         )
     run.finish()
     return run

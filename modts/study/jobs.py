@@ -28,10 +28,14 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 UNTIL = "MODTS_UNTIL"  # seconds since 1970 after which no job starts or goes on (see timebox)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# Parameters that a stage takes only to check that both arms have the same tuning budget: they change no number of it.
-UNUSED = {"end_to_end": {"head_lrs", "head_weight_decays", "head_epochs", "head_patience"}, "transfer": {"arms"}}
+# Parameters that a stage takes because it inherits them, or to check that both kinds of arms have a choice: they change no number of it.
+UNUSED = {
+    "end_to_end": {"draws", "head_lrs", "head_weight_decays", "head_epochs", "head_patience"},
+    "transfer": {"arms"},
+    "latency": {"external"},
+}
 # What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.
-ALWAYS = ("study.artefacts", "study.arms", "study.experiments")
+ALWAYS = runs.STUDY
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ ARM_NAMES = {  # in the order of a table's columns
     "finetune": "Fine-tuned",
     "e2e": "End to end",
     "e2e_shipped": "End to end as shipped",
+    "fusion": "Fusion",
+    "stacked": "Stacked",
 }
 HEAD_NAMES = {"simple": "Simple", "complex": "Complex"}
 TIMED_NAMES = {**ARM_NAMES, "frozen": "Modular"}  # where the clock compares ways to serve, not arms
 STAGE_NAMES = {"inputs": "Inputs", "backbone": "Backbone", "head": "Head", "total": "Total"}
-METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "mae": "MAE", "mse": "MSE"}
+METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "Accuracy", "mae": "MAE", "mse": "MSE"}
 
 
 def arm_name(arm: str, head: str = "", pooling: str = "", backbone: str = "") -> str:

@@ -12,13 +12,23 @@ import types
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from modts import runs
-from modts.backbones import BACKBONES, POOLINGS, READINGS
+from modts.backbones import BACKBONES, POOLINGS, READINGS, SCALINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
+from modts.learning import SCHEDULES
 
 
 def _differ(values: list, info: ValidationInfo) -> list:
@@ -38,7 +48,12 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
+Config = dict[str, bool | int | float]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+ClassName = Annotated[
+    str, BeforeValidator(lambda name: str(name) if isinstance(name, int) else name)
+]  # YAML reads 0 as a number
+ClassWeight = Literal["balanced"] | dict[ClassName, Annotated[float, Field(gt=0, le=1e6)]] | None
 
 
 def _backbone(name: str) -> str:
@@ -65,12 +80,15 @@ class Common(BaseModel):
 
     profile: Profile = "quick"
     cohort: Name = "simulated_icu"
+    external: str = ""
     seeds: Seeds = [0]
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @model_validator(mode="after")
     def _known(self):
-        for name in (self.cohort, getattr(self, "source", "") or self.cohort):
+        if self.external == self.cohort:
+            raise ValueError(f'external must be another cohort than {self.cohort!r}, or "" for none.')
+        for name in filter(None, (self.cohort, getattr(self, "source", ""), self.external)):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
             elif runs.cohort_stem(name) in cohort_names():
@@ -85,7 +103,10 @@ class Pretrain(Common):
 
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
+    config: Config = {}
     reading: Literal[*READINGS] = "window"
+    scaling: Literal[*SCALINGS] = "plain"
+    centre: bool = False
     criterion: Literal["mse", "mae"] = "mse"
     pattern: Pattern = "point"
     rate: Rate = 0.1
@@ -93,6 +114,13 @@ class Pretrain(Common):
     patience: Positive = 5
     batch_size: Positive = 128
     lr: LearningRate = 1e-3
+    schedule: Literal[*SCHEDULES] = "constant"
+    clip: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _built(self):
+        sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), self.config)
+        return self
 
     @property
     def label(self) -> str:
@@ -111,36 +139,69 @@ class Adapt(Extract):
 
     heads: Annotated[list[HeadName], *Several] = ["simple", "complex"]
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
+    draws: Positive = 5
     head_lrs: Annotated[list[LearningRate], *Several] = [1e-2]
-    head_weight_decays: Annotated[list[Weight], *Several] = [1e-4, 1e-2]
+    head_weight_decays: Annotated[list[Weight], *Several] = [0.01, 0.1, 1.0, 10.0]
     head_epochs: Positive = 200
     head_patience: Positive = 40
+    class_weight: ClassWeight = None
 
 
 class Heads(Adapt):
     """Heads on frozen latents."""
 
 
+class OneArm(BaseModel):
+    """What may differ from arm to arm of the networks that train whole."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    config: Config = {}
+    batch_size: Positive = 128
+    e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3]
+    auxiliary: Weight = 1.0
+
+
 class EndToEnd(Adapt):
-    """Fine-tuning and end-to-end training; its candidates are as many as the heads'."""
+    """Fine-tuning and end-to-end training."""
 
     arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], *Several] = [
         "finetune",
         "e2e",
         "e2e_shipped",
     ]
+    e2e_draws: Positive = 2
     e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3, 3e-4]
     e2e_epochs: Positive = 8
     e2e_patience: Positive = 3
+    e2e_schedule: Literal[*SCHEDULES] = "constant"
+    e2e_clip: Weight = 0.0
     auxiliary: Weight = 1.0
+    per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
+
+    def of_arm(self, arm: str) -> list[EndToEnd]:
+        """What an arm is trained with: these parameters, or the sets of them that `per_arm` changes for it, to be chosen from on validation."""
+        return [self.model_copy(update=changed) for changed in self.per_arm.get(arm, [{}])]
 
     @model_validator(mode="after")
-    def _same_budget(self):
-        modular = len(self.head_lrs) * len(self.head_weight_decays)
-        if len(self.e2e_lrs) != modular:
+    def _each_arm(self):
+        for arm, changed in ((arm, changed) for arm, sets in self.per_arm.items() for changed in sets):
+            try:
+                OneArm.model_validate(changed)
+            except ValidationError as error:
+                raise ModtsError(f"per_arm of {arm}: {_sentence(OneArm, error)}") from None
+            if arm == "finetune" and "config" in changed:
+                raise ModtsError("per_arm of finetune cannot change config: it goes on from the pretrained network.")
+            sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), changed.get("config", self.config))
+        return self
+
+    @model_validator(mode="after")
+    def _a_choice_for_both(self):
+        heads = len(self.head_lrs) * len(self.head_weight_decays)
+        if heads > 1 and any(sum(len(each.e2e_lrs) for each in self.of_arm(arm)) == 1 for arm in self.arms):
             raise ValueError(
-                f"Both arms must have the same tuning budget: {len(self.e2e_lrs)} end-to-end learning rates against {modular} head settings "
-                "(head_lrs x head_weight_decays)."
+                f"Heads choose among {heads} settings on each split's validation, so networks that train whole must have a choice as well: "
+                "give at least two e2e_lrs."
             )
         return self
 
@@ -168,10 +229,12 @@ class Baselines(Common):
     """The simple baselines of a cohort: no backbone. `tabular_checkpoint` is a file with TabICL's weights, "" for none."""
 
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
+    draws: Positive = 5
     gru_epochs: Positive = 60
     tabular_checkpoint: str = ""
     pattern: Pattern = "point"
     rate: Rate = 0.1
+    class_weight: ClassWeight = None
 
 
 STAGE_PARAMS = {

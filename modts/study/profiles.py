@@ -2,8 +2,8 @@
 
 The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are.
 Settings are given once and inherited: what `pretrain` is told holds for every later stage of the same backbone, what
-`heads` is told also for `end_to_end` and `transfer`. From weak to strong: defaults, one backbone's, one cohort's, one
-cohort's backbone's, one transfer's.
+`heads` is told also for `end_to_end` and `transfer`. From weak to strong: defaults, what a search chose for the backbone
+(where the profile says `tuned: true`), one backbone's, one cohort's, one cohort's backbone's, one transfer's.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class _Transfer(_Strict):
 class _File(_Strict):
     profile: Annotated[str, AfterValidator(runs.profile_name)]
     reuse_published: bool = False
+    tuned: bool = False  # each backbone's winners of the search (profiles/tuned/) above the defaults
     defaults: Settings = {}
     backbone_settings: dict[BackboneName, Settings] = {}
     cohorts: dict[str, _Cohort]
@@ -137,6 +138,21 @@ def read_profile(name: str | Path) -> Profile:
     return Profile(file.profile, path, file.reuse_published, jobs)
 
 
+def tuned_path(backbone: str) -> Path:
+    """The file that holds what a search chose for a backbone."""
+    return runs.root() / "profiles" / "tuned" / f"{runs.backbone_label(backbone)}.yaml"
+
+
+def tuned(backbone: str) -> dict:
+    """What a search chose for a backbone, as blocks of settings."""
+    path = tuned_path(backbone)
+    if not path.is_file():
+        raise ModtsError(
+            f"There is no {path}, so nothing is tuned for {backbone}: search first (modts search), or leave out `tuned`."
+        )
+    return read_yaml(path)
+
+
 def read_yaml(path: Path) -> dict:
     """A profile's content as written; a key that is there twice is a mistake."""
     import yaml
@@ -208,6 +224,7 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
     cohort, backbone = file.cohorts.get(fixed["cohort"], _Cohort(stages=[])), fixed.get("backbone")
     layers = [
         ("defaults", file.defaults),
+        ("tuned", tuned(backbone) if file.tuned and backbone else {}),
         (f"backbone_settings.{backbone}", file.backbone_settings.get(backbone, {})),
         (f"cohorts.{fixed['cohort']}.settings", cohort.settings),
         (f"cohorts.{fixed['cohort']}.backbone_settings.{backbone}", cohort.backbone_settings.get(backbone, {})),
@@ -241,7 +258,7 @@ def _known(path: Path, place: str, block: str, settings: dict) -> None:
 
 def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
     """Later stages take a backbone as it was pretrained; other settings there would silently pretrain it again."""
-    names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort"}
+    names = set(STAGE_PARAMS["pretrain"].model_fields) - {"cohort", "external"}
     for job in jobs.values():
         for need in job.needs:
             other = jobs[need].params

@@ -53,7 +53,7 @@ def _compare(path: Path, columns: tuple[str, ...], said: list[dict], key: tuple[
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, {**runs.LATER, **row}) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ModtsError(f"{path} is not readable ({error}); {_REMEDY}") from None
     for line, row in rows:

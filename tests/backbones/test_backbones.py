@@ -1,4 +1,4 @@
-"""The six backbones: they build, train, fill gaps, and come back from one checkpoint file with the same latents."""
+"""The backbones: they build, train, fill gaps, and come back from one checkpoint file with the same latents."""
 
 import json
 import pickle
@@ -15,7 +15,9 @@ from modts.learning import Head, pretrain
 
 STEPS, FEATURES = 8, 5
 WIDTH = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": STEPS * 32, "Autoformer": 64}
+WIDTH["HELIX"] = FEATURES * 32
 STATES = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": 32, "Autoformer": 64}
+STATES["HELIX"] = FEATURES * 32
 EACH = pytest.mark.parametrize("name", BACKBONES)
 
 
@@ -178,6 +180,36 @@ def test_the_published_saits_is_the_one_that_pypots_builds(data):
         assert sum(p.numel() for p in theirs.model.parameters()) == 44_295_342
 
 
+@pytest.mark.parametrize(
+    ("data", "steps", "features", "parameters"),
+    [
+        ("physionet_2012", 48, 35, 454_867),
+        ("beijing_air", 24, 132, 4_615_311),
+        ("italy_air", 12, 13, 77_341),
+        ("ett_h1", 48, 7, 803_451),
+        ("traffic", 24, 862, 24_008_809),
+    ],
+)
+def test_the_published_helix_has_the_published_number_of_parameters(data, steps, features, parameters):
+    """As its repository's results print it."""
+    with torch.device("meta"):
+        theirs = pypots("imputation.helix").HELIX
+        made = theirs(n_steps=steps, n_features=features, device="meta", verbose=False, **sizes("HELIX", "paper", data))
+    assert sum(p.numel() for p in made.model.parameters()) == parameters
+
+
+def test_helix_has_a_state_for_each_feature(made, cohort):
+    """Side by side in the order of the features: a feature's own values move its own part most."""
+    X = cohort.X[:1].copy()
+    X[np.isnan(X)] = np.broadcast_to(made["HELIX"].scaler.mean, X.shape)[np.isnan(X)]
+    start = made["HELIX"].latents(X).reshape(FEATURES, -1)
+    for f in range(FEATURES):
+        moved = X.copy()
+        moved[:, :, f] += 2 * made["HELIX"].scaler.std[f]
+        away = np.abs(made["HELIX"].latents(moved).reshape(FEATURES, -1) - start).sum(1)
+        assert away.argmax() == f
+
+
 # --- scaler ---------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +290,14 @@ def test_a_saved_backbone_has_the_same_bytes_again(made, tmp_path):
 def test_a_missing_checkpoint_says_how_to_make_it(tmp_path):
     with pytest.raises(ModtsError, match="There is no checkpoint .*run notebooks/pretrain.ipynb"):
         load_backbone(tmp_path / "none.safetensors")
+
+
+def test_config_takes_the_place_of_single_sizes():
+    assert sizes("GRU-D", config={"rnn_hidden_size": 7}) == {"rnn_hidden_size": 7}
+    saits = sizes("SAITS", config={"n_heads": 2, "d_k": 8, "dropout": 0})
+    assert saits["d_model"] == 16 and saits["n_layers"] == sizes("SAITS")["n_layers"]  # PyPOTS: heads x d_k
+    with pytest.raises(ModtsError, match="has no argument 'd_hidden'"):
+        sizes("SAITS", config={"d_hidden": 2})
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, 0.5, -1])

@@ -1,11 +1,12 @@
-"""The blocks of Autoformer and TimesNet give what PyPOTS's own give: results, states, losses, gradients. (SAITS's: see test_serving.)"""
+"""The blocks of Autoformer, TimesNet and HELIX give what PyPOTS's own give: results, states, losses, gradients. (SAITS's: see test_serving.)"""
 
 import numpy as np
 import pytest
 import torch
 
-from modts.backbones import BACKBONES, Backbone, Scaler, options_of
+from modts.backbones import BACKBONES, Backbone, Scaler, helix, options_of, ships_classifier
 from modts.backbones import backbone as backbones
+from modts.errors import ModtsError
 from modts.learning import Shipped, adaptation
 
 N, T, F = 6, 12, 5
@@ -13,6 +14,11 @@ SIZES = {
     "Autoformer, one head": ("Autoformer", {"n_heads": 1}),
     "Autoformer, four heads": ("Autoformer", {"n_heads": 4}),
     "TimesNet": ("TimesNet", {}),
+    "HELIX": ("HELIX", {}),
+    "HELIX, two layers, three heads": (
+        "HELIX",
+        {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_pe": 4, "d_feature_embed": 3},
+    ),
     "TimesNet, three layers, three periods, wide kernels": ("TimesNet", {"n_layers": 3, "top_k": 3, "n_kernels": 5}),
 }
 
@@ -65,6 +71,8 @@ def test_imputation_equals_pypots(sides, training, n):
 
 
 def test_the_shipped_classifier_equals_pypots(sides):
+    if not ships_classifier(sides[0].name):
+        pytest.skip("PyPOTS ships none")
     ours = Shipped(sides[0], seed=1).eval()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(adaptation, "accelerate", lambda module, kind, periods="batch": None)
@@ -115,3 +123,36 @@ def test_periods_of_each_window_are_what_pypots_finds_in_that_window_alone(monke
         assert (mine.grad is None) == (other.grad is None), name
         if mine.grad is not None:
             near(mine.grad, other.grad)
+
+
+def test_helix_in_parts_and_at_once_answers_the_same(monkeypatch):
+    backbone = Backbone("HELIX", T, [f"v{i}" for i in range(F)], Scaler.fit(windows()), seed=3).eval()
+    X = windows(7)
+    whole = backbone.latents(X)
+    monkeypatch.setattr(helix, "_CELLS", 2 * T * F)  # parts of two
+    near(torch.from_numpy(whole), torch.from_numpy(backbone.latents(X)))
+
+
+def test_helix_drops_without_bias_and_sends_no_gradient_through_what_it_dropped():
+    torch.manual_seed(0)
+    wide, narrow, x = torch.nn.Linear(4, 16), torch.nn.Linear(16, 4), torch.randn(3, 4)
+
+    def dropping(x):
+        inner = helix._Rectified.apply(wide(x), 0.3)
+        return helix._projected(narrow, inner, 0.3, 1 / 0.7), inner
+
+    plain = narrow(wide(x).relu())
+    mean = torch.stack([dropping(x)[0] for _ in range(4000)]).mean(0)
+    assert (mean - plain).abs().max() < 0.1 * plain.abs().max()
+    once = dropping(x)
+    assert ((once[0] == 0).float().mean() > 0.05) and ((once[1] == 0) > (wide(x) <= 0)).any()
+    wide.weight.grad = None
+    once[1].sum().backward()
+    kept = (once[1] > 0).float()
+    torch.testing.assert_close(wide.weight.grad, kept.T @ x)
+
+
+def test_helix_says_how_many_steps_it_has_positions_for():
+    backbone = Backbone("HELIX", 1001, ["a", "b"], Scaler(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    with pytest.raises(ModtsError, match="HELIX has positions for 1000 steps, and these windows have 1001"):
+        backbone.latents(np.random.default_rng(0).normal(size=(1, 1001, 2)))

@@ -21,6 +21,7 @@ TOLD = {  # what the weights' shapes do not tell
     "SAITS": {"n_heads": 2},
     "TimesNet": {"top_k": 3},
     "Autoformer": {"n_heads": 2, "factor": 2, "moving_avg_window_size": 3},
+    "HELIX": {"n_heads": 4},
 }
 SIZES = {
     "BRITS": {"rnn_hidden_size": 12},
@@ -29,6 +30,7 @@ SIZES = {
     "CSAI": {"rnn_hidden_size": 12, "step_channels": 16, "consistency_weight": 0.1, "imputation_weight": 0.3},
     "TimesNet": {"n_layers": 2, "d_model": 8, "d_ffn": 12, "n_kernels": 2},
     "Autoformer": {"n_layers": 1, "d_model": 16, "d_ffn": 20},
+    "HELIX": {"d_pe": 6, "d_feature_embed": 3, "d_model": 16, "n_layers": 2},
 }
 
 

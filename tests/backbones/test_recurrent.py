@@ -140,7 +140,7 @@ def test_attention_with_dropout_equals_the_plain_sum(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     q, k, v, out = (torch.randn(8, 7, 4, generator=generator, requires_grad=i < 3) for i in range(4))
     torch.manual_seed(11)
-    kept = attention._kept((8, 7, 7), 0.3)
+    kept = attention.kept((8, 7, 7), 0.3)
     weights = ((q * 0.5) @ k.mT).softmax(-1) * kept / 0.7
     expected = weights @ v
     theirs = torch.autograd.grad((expected * out).sum(), (q, k, v))
@@ -153,9 +153,9 @@ def test_attention_with_dropout_equals_the_plain_sum(monkeypatch):
 
 def test_dropout_drops_its_share_and_follows_the_seed():
     torch.manual_seed(4)
-    first, second = attention._kept((200, 500), 0.1), attention._kept((200, 500), 0.1)
+    first, second = attention.kept((200, 500), 0.1), attention.kept((200, 500), 0.1)
     torch.manual_seed(4)
-    assert torch.equal(first, attention._kept((200, 500), 0.1))
+    assert torch.equal(first, attention.kept((200, 500), 0.1))
     assert not torch.equal(first, second)
     assert abs(first.float().mean() - 0.9) < 5 * (0.09 / 1e5) ** 0.5
 

@@ -123,9 +123,9 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert "with 10 % of the labels" in front and "Forest plot" in (out / "scarcity.md").read_text()
         for page in ("classification", "scarcity"):
             first = (out / f"{page}.md").read_text().split("## Simulated")[0]
-            shown, folded = re.split(r"^::::\{dropdown\} All baselines$", first, flags=re.M)[:2]
+            shown, folded = re.split(r"^:+\{dropdown\} All baselines$", first, flags=re.M)[:2]
             assert ">LightGBM</th>" in shown and ">GRU</th>" in shown and ">Logistic regression</th>" not in shown
-            folded = folded.split("\n::::\n")[0]
+            folded = re.split("^:+$", folded, flags=re.M)[0]
             assert all(f">{name}</th>" in folded for name in BASELINES["classification"])
             assert "TabICL: no weights were &#60;given&#62;." in folded
     for words in ("are noise", "flatters itself"):
@@ -433,6 +433,8 @@ def test_every_cohort_with_results_is_described(request, built, book):  # noqa: 
     page = built[book / "book" / "data.html"].get_text()
     for row in COHORTS.values():
         assert row["title"] in page and row["licence"] in page and row["citation"] in page
+    assert "time, 2 origins" in page
+    assert "Origin 1: 180 / 60 / 80 windows, tested on those from 2023-08-30 to 2023-11-17" in page
 
 
 @pytest.fixture

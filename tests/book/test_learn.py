@@ -1,18 +1,21 @@
 """The chapters under "Learn": their code cells run, in order, and their sentences say what the numbers say."""
 
 import re
+import shutil
 import time
 
 import numpy as np
 import pytest
 from book_fixture import ROOT
 
-from modts.book import figures, fragments, learn, results
+from modts import runs
+from modts.book import figures, fragments, latents, latents_numbers, learn, results
 from modts.book import learn_numbers as numbers
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
+from modts.study import read_profile
 
-CHAPTERS = [ROOT / "book" / "learn" / name for name in ("missing_values.md", "holes.md")]
+CHAPTERS = [ROOT / "book" / "learn" / name for name in ("missing_values.md", "holes.md", "latents.md")]
 CODE = re.compile(r"^```(?:python|\{code-block\} python\n:name: \S+\n)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -56,6 +59,46 @@ def test_the_cells_on_own_data_run_from_a_table_to_a_table_without_gaps(tmp_path
     assert names["in_units"].idxmax() != names["in_deviations"].idxmax()
     for name in ("leaking-mask", "leaking-scaler"):  # what the page shows is what its cells print
         assert learn.printed(CHAPTERS[1], name) in said
+
+
+def test_the_cells_on_latents_run_and_their_solutions_say_what_comes_out(tmp_path, monkeypatch, capsys):
+    for name in ("lesson.safetensors", "lesson.safetensors.json"):
+        shutil.copy(ROOT / "book" / "data" / name, tmp_path)
+    steps = latents_numbers.steps()
+    names = run(CHAPTERS[2], tmp_path, monkeypatch)
+    said = capsys.readouterr().out
+    for name in latents.CELLS:  # what the page shows is what its cells print
+        assert learn.printed(CHAPTERS[2], name) in said
+    assert names["by_hand"] == pytest.approx(float(names["predictor"].predict(names["stay"])[0]), abs=1e-5)
+    assert steps.chance == pytest.approx(float(names["by_hand"]), abs=1e-5) and steps.states.shape == (48, 128)
+    ends = np.concatenate([steps.states[-1, :64], steps.states[0, 64:]])  # the second half reads backward
+    assert np.allclose(ends, names["latent"][0], atol=1e-6) and np.allclose(ends, steps.latent, atol=1e-6)
+    assert np.array_equal(np.isnan(steps.z), ~steps.seen)
+    assert names["no_lactate"] < names["as_it_was"] and names["calm_lactate"] < names["as_it_was"]
+    assert min(names["strength"].values()) > 0.4  # "both go with it strongly"
+    assert names["probes"]["a tenth"][0] < names["probes"]["all labels"][0]  # "a worse head"
+
+
+def test_latents_hold_what_the_chapter_says():
+    rows = latents_numbers.readings()
+    severity = rows[rows["read"] == "severity"].set_index("source")["value"]
+    measured = rows[rows["read"] == "measured"].set_index("source")["value"]
+    assert severity["pretrained"] > severity["untrained"] + 0.05  # what was learnt
+    assert abs(measured["pretrained"] - measured["untrained"]) < 0.1  # "alike"
+    assert measured["statistics"] > 0.99  # counts are among them
+    goes = latents_numbers.along()
+    assert goes["measured"] > goes["severity"] > 0.3  # "and, less, with how sick"
+    points, shares = latents_numbers.plane()
+    assert len(points) == 120 and 0.3 < sum(shares) < 1 and shares[0] >= shares[1]
+
+
+def test_the_lessons_file_says_where_it_comes_from(tmp_path):
+    card = runs.read_json(ROOT / "book" / "data" / "lesson.safetensors.json")
+    profile = read_profile(ROOT / "profiles" / "quick.yaml").jobs["quick-pretrain-simulated_icu-BRITS"].params
+    settings = card["backbone"]["past"][0]["settings"]
+    assert all(settings[name] == profile[name] for name in ("pattern", "rate", "epochs", "batch_size", "lr"))
+    assert (ROOT / card["made_by"].split()[1]).is_file()
+    assert (ROOT / "book" / "data" / "lesson.safetensors").stat().st_size < 300_000
 
 
 def test_the_cells_that_leak_show_it():
@@ -137,13 +180,22 @@ def test_what_is_hidden_is_not_drawn_with_what_was_lost():
 
 
 def test_the_pieces_take_seconds_and_no_network(tmp_path, monkeypatch):
-    for made in (numbers.stays, numbers.means, numbers.imputers, numbers.rates, numbers.predictions, learn.printed):
+    ours = (latents_numbers.steps, latents_numbers.latents, latents_numbers.plane, latents_numbers.readings)
+    for made in (
+        numbers.stays,
+        numbers.means,
+        numbers.imputers,
+        numbers.rates,
+        numbers.predictions,
+        learn.outputs,
+        *ours,
+    ):
         made.cache_clear()
     monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
     monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     found = results.collect()
     clock = time.process_time()
-    pieces = {name: piece(found) for name, piece in learn.PIECES.items()}
+    pieces = {name: piece(found) for name, piece in (learn.PIECES | latents.PIECES).items()}
     assert time.process_time() - clock < 20, "twice what they should take, for a slow machine"
     text = "\n".join(pieces.values())
     assert "nan" not in re.findall(r"\b\w+\b", text.lower())
@@ -162,9 +214,10 @@ def test_a_chapter_opens_and_ends_as_a_lesson_and_types_no_number(page):
     assert all(f"**{words}**" in opening for words in ("You will learn", "You need", "It takes"))
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert headings[-2:] == ["Take-aways", "Exercises"]
-    exercises, solutions = text.count(":::{admonition} Exercise"), re.findall(r"\{dropdown\} Solution\n```python", text)
-    assert exercises == len(solutions) and 2 <= exercises <= 3
-    words = re.sub(r"```.*?```|\{cite:p\}`[^`]*`|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
+    exercises = re.findall(r"^:::\{exercise\}.*\n:label: (\S+)$", text, re.MULTILINE)
+    solutions = re.findall(r"^:::\{solution\} (\S+)\n:class: dropdown\n\n```python$", text, re.MULTILINE)
+    assert exercises == solutions and 2 <= len(exercises) <= 3
+    words = re.sub(r"```.*?```|\{[\w:]+\}`[^`]*`|`[^`]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
     assert not re.search(r"\d", words), re.findall(r".{0,30}\d.{0,30}", words)
 
 
@@ -176,3 +229,14 @@ def test_every_term_that_was_asked_for_is_in_the_glossary():
         "Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score"
     )
     assert sorted(terms) == sorted(wanted.split(","))
+
+
+def test_every_term_is_linked_from_a_page_that_uses_it():
+    pages = [
+        path for path in (ROOT / "book").rglob("*.md") if "_generated" not in path.parts and path.stem != "glossary"
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    linked = {(target or words).lower() for words, target in re.findall(r"\{term\}`([^`<]*?) ?(?:<([^`>]*)>)?`", text)}
+    glossary = (ROOT / "book" / "learn" / "glossary.md").read_text(encoding="utf-8").split("{glossary}")[1]
+    terms = re.findall(r"^(?! |#|`|$)([^ ].*)$", glossary, re.MULTILINE)
+    assert not [term for term in terms if term.lower() not in linked]

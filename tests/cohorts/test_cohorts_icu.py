@@ -110,7 +110,6 @@ def test_a_number_at_every_hour(folder):
     [
         (lambda d: pd.concat([d, d.iloc[:1]]), "same hour of a stay twice"),
         (lambda d: d.drop(columns="time"), "several labels per stay"),
-        (lambda d: d.assign(label=(d.label % 2)), "several labels per stay"),  # yes or no at every hour
         (
             lambda d: d.assign(time=d.time + pd.Timedelta("9h")),
             "label at hour 12, after the last hour of dyn.parquet, 3",
@@ -121,3 +120,10 @@ def test_a_number_at_every_hour(folder):
 def test_hourly_labels_that_do_not_fit(folder, change, sentence):
     with pytest.raises(ModtsError, match=sentence):
         hourly(folder, change)
+
+
+def test_a_yes_or_no_at_every_hour(folder):
+    c = hourly(folder, lambda d: d.assign(label=(d.label % 2)))
+    assert (c.task, c.split_by) == ("stepwise", "random") and c.y.shape == (12, 4)
+    i = list(c.ids).index("100")
+    assert c.y[i, :2].tolist() == [0, 1] and np.isnan(c.y[i, 2:]).all()

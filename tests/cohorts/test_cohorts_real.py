@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_cohorts_tsdb import assert_equals_tsdb
 
-from modts.cohorts import load_cohort
+from modts.cohorts import load_cohort, physionet
 
 # read once: other tests of the session may change the variable
 HOME = os.environ.get("MODTS_DATA", "")
@@ -25,6 +25,7 @@ def needs(folder: str):
 # cohort, its folder, (train, val, test), (T, F), missing rate, prevalence (None: regression)
 KNOWN = [
     ("physionet_2012", "physionet_2012", (2557, 640, 800), (48, 35), 0.805, 0.1386),
+    ("physionet_2012_b", "physionet_2012", (2555, 639, 799), (48, 35), 0.804, 0.1422),
     ("physionet_2019", "physionet_2019/training_setB", (2950, 738, 923), (48, 34), 0.803, 0.104),
     ("italy_air", "italy_air_quality", (467, 155, 155), (12, 12), 0.146, None),
     ("beijing_air", "beijing_multisite_air_quality", (852, 305, 304), (24, 131), 0.0157, None),
@@ -54,6 +55,27 @@ def test_known_sizes(name, folder, sizes, shape, missing, prevalence):
     assert time.perf_counter() - start < 2.0  # from the cache
 
 
+@pytest.mark.parametrize(
+    "name, folder, sizes",
+    [
+        ("italy_air", "italy_air_quality", [(351, 116, 155), (234, 78, 155)]),
+        ("beijing_air", "beijing_multisite_air_quality", [(628, 225, 304), (404, 145, 304)]),
+        ("ett_h1", "electricity_transformer_temperature", [(160, 57, 72), (107, 38, 72)]),
+        ("ett_m2", "electricity_transformer_temperature", [(320, 115, 145), (214, 76, 145)]),
+    ],
+)
+def test_earlier_origins_of_the_series(name, folder, sizes):
+    needs(folder)
+    cohorts = [load_cohort(name, seed=seed) for seed in range(3)]
+    assert [tuple(len(c.splits[s]) for s in ("train", "val", "test")) for c in cohorts[1:]] == sizes
+    tests = [c.ids[c.splits["test"]] for c in cohorts]
+    assert max(tests[2]) < min(tests[1]) and max(tests[1]) < min(tests[0])
+    for c in cohorts:
+        train, val, test = (c.ids[c.splits[s]] for s in ("train", "val", "test"))
+        assert max(train) < min(val) and max(val) < min(test)
+        assert not np.isnan(c.part("test")[1]).all()
+
+
 def test_physionet_2012_sample_equals_tsdb(tmp_path, monkeypatch):
     needs("physionet_2012")
     for letter in "abc":
@@ -64,6 +86,7 @@ def test_physionet_2012_sample_equals_tsdb(tmp_path, monkeypatch):
         shutil.copy(Path(HOME) / f"physionet_2012/Outcomes-{letter}.txt", tmp_path / "data/physionet_2012")
     monkeypatch.setenv("MODTS_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MODTS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(physionet, "ask_unsealed", lambda name: "")  # values of every hundredth stay, no score of any
     assert_equals_tsdb(tmp_path / "data/physionet_2012")
 
 

@@ -21,6 +21,16 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+@pytest.fixture
+def unsealed(home, monkeypatch):
+    """The protocol as it stands is frozen."""
+    from modts.runs import freeze, protocol
+
+    monkeypatch.setenv("MODTS_RESULTS", str(home.parent / "results"))
+    monkeypatch.setattr(protocol, "code_version", lambda: "abc")
+    return freeze()
+
+
 # ---- PhysioNet 2012 --------------------------------------------------------------------------------------------------
 
 
@@ -68,8 +78,8 @@ def assert_equals_tsdb(folder):
     from tsdb.loading_funcs import load_physionet2012
 
     theirs = load_physionet2012(str(folder))
-    for subset in ("set-a", "set-b", "set-c"):
-        ours = load_cohort("physionet_2012", subset=subset)
+    for name, subset in (("physionet_2012", "set-a"), ("physionet_2012_b", "set-b"), ("physionet_2012_c", "set-c")):
+        ours = load_cohort(name)
         X, ids = tsdb_grid(theirs[subset], ours.features)
         np.testing.assert_array_equal(ours.ids, ids)
         np.testing.assert_array_equal(ours.X, X)
@@ -77,7 +87,7 @@ def assert_equals_tsdb(folder):
         np.testing.assert_array_equal(ours.y, y)
 
 
-def test_physionet_2012_equals_tsdb(home):
+def test_physionet_2012_equals_tsdb(home, unsealed):
     assert_equals_tsdb(make_2012(home))
 
 
@@ -88,9 +98,43 @@ def test_physionet_2012_grid(home):
     assert "130021" not in c.ids  # the stay without a series
     assert (c.X[:, 47, c.features.index("GCS")] == 15).any()
     assert c.y[list(c.ids).index("130000")] == 1
-    assert load_cohort("physionet_2012", subset="all").n_samples == 39
-    with pytest.raises(ModtsError, match="Unknown subset of physionet_2012 'a'"):
-        load_cohort("physionet_2012", subset="a")
+
+
+def test_set_c_is_sealed_until_the_protocol_is_frozen_and_again_with_other_code(home, monkeypatch):
+    from modts.runs import freeze, frozen_path, protocol
+
+    make_2012(home)
+    monkeypatch.setenv("MODTS_RESULTS", str(home.parent / "results"))
+    monkeypatch.setattr(protocol, "code_version", lambda: "abc")
+    monkeypatch.setattr(physionet, "_parse_2012", lambda *a: pytest.fail("read"))
+    for name in ("physionet_2012_c", "physionet_2012_all"):
+        with pytest.raises(ModtsError, match=f"{name} holds the external test, which stays sealed until"):
+            load_cohort(name)
+    monkeypatch.undo()  # sealed: nothing was read
+    monkeypatch.setenv("MODTS_DATA", str(home))
+    monkeypatch.setenv("MODTS_CACHE", str(home.parent / "cache"))
+    monkeypatch.setenv("MODTS_RESULTS", str(home.parent / "results"))
+    monkeypatch.setattr(protocol, "code_version", lambda: "abc")
+    freeze()
+    assert frozen_path().parent == home.parent / "results"
+    assert load_cohort("physionet_2012_c").n_samples == 13
+    monkeypatch.setattr(protocol, "hash_of", lambda name: "other")
+    for name in ("physionet_2012_c", "physionet_2012_all"):
+        with pytest.raises(ModtsError, match=f"{name} holds the external test, which is sealed again"):
+            load_cohort(name)
+    assert load_cohort("physionet_2012").n_samples == load_cohort("physionet_2012_b").n_samples == 13
+
+
+def test_the_sets_of_physionet_2012_are_cohorts_of_their_own(home, unsealed):
+    make_2012(home)
+    a, b, c, everything = (load_cohort(f"physionet_2012{name}", seed=3) for name in ("", "_b", "_c", "_all"))
+    assert [one.n_samples for one in (a, b, c, everything)] == [13, 13, 13, 39]
+    assert set(everything.ids) == {*a.ids, *b.ids, *c.ids} and not set(a.ids) & set(b.ids)
+    assert b.name == "physionet_2012_b" and b.notes["subset"] == "set-b" and b.features == a.features
+    assert {split: len(rows) for split, rows in b.splits.items()} == {"train": 7, "val": 3, "test": 3}
+    assert b.content_hash != load_cohort("physionet_2012_b", seed=4).content_hash
+    with pytest.raises(ModtsError, match="Cohort 'physionet_2012' has no option 'subset'; its options: none"):
+        load_cohort("physionet_2012", subset="set-b")
 
 
 def test_cache_is_used_and_follows_files_and_loader_version(home, monkeypatch):

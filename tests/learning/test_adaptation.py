@@ -7,11 +7,10 @@ import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
 
-from modts.backbones import BACKBONES, build
+from modts.backbones import BACKBONES, SIX, build, ships_classifier
 from modts.cohorts import cohort_names, load_cohort
 from modts.errors import ModtsError
-from modts.learning import ARMS, Labels, Shipped, Training, adapt, adaptation, labels, pretrain, scores
-from modts.learning.adaptation import stretch
+from modts.learning import ARMS, Labels, Shipped, Training, adapt, adaptation, batches, labels, pretrain, scores
 from modts.learning.heads import STEPS, Head, task_loss
 
 SPLITS = ("train", "val", "test")
@@ -177,7 +176,7 @@ def test_arms_that_train_everything_change_the_backbone(icu, name, arm):
     assert ((outcome.prediction > 0) & (outcome.prediction < 1)).all()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", filter(ships_classifier, BACKBONES))
 def test_the_shipped_classifier_trains_and_predicts(icu, name):
     backbone = build(name, icu, seed=0)
     before = backbone.weights_hash()
@@ -186,6 +185,14 @@ def test_the_shipped_classifier_trains_and_predicts(icu, name):
     assert not torch.equal(weights(outcome.model), start)
     assert backbone.weights_hash() == before  # it is a network of its own
     assert ((outcome.prediction > 0) & (outcome.prediction < 1)).all()
+
+
+def test_pypots_ships_classifiers_of_the_six_alone(icu):
+    assert tuple(filter(ships_classifier, BACKBONES)) == SIX and not ships_classifier("mine.py:MyImputer")
+    with pytest.raises(
+        ModtsError, match="ships no end-to-end classifier for HELIX, .* exists for BRITS, .*, Autoformer only"
+    ):
+        whole("e2e_shipped", icu, build("HELIX", icu), epochs=1)
 
 
 def test_finetuning_starts_from_the_weights_it_is_given(icu):
@@ -212,17 +219,17 @@ def test_the_reconstruction_loss_counts_in_end_to_end_training(icu):
     assert not np.array_equal(weak, strong)
 
 
-@pytest.mark.parametrize("arm, epochs", [("finetune", 2), ("e2e", 2), ("e2e_shipped", 0)])
-def test_every_epoch_hides_other_values_and_the_shipped_classifier_none(icu, monkeypatch, arm, epochs):
-    seeds, original = [], adaptation.mask
+@pytest.mark.parametrize("arm, batches_", [("finetune", 8), ("e2e", 8), ("e2e_shipped", 0)])
+def test_every_batch_hides_other_values_and_the_shipped_classifier_none(icu, monkeypatch, arm, batches_):
+    seeds, original = [], batches.hides
 
     def spy(X, pattern, rate, seed):
         seeds.append(seed)
-        return original(X, pattern, rate, seed=seed)
+        return original(X, pattern, rate, seed)
 
-    monkeypatch.setattr(adaptation, "mask", spy)
+    monkeypatch.setattr(batches, "hides", spy)
     whole(arm, icu, build("GRU-D", icu, seed=0))
-    assert len(seeds) == len(set(seeds)) == epochs
+    assert len(seeds) == len(set(seeds)) == batches_
 
 
 def test_the_shipped_classifier_gets_pypots_own_inputs(icu):
@@ -237,7 +244,7 @@ def test_the_same_seed_gives_the_same_bits(icu, arm):
     def go(seed):
         backbone = build("GRU-D", icu, seed=0)
         if arm == "frozen":
-            return on_latents(arm, icu, latents_of(backbone, icu), seed=seed).prediction
+            return on_latents(arm, icu, latents_of(backbone, icu), head="complex", seed=seed).prediction
         return whole(arm, icu, backbone, seed=seed).prediction
 
     torch.manual_seed(1)
@@ -318,7 +325,8 @@ def test_a_batch_without_any_target_does_not_poison_training(air):
 def test_mistakes_are_named(air, icu):
     backbone = build("GRU-D", air, seed=0)
     with pytest.raises(
-        ModtsError, match="no end-to-end regression model, so arm 'e2e_shipped' exists for classification only"
+        ModtsError,
+        match="no end-to-end regression model, so arm 'e2e_shipped' exists for classification and multiclass only",
     ):
         whole("e2e_shipped", air, backbone)
     with pytest.raises(ModtsError, match="Unknown arm 'fine-tune'; choose one of: untrained, frozen"):
@@ -329,12 +337,7 @@ def test_mistakes_are_named(air, icu):
         on_latents("frozen", icu, latents_of(build("GRU-D", icu, seed=0), icu), "linear")
 
 
-def test_few_labels_train_for_more_epochs_but_at_most_three_times():
-    assert [stretch(1000, n) for n in (1000, 600, 250, 100, 1)] == [1, 1, 2, 3, 3]
-    assert stretch(10, 10) == 1
-
-
-def test_stretch_lengthens_training_and_patience(icu, monkeypatch):
+def test_an_epoch_has_as_many_steps_whatever_the_share_of_the_labels(icu, monkeypatch):
     seen = {}
 
     def spy(model, step, validate, **settings):
@@ -344,28 +347,35 @@ def test_stretch_lengthens_training_and_patience(icu, monkeypatch):
     monkeypatch.setattr(adaptation, "fit", spy)
     targets, backbone = labels(icu)[0], build("GRU-D", icu)
     latents = {name: np.zeros((len(t.y), 3), dtype=np.float32) for name, t in targets.items()}
-    for labelled, times in ((60, 1), (6, 3)):
+    training = Training(epochs=10, patience=4, batch_size=32, schedule="cosine", clip=2.0)
+    for labelled, batch in ((60, 16), (6, 16)):
+        rows = np.arange(labelled)
+        given = {"windows": windows(icu), "training": training}
         with pytest.raises(KeyboardInterrupt):
-            adapt(
-                "e2e",
-                "simple",
-                targets,
-                np.arange(labelled),
-                backbone=backbone,
-                windows=windows(icu),
-                training=Training(epochs=10, patience=4),
-            )
-        assert (seen["epochs"], seen["patience"], seen["n"]) == (10 * times, 4 * times, labelled)
+            adapt("e2e", "simple", targets, rows, backbone=backbone, **given)
+        assert (seen["epochs"], seen["patience"], seen["n"], seen["batch_size"]) == (10, 4, labelled, batch)
+        assert seen["steps"] == 4  # 60 windows in batches of 16
+        assert (seen["schedule"], seen["clip"]) == ("cosine", 2.0)
         with pytest.raises(KeyboardInterrupt):  # a head takes the same number of full-batch steps whatever the labels
-            adapt(
-                "frozen",
-                "simple",
-                targets,
-                np.arange(labelled),
-                latents=latents,
-                training=Training(epochs=10, patience=4),
-            )
-        assert (seen["epochs"], seen["patience"], seen["n"], seen["batch_size"]) == (10, 4, STEPS, 1)
+            adapt("frozen", "simple", targets, rows, latents=latents, training=training)
+        assert (seen["epochs"], seen["patience"], seen["steps"]) == (10, 4, STEPS)
+
+
+def test_few_labelled_rows_are_gone_through_again_before_any_other(icu, monkeypatch):
+    drawn, original = [], batches.Windows.masked
+
+    def spy(self, rows, seed):
+        drawn.append((rows.tolist(), seed))
+        return original(self, rows, seed)
+
+    monkeypatch.setattr(batches.Windows, "masked", spy)
+    rows = np.array([7, 3, 50, 21, 30])
+    given = {"backbone": build("GRU-D", icu), "windows": windows(icu), "training": Training(**SHORT)}
+    adapt("finetune", "simple", labels(icu)[0], rows, **given)
+    assert len(drawn) == 8 and all(
+        sorted(batch) == sorted(rows.tolist()) for batch, _ in drawn
+    )  # two epochs of 4 steps
+    assert len({seed for _, seed in drawn}) == 8 and len({tuple(batch) for batch, _ in drawn}) > 1
 
 
 def test_the_complex_head_has_five_layers_and_the_simple_one():

@@ -24,7 +24,7 @@ WITHOUT_WEIGHTS = {task: [n for n in names if n != "TabICL"] for task, names in 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Enough to see what is right and wrong, in seconds."""
-    monkeypatch.setattr(gru, "_SIZES", (16,))
+    monkeypatch.setattr(gru, "_SIZES", (8,))
     monkeypatch.setattr(gru, "_RATES", (1e-2, 1e-9))
     monkeypatch.setattr(gru, "_PATIENCE", 3)
     monkeypatch.setattr(rocket, "_KERNELS", 840)
@@ -164,10 +164,10 @@ def test_values_mask_and_delta_by_hand():
 
 def test_validation_chooses_the_gru(icu, monkeypatch):
     record, worse = {}, {}
-    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=record, gru_epochs=12)
+    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=record, gru_epochs=5)
     monkeypatch.setattr(gru, "_RATES", (1e-9,))
-    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=worse, gru_epochs=12)
-    assert record["lr"] == 1e-2 and record["validation"] > worse["validation"] and record["epochs"] <= 12
+    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=worse, gru_epochs=5)
+    assert record["lr"] == 1e-2 and record["validation"] > worse["validation"] and record["epochs"] <= 5
     last = baselines.fit_predict("GRU", icu, icu.labelled(1.0, 0), gru_epochs=1)
     assert (last != baselines.fit_predict("GRU", icu, icu.labelled(1.0, 0), seed=1, gru_epochs=1)).any()
 
@@ -275,7 +275,7 @@ def test_one_window_one_answer(icu, air):
         X = cohort.part("test")[0][:7]
         for name in WITHOUT_WEIGHTS[cohort.task]:
             predict = baselines.fit_baseline(name, cohort, cohort.labelled(0.5, 0), gru_epochs=2)
-            np.testing.assert_allclose(predict(X)[3], predict(X[3:4])[0], atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(predict(X)[3], predict(X[3:4])[0], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_no_warning_where_a_variable_is_never_observed(icu):
@@ -285,7 +285,7 @@ def test_no_warning_where_a_variable_is_never_observed(icu):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in WITHOUT_WEIGHTS["classification"]:
-            assert np.isfinite(baselines.fit_predict(name, bare, icu.labelled(1.0, 0))).all()
+            assert np.isfinite(baselines.fit_predict(name, bare, icu.labelled(0.5, 0), gru_epochs=1)).all()
 
 
 @pytest.mark.parametrize("rows, columns", [(60, 7), (20, 50)])  # the two forms of the same solution

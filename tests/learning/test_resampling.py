@@ -131,7 +131,8 @@ def test_initialisations_of_two_networks_are_drawn_apart():
     pairs = {"": [(("a", 1), ("a", 0)), (("b", 1), ("b", 0))]}
     width = {}
     for name, apart in (("together", None), ("apart", lambda model: model[0])):
-        found = intervals.contrasts("classification", entries, pairs, ("auroc",), 1000, apart=apart)["auroc"][""]
+        options = {"splits": [0, 0], "apart": apart}
+        found = intervals.contrasts("classification", entries, pairs, ("auroc",), 1000, **options)["auroc"][""]
         width[name] = found["high"] - found["low"]
     assert width["together"] < 0.03 < 0.15 < width["apart"]
 
@@ -180,6 +181,47 @@ def test_blocked_intervals_cover_where_single_windows_do_not():
             )
             inside[block] += one["mae"][""]["low"] <= 0 <= one["mae"][""]["high"]
     assert inside[None] < 100 < 103 < inside["auto"]  # of 120; 114 would be right
+
+
+def test_origins_are_drawn_as_splits_and_initialisations_within_them():
+    """Three origins that disagree, of three initialisations each: the interval is as wide as three origins make it, not nine."""
+    entries, splits = [], []
+    for origin, gain in enumerate((0.0, 1.0, 2.0)):
+        y, _, b = series(n=60, seed=origin)
+        noise = 0.01 * np.random.default_rng(origin).normal(size=b.shape)
+        entries += [(y, {"a": b + gain + noise, "b": b}) for _ in range(3)]
+        splits += [origin] * 3
+    nested, plain, nine = (
+        intervals.contrasts("regression", some, {"": [("a", "b")]}, ("mae",), 4000, splits=named, block="auto")["mae"][
+            ""
+        ]
+        for some, named in ((entries, splits), (entries[::3], None), (entries, None))
+    )
+    assert nested["difference"] == pytest.approx(1, abs=0.01) and nested["difference"] == plain["difference"]
+    width = [one["high"] - one["low"] for one in (nested, plain, nine)]
+    assert width[0] == pytest.approx(width[1], rel=0.05) and width[2] < 0.75 * width[0]
+
+
+def test_intervals_of_scores_come_from_blocks_too():
+    y, a, _ = series(n=2000, r=0.5, seed=3)
+    alone, blocked = (intervals.score("regression", y, a, block=block)["mae"] for block in (None, "auto"))
+    assert alone[0] == blocked[0]
+    assert (blocked[2] - blocked[1]) / (alone[2] - alone[1]) == pytest.approx(np.sqrt(3), rel=0.2)
+    two = [(y, a), (y[:1500], a[:1500])]  # origins need not have as many windows
+    assert intervals.score_seeds("regression", two, splits=[0, 1], block="auto", n_boot=50)["mae"][0] > 0
+
+
+def test_a_window_that_one_initialisation_hides_is_drawn_for_the_other():
+    y, a, _ = series(n=40)
+    masks = np.ones((2, 40, 1), bool)
+    masks[0, 7], masks[1, 20] = False, False
+    items = [(y, a, mask) for mask in masks]
+    taken = []
+    draw = resampling.draw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "draw", lambda rng, strata, *rest: taken.append(strata) or draw(rng, strata, *rest))
+        intervals.score_seeds("imputation", items, splits=[0, 0], n_boot=20)
+    assert taken[0].all()
 
 
 def test_length_of_a_block():

@@ -99,7 +99,7 @@ def test_the_gradient_is_autograds(task, kind):
     flat = torch.stack([torch.cat([_joined(layer).flatten() for layer in head.linears()]) for head in heads]).detach()
     settings = [Setting(rows[i // 2].numpy(), 1e-2) for i in range(4)]
     Z1 = torch.nn.functional.pad(Z, (0, 1), value=1.0)
-    order, ((members, *group),) = _groups(settings, Z1, y.float().view(len(y), -1), task)
+    order, ((members, *group),) = _groups(settings, Z1, torch.from_numpy(targets["train"].columns()), targets["train"])
     assert order.tolist() == [0, 1, 2, 3] and members == slice(0, 4)
     got = _layers(heads[0], _gradient(_layers(heads[0], flat), *group, task))
     for i, head in enumerate(heads):
@@ -110,6 +110,33 @@ def test_the_gradient_is_autograds(task, kind):
         with torch.no_grad():
             output = _forward(_layers(heads[0], flat), Z1[None])[-1][i].mT
             torch.testing.assert_close(output, head(Z), rtol=1e-4, atol=1e-5)
+
+
+def test_weight_decay_shrinks_weights_and_leaves_the_bias_at_the_log_odds():
+    latents, targets = data("classification")
+    y = (np.arange(N) % 12 == 0).astype(np.int64)  # a rare class that the latents do not know
+    targets = {**targets, "train": Labels("classification", y)}
+    settings = [Setting(rows, 1e-2, 1e3) for rows in (np.arange(N), np.arange(24))]
+    for setting, (head, _) in zip(
+        settings, train_heads("simple", latents, targets, settings, epochs=40, patience=40), strict=True
+    ):
+        positive = y[setting.rows].sum()
+        assert head.layers.weight.abs().max() < 0.02
+        assert head.layers.bias.item() == pytest.approx(np.log(positive / (len(setting.rows) - positive)), abs=0.3)
+
+
+def test_a_head_begins_with_what_is_known_without_latents():
+    y = torch.tensor([0, 0, 0, 1])
+    for kind in HEADS:
+        head, again = (Head(kind, D, 1, seed=0) for _ in range(2))
+        head.begin("classification", y)
+        assert head.linears()[-1].bias.item() == pytest.approx(np.log(1.5 / 3.5))
+        assert torch.equal(head.linears()[0].weight, again.linears()[0].weight) == (kind == "complex")
+    latents = torch.randn(7, D)
+    simple = Head("simple", D, 1).begin("classification", y)
+    assert torch.equal(simple(latents), simple.layers.bias.expand(7, 1))
+    assert not Head("simple", D, K).begin("regression", torch.randn(5, K))(latents).any()
+    assert torch.isfinite(Head("simple", D, 1).begin("classification", torch.zeros(3))(latents)).all()
 
 
 @pytest.mark.parametrize("kind", HEADS)

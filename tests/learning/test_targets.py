@@ -39,6 +39,18 @@ def test_targets_are_a_column_scaled_by_training_values_only(cohort):
     assert np.isnan(targets["train"].y[:, 0]).sum() == np.isnan(cohort.part("train")[1]).sum() > 0
 
 
+def test_labels_that_are_not_to_be_seen_do_not_scale(cohort):
+    rows, train = np.arange(30, 60), cohort.part("train")[1]
+    targets, scaler = labels(cohort, labelled=rows)
+    assert scaler.mean[0] == pytest.approx(np.nanmean(train[rows]), rel=1e-6)
+    y = cohort.y.copy()
+    y[cohort.splits["train"][:30]] *= 1000  # not of these rows
+    moved, again = labels(replace(cohort, y=y), labelled=rows)
+    assert again.mean == scaler.mean and again.std == scaler.std
+    for name in ("val", "test"):
+        np.testing.assert_array_equal(moved[name].y, targets[name].y)
+
+
 def test_a_head_learns_it_alone_and_in_a_sweep(cohort, latents):
     backbone, Z = latents
     targets, scaler = labels(cohort)

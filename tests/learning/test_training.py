@@ -17,7 +17,7 @@ from modts import runs
 from modts.backbones import BACKBONES, Scaler, build
 from modts.backbones.backbone import tensors_hash
 from modts.errors import ModtsError
-from modts.learning.training import fit, pretrain
+from modts.learning.training import History, fit, pretrain
 
 
 class Toy(nn.Module):
@@ -40,8 +40,8 @@ class Toy(nn.Module):
     def weights_hash(self):
         return tensors_hash(self.state_dict())
 
-    def tensor(self, X):
-        return torch.from_numpy(np.asarray(X, dtype=np.float32))
+    def windows(self, X):
+        return X
 
     def inputs(self, Z, Z_ori=None):
         return Z, Z if Z_ori is None else Z_ori
@@ -101,7 +101,7 @@ class Walker(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.register_buffer("count", torch.zeros(1))
 
-    def step(self, indices):
+    def step(self, indices, _):
         self.count += 1
         return -self.weight.sum()
 
@@ -116,6 +116,20 @@ def walk(scores, **changes):
 
     settings = dict(n=4, epochs=len(scores), patience=99, batch_size=4, lr=0.5) | changes
     return model, fit(model, model.step, validate, **settings), seen
+
+
+def test_biases_and_normalisation_do_not_decay():
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    for p in model.parameters():
+        nn.init.ones_(p)
+    fit(
+        model,
+        lambda *_: 0 * sum(p.sum() for p in model.parameters()),
+        lambda: 0.0 if model[0].weight.max() == 1 else -1.0,
+        n=1, epochs=1, patience=1, batch_size=1, lr=0.1, weight_decay=0.5,
+    )  # fmt: skip
+    assert (model[0].weight < 1).all()
+    assert all(torch.equal(p, torch.ones_like(p)) for p in (model[0].bias, *model[1].parameters()))
 
 
 @pytest.mark.parametrize("lower, best", [(True, 1), (False, 3)])
@@ -142,6 +156,68 @@ def test_training_stops_when_patience_ends():
     assert model.weight.item() == seen[1]
 
 
+def test_a_run_that_ends_at_its_cap_says_so(capsys):
+    _, history, _ = walk([3.0, 1.0, 2.0], progress="mine")
+    assert history.capped and "in epoch 2 of 3 (its cap)" in capsys.readouterr().out
+    _, history, _ = walk([3.0, 1.0, 2.0], patience=1, progress="mine")  # patience ends with the cap
+    assert not history.capped and "cap" not in capsys.readouterr().out
+    _, history, _ = walk([3.0, 2.0, 1.0], schedule="cosine")  # nothing is left of the learning rate: it is done
+    assert history.finished and not history.capped
+    assert not History().capped
+
+
+def moves(**settings):
+    """How far each of eight steps of an Adam with a gradient of -1 goes, in two epochs."""
+    model, at = Walker(), [0.0]
+
+    def step(indices, seed):
+        at.append(model.weight.item())
+        return model.step(indices, seed)
+
+    fit(model, step, lambda: -model.weight.item(), **dict(n=4, epochs=2, patience=9, batch_size=1, lr=0.5) | settings)
+    return np.diff([*at[1:], model.weight.item()])
+
+
+def test_a_schedule_anneals_the_steps_to_nothing_at_the_cap():
+    np.testing.assert_allclose(moves(), 0.5, rtol=1e-5)
+    wanted = 0.25 * (1 + np.cos(np.pi * np.arange(8) / 8))
+    np.testing.assert_allclose(moves(schedule="cosine"), wanted, rtol=1e-4)
+    with pytest.raises(ModtsError, match="Unknown schedule 'linear'; choose one of: constant, cosine"):
+        moves(schedule="linear")
+
+
+def test_clipping_limits_the_norm_of_all_gradients_together():
+    def norms(clip):
+        model, found = nn.Linear(3, 2), []
+        hooked = torch.optim.Adam.step
+
+        def step(self, *args, **more):
+            found.append(torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item())
+            return hooked(self, *args, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.optim.Adam, "step", step)
+            settings = dict(n=4, epochs=1, patience=9, batch_size=2, lr=0.1, clip=clip)
+            fit(model, lambda i, _: 100 * model(torch.ones(len(i), 3)).sum(), lambda: 1.0, **settings)
+        return found
+
+    assert min(norms(0.0)) > 100 and norms(0.5) == pytest.approx([0.5, 0.5], rel=1e-4)
+
+
+def test_an_epoch_of_many_steps_goes_through_the_samples_again_in_another_order():
+    model, drawn = Walker(), []
+
+    def step(indices, seed):
+        drawn.append((indices.tolist(), seed))
+        return model.step(indices, seed)
+
+    fit(model, step, lambda: 1.0, n=5, epochs=2, patience=9, batch_size=2, lr=0.1, steps=7)
+    assert [len(batch) for batch, _ in drawn] == [2, 2, 1, 2, 2, 1, 2] * 2
+    rounds = [sum((batch for batch, _ in drawn[i : i + 3]), []) for i in (0, 3, 7, 10)]
+    assert all(sorted(one) == [0, 1, 2, 3, 4] for one in rounds) and len(set(map(tuple, rounds))) > 1
+    assert len({seed for _, seed in drawn}) == 14
+
+
 def test_equal_scores_do_not_count_as_better():
     _, history, _ = walk([1.0, 1.0, 1.0, 1.0], patience=2)
     assert history.best_epoch == 0 and len(history.validation) == 3
@@ -157,7 +233,16 @@ def test_frozen_parameters_stay_and_validation_sees_evaluation_mode():
         return 1.0
 
     moving = model[2].weight.clone()
-    fit(model, lambda i: model(torch.ones(len(i), 2)).sum(), validate, n=8, epochs=2, patience=9, batch_size=4, lr=0.1)
+    fit(
+        model,
+        lambda i, _: model(torch.ones(len(i), 2)).sum(),
+        validate,
+        n=8,
+        epochs=2,
+        patience=9,
+        batch_size=4,
+        lr=0.1,
+    )
     assert torch.equal(model[0].weight, before) and modes == [(False, False)] * 2
     assert not model.training
     assert torch.equal(model[2].weight, moving) is False
@@ -209,6 +294,27 @@ def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(straight, tmp_path, 
         second.steps == 6 * STEPS_AN_EPOCH - (step - 1) // STEPS_AN_EPOCH * STEPS_AN_EPOCH
     )  # whole epochs are not redone
     assert bits(second) == straight[0] and history == straight[1]
+
+
+@pytest.mark.parametrize("step", [STEPS_AN_EPOCH + 1, 3 * STEPS_AN_EPOCH + 3])
+def test_a_schedule_and_clipping_survive_a_kill(tmp_path, step):
+    settings = {"schedule": "cosine", "clip": 0.05}
+    straight = Toy()
+    history = train(straight, **settings)
+    plain = Toy()
+    train(plain)
+    assert bits(straight) != bits(plain) and history.finished
+
+    first, second = Toy(), Toy(seed=7)
+
+    def die(now):
+        if now == step:
+            raise Killed
+
+    first.die = die
+    with pytest.raises(Killed):
+        train(first, checkpoint=tmp_path / "t", **settings)
+    assert train(second, checkpoint=tmp_path / "t", **settings) == history and bits(second) == bits(straight)
 
 
 def test_a_finished_checkpoint_trains_nothing_more(straight, tmp_path):

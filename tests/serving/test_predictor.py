@@ -120,7 +120,7 @@ def test_a_predictor_refuses_what_it_cannot_answer(cohort, backbone):
         Predictor(backbone, Head("simple", size, 1), "max")
     predictor = Predictor(backbone, Head("simple", size, 1))
     for batch_size in (0, -1):
-        with pytest.raises(ModtsError, match="batch size must be at least 1"):
+        with pytest.raises(ModtsError, match="batch size must be a whole number of 1 or more"):
             predictor.predict(X, batch_size=batch_size)
     with pytest.raises(ModtsError, match="feature list differs"):
         predictor.predict(X, features=cohort.features[::-1])
@@ -216,7 +216,7 @@ def test_what_is_asked_wrongly_is_one_sentence_and_the_source_stays(cohort, back
     with pytest.raises(ModtsError, match="cannot be written"):
         stream(backbone, source, source / "latents.npy")
     for batch_size in (0, -1):
-        with pytest.raises(ModtsError, match="batch size must be at least 1"):
+        with pytest.raises(ModtsError, match="batch size must be a whole number of 1 or more"):
             stream(backbone, source, target, batch_size=batch_size)
     with pytest.raises(ModtsError, match="^Unknown pooling 'max'"):
         stream(backbone, source, target, "max")

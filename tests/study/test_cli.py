@@ -236,6 +236,22 @@ def test_a_mistake_is_one_sentence_and_status_2(made, capsys, arguments, sentenc
     assert said.startswith("modts: ") and sentence in said and said.count("\n") == 1
 
 
+def test_freeze_and_frozen(made, capsys, monkeypatch):
+    from modts.runs import protocol
+
+    monkeypatch.setattr(protocol, "code_version", lambda: "abc")
+    assert cli.main(["frozen"]) == 1 and "No protocol is frozen" in capsys.readouterr().out
+    assert cli.main(["freeze"]) == 0 and "names protocol" in capsys.readouterr().out
+    assert cli.main(["frozen"]) == 0
+    assert f"equal the protocol {runs.frozen()['protocol']}" in capsys.readouterr().out
+    monkeypatch.setattr(protocol, "protocol_modules", lambda: ("learning.scores",))
+    assert cli.main(["frozen"]) == 1 and "  study.effects\n" in capsys.readouterr().out
+    cli.main(["stale"])
+    assert "no longer the frozen protocol's" in capsys.readouterr().err
+    assert cli.main(["freeze"]) == 2 and "give the reason to freeze anew" in capsys.readouterr().err
+    assert cli.main(["freeze", "--why", "tried"]) == 0 and cli.main(["frozen"]) == 0
+
+
 def test_cohorts_lists_and_describes(capsys):
     assert cli.main(["cohorts"]) == 0
     assert "physionet_2012" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 
 from modts import runs
 from modts.cohorts import load_cohort
+from modts.learning import labels
 from modts.study import effects
 
 SEEDS = (0, 1)
@@ -111,6 +112,26 @@ def test_a_series_is_resampled_in_blocks(tmp_path, monkeypatch):
     )
     rows, _ = effects.effects(made, tmp_path, 10)
     assert {row["metric"] for row in rows} == {"mae", "mse"} and taken[0] >= np.ceil(shape[0] ** (1 / 3))
+
+
+def test_origins_of_a_series_are_its_splits(tmp_path):
+    """Three origins of two initialisations: each prediction is held against the truth of its own origin."""
+    seeds, made = range(6), []
+    for stage, arm, error in (("heads", "frozen|simple|paper", 0.1), ("end_to_end", "e2e|simple|paper", 0.3)):
+        made.append(record(stage, "SAITS", "simulated_air"))
+        arrays = {}
+        for seed in seeds:
+            cohort = load_cohort("simulated_air", seed=seed)
+            y = np.nan_to_num(labels(cohort)[0]["test"].y)
+            arrays[f"{arm}|1|{cohort.split_seed}|{seed}|0"] = y + np.float32(error)
+            made[-1]["data_hash"][str(cohort.split_seed)] = cohort.content_hash
+        runs.write_arrays(tmp_path / f"{made[-1]['run']}.npz", made[-1]["run"], **arrays)
+    rows, said = effects.effects(made, tmp_path, 50)
+    assert said == [] and {row["metric"] for row in rows} == {"mae", "mse"}
+    mae = next(row for row in rows if row["metric"] == "mae")
+    assert (mae["n_splits"], mae["n_draws"]) == (3, 2)
+    for name in ("difference", "low", "high"):  # wherever and however it is drawn
+        assert mae[name] == pytest.approx(-0.2, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from core_fixture import places, tiny  # noqa: F401
 
 import modts
 from modts import runs
-from modts.backbones import BACKBONES, Backbone
+from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
-from modts.learning import adaptation
+from modts.learning import adaptation, labels
 from modts.runs import code
-from modts.study import arms, experiments, params
+from modts.study import arms, artefacts, experiments, params
 from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
@@ -36,6 +36,11 @@ def files(tmp_path_factory):
     cohorts = {
         "icu": tiny(n=80, steps=6, features=4, name="icu"),
         "air": tiny(n=60, steps=6, features=4, task="regression", name="air"),
+        "clinic": replace(
+            tiny(n=100, steps=6, features=4, name="clinic"),
+            ids=np.arange(100),
+            X=tiny(n=100, steps=6, features=4).X + 1,
+        ),
         "other": replace(tiny(n=60, steps=6, features=5, seed=3, name="other"), split_by="stratified"),
     }
     return {name: str(cohort.save(folder / f"{name}.npz")) for name, cohort in cohorts.items()}
@@ -110,14 +115,18 @@ def check_rows(run, task, seeds=2):
         assert row["low"] <= row["value"] <= row["high"], row
         assert row["task"] == task and row["run"] == run.id and row["n_test"] > 0
         assert (row["split_seed"] == "") == (row["init_seed"] == "")
+        assert (row["draw"] == "") == (row["init_seed"] == "" or task == "imputation")
     groups = {}
     for row in run.rows:
-        key = tuple(row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source"))
+        key = tuple(
+            row[c] for c in ("backbone", "arm", "head", "pooling", "label_fraction", "metric", "source", "test")
+        )
         groups.setdefault(key, []).append(row)
     assert {key[5] for key in groups} == metrics
     for rows in groups.values():
         single, summary = [r for r in rows if r["init_seed"] != ""], [r for r in rows if r["init_seed"] == ""]
-        assert sorted(r["init_seed"] for r in single) == list(range(seeds)) and len(summary) == 1
+        at = {(r["init_seed"], r["draw"]) for r in single}
+        assert {seed for seed, _ in at} == set(range(seeds)) and len(summary) == 1 and len(at) == len(single)
         assert summary[0]["value"] == pytest.approx(np.mean([r["value"] for r in single]), abs=1e-9)
     return groups
 
@@ -131,12 +140,12 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
     saved = runs.read_json(run.path)
     assert saved["rows"] == run.rows and run.id == "quick-heads-icu-GRU-D"
     assert len(saved["data_hash"]) == 2  # two seeds, two splits
-    assert saved["chosen"]["frozen|simple|paper|0.5"]["labelled"] == 25
+    assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
-        f"{arm}|simple|paper|{f}|{s}|{s}" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
+        f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
     )
-    assert {p.dtype.name for p in predictions.values()} == {"float32"}
+    assert {p.dtype.name for p in predictions.values()} == {"float16"}
 
 
 def test_a_regression_run_has_errors_and_no_shipped_arm(files):
@@ -145,12 +154,86 @@ def test_a_regression_run_has_errors_and_no_shipped_arm(files):
     assert {key[1] for key in groups} == {"finetune", "e2e"}
 
 
+def test_a_regression_sees_the_scale_of_its_labels_and_is_scored_in_that_of_all(files, monkeypatch):
+    cohort, seen = modts.load_cohort(files["air"]), {}
+    rows = arms.labelled_rows(cohort, 0.5, 0, 0)
+    train_heads = arms.train_heads
+
+    def spy(head, parts, targets, settings, **kwargs):
+        for setting in settings:
+            seen[len(setting.rows)] = (
+                np.nanmean(targets["train"].y[setting.rows]),
+                np.nanstd(targets["train"].y[setting.rows]),
+            )
+        return train_heads(head, parts, targets, settings, **kwargs)
+
+    monkeypatch.setattr(arms, "train_heads", spy)
+    run = go("heads", files["air"], **HEADS | {"seeds": [0]})
+    assert len(rows) in seen and len(seen) == 2
+    for mean, spread in seen.values():
+        assert mean == pytest.approx(0, abs=1e-5) and spread == pytest.approx(1, abs=1e-5)
+    outcome = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
+    y, p = labels(cohort)[0]["test"], outcome["frozen|simple|paper|0.5|0|0|0"]
+    row = next(
+        r for r in run.rows if (r["arm"], r["label_fraction"], r["metric"], r["draw"]) == ("frozen", 0.5, "mae", 0)
+    )
+    assert np.nanmean(abs(y.y - p)) == pytest.approx(row["value"], abs=1e-3)  # in the unit of all training targets
+
+
+def test_standardised_predictions_change_their_unit():
+    some, unit = Scaler(np.float32([3]), np.float32([2])), Scaler(np.float32([1]), np.float32([4]))
+    p = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    np.testing.assert_allclose(arms.in_unit(p, some, unit), (p * 2 + 3 - 1) / 4, rtol=1e-5, atol=1e-6)
+    assert arms.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
+
+
 def test_a_pretraining_run_scores_hidden_test_values(files):
     run = go("pretrain", files["icu"], **SHORT)
     groups = check_rows(run, "imputation")
     assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
     assert {row["pattern"] for row in run.rows} == {"point"}
     assert {len(curve) for curve in run.history.values()} == {2}
+
+
+def values(run, test):
+    names = ("metric", "backbone", "arm", "head", "pooling", "label_fraction", "split_seed", "draw")
+    return {tuple(str(row[name]) for name in names): row["value"] for row in run.rows if row["test"] == test}
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "heads", "end_to_end", "transfer", "baselines"])
+def test_an_external_test_is_predicted_beside_the_split_and_changes_nothing_of_it(files, stage):
+    known = params.STAGE_PARAMS[stage].model_fields
+    given = {name: value for name, value in (WHOLE | {"source": files["other"]}).items() if name in known}
+    alone = go(stage, files["icu"], **given)
+    before = {path for path in runs.work_dir().rglob("backbone.safetensors")}
+    both = go(stage, files["icu"], **given | {"external": files["clinic"]})
+    assert {path for path in runs.work_dir().rglob("backbone.safetensors")} == before  # nothing is pretrained again
+    check_rows(both, "imputation" if stage == "pretrain" else "classification") if stage != "baselines" else None
+    assert values(alone, "external") == {} and values(both, "external").keys() == values(both, "split").keys()
+    assert values(both, "split") == pytest.approx(values(alone, "split"), abs=1e-6)
+    assert {row["n_test"] for row in both.rows if row["test"] == "external"} == {100}
+    saved = runs.read_json(both.path)
+    assert saved["data_hash"] == runs.read_json(alone.path)["data_hash"] and saved["external"]["n"] == 100
+    if stage != "pretrain":
+        found = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{both.id}.npz")
+        outside = {name.removesuffix("|external"): p for name, p in found.items() if name.endswith("|external")}
+        assert outside.keys() == {name for name in found if not name.endswith("|external")}
+        assert {len(p) for p in outside.values()} == {100}
+
+
+def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
+    """An arm that knows the answers of the external stays, and the opposite of its own test stays'."""
+    cohort = artefacts.tested(files["icu"], files["clinic"], 0)
+    y = cohort.part("test")[1].astype(np.float32)
+    n = len(y) - 100
+
+    def knows(*_, **__):
+        return lambda X: np.concatenate([1 - y[:n], y[n:]]) if len(X) == len(y) else np.zeros(len(X))
+
+    monkeypatch.setattr(artefacts, "fit_baseline", knows)
+    run = go("baselines", files["icu"], seeds=[0], external=files["clinic"], label_fractions=[1.0])
+    auroc = {(row["test"], row["value"]) for row in run.rows if row["metric"] == "auroc"}
+    assert auroc == {("split", 0.0), ("external", 1.0)}
 
 
 def test_transfer_puts_three_arms_side_by_side(files):
@@ -178,7 +261,63 @@ def test_an_extraction_run_records_counts_and_widths(files):
     }
 
 
-def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
+FEW = {"label_fractions": [1.0, 0.25], "draws": 3}
+
+
+def test_few_labels_are_drawn_several_times(files, monkeypatch):
+    sweeps, splits = [], []
+    train_heads, score_seeds = arms.train_heads, arms.score_seeds
+
+    def spy(head, parts, targets, settings, **kwargs):
+        sweeps.append(settings)
+        return train_heads(head, parts, targets, settings, **kwargs)
+
+    monkeypatch.setattr(arms, "train_heads", spy)
+    monkeypatch.setattr(
+        arms, "score_seeds", lambda *args, **kwargs: splits.append(kwargs["splits"]) or score_seeds(*args, **kwargs)
+    )
+    run = go("heads", files["icu"], **HEADS | FEW)
+    check_rows(run, "classification")
+    assert [len(settings) for settings in sweeps] == [
+        2 * (1 + 3)
+    ] * 4  # all draws and candidates of a split in one pass
+    first = modts.load_cohort(files["icu"])
+    wanted = first.labelled(0.25, 0)  # the first draw is what it was when there was one
+    drawn = [setting.rows for setting in sweeps[0][2::2]]
+    assert np.array_equal(first.splits["train"][drawn[0]], wanted)
+    assert len({rows.tobytes() for rows in drawn}) == 3 and {len(rows) for rows in drawn} == {len(wanted)}
+    assert {first.y[first.splits["train"][rows]].sum() for rows in drawn} == {first.y[wanted].sum()}
+    assert splits[1] == [0] * 3 + [1] * 3  # the interval resamples splits, in them draws, in them stays
+    at = {(r["split_seed"], r["label_fraction"], r["draw"]) for r in run.rows if r["draw"] != ""}
+    assert at == {(s, f, d) for s in (0, 1) for f, n in ((1.0, 1), (0.25, 3)) for d in range(n)}
+    keys = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
+    assert {key.split("|", 3)[3] for key in keys} == {f"{f:g}|{s}|{s}|{d}" for s, f, d in at}
+    whole = go("end_to_end", files["icu"], **WHOLE | FEW | {"arms": ["e2e"], "e2e_draws": 2})
+    assert Counter(r["draw"] for r in check_rows(whole, "classification")[LAST] if r["draw"] != "") == {0: 2, 1: 2}
+    simple = go("baselines", files["icu"], seeds=[0], label_fractions=[0.25], draws=2)
+    assert {r["draw"] for r in simple.rows if r["task"] == "classification"} == {0, 1, ""}
+    assert all(key.count("|") == 6 for key in simple.predictions)
+
+
+LAST = ("GRU-D", "e2e", "simple", "paper", 0.25, "auroc", "")
+
+
+def test_each_split_chooses_on_its_own_validation(files):
+    run = go("heads", files["icu"], **HEADS | FEW)
+    units = [runs.read_arrays(path) for path in runs.work_dir().rglob("outcome.npz")]
+    chosen = {key: run.extra["chosen"][key]["validation"] for key in run.predictions}
+    assert len(units) == 2 * len(chosen)  # two candidates each
+    for key, prediction in run.predictions.items():
+        (winner,) = {float(u["validation"]) for u in units if np.array_equal(u["prediction"], prediction)} & {
+            chosen[key]
+        }
+        assert winner == chosen[key]
+    pairs = np.sort([float(u["validation"]) for u in units])
+    assert np.mean(list(chosen.values())) >= pairs.mean()
+    assert len({value["weight_decay"] for value in run.extra["chosen"].values()}) == 2  # not one for all
+
+
+def test_every_arm_has_its_candidates_on_every_split(files, monkeypatch):
     units, trained = Counter(), []
     adapt, train_heads = arms.adapt, arms.train_heads
     for kind in (arms.HeadArm, arms.WholeArm):
@@ -202,10 +341,9 @@ def test_every_arm_has_the_same_number_of_candidates(files, monkeypatch):
     go("heads", files["icu"], **HEADS | {"label_fractions": [1.0]})
     assert trained == [2] * 4  # a sweep of both candidates for each of two arms and two seeds,
     go("end_to_end", files["icu"], **WHOLE)
-    assert trained[4:] == [1] * 9  # and one training a unit of three arms: none has tried more than it stores
+    assert trained[4:] == [1] * 12  # and one training a unit of three arms: none has tried more than it stores
     for arm in ("frozen", "untrained", "finetune", "e2e", "e2e_shipped"):
-        assert units[arm, 0] == 2, arm  # tuned on the first seed,
-        assert units[arm, 1] == 1, arm  # the winner alone on the others
+        assert units[arm, 0] == units[arm, 1] == 2, arm
 
 
 # --- killed and resumed ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from own_fixture import EXAMPLE
 from modts.errors import ModtsError
 from modts.study import params
 
-TRANSFER = {"cohort": "simulated_ward", "head_weight_decays": [1e-4, 1e-2], "e2e_lrs": [1e-3, 3e-4]}
+TRANSFER = {"cohort": "simulated_ward", "e2e_lrs": [1e-3, 3e-4]}
 MISTAKES = {
     "misspelt": ("pretrain", {"epoch": 3}, "Unknown parameter 'epoch'; did you mean 'epochs'?"),
     "unlike anything": (
@@ -22,6 +22,16 @@ MISTAKES = {
     "1e-4 in YAML": ("pretrain", {"lr": "1e-4"}, r"lr = '1e-4': .*YAML reads 1e-4 as text; write 0.0001 or 1.0e-4"),
     "fraction for a count": ("pretrain", {"epochs": 2.5}, "epochs = 2.5"),
     "truth for a count": ("pretrain", {"epochs": True}, "epochs = True"),
+    "an argument that the backbone has not": (
+        "pretrain",
+        {"config": {"hidden": 3}},
+        "SAITS has no argument 'hidden' to set in config; it has: n_layers, d_model, d_ffn, .*attn_dropout",
+    ),
+    "an argument of another kind": (
+        "end_to_end",
+        {"backbone": "GRU-D", "config": {"rnn_hidden_size": 0.5}},
+        "config of GRU-D: rnn_hidden_size = 0.5 should be a number like 64",
+    ),
     "zero epochs": ("pretrain", {"epochs": 0}, "epochs = 0: Input should be greater than or equal to 1"),
     "rate of one": ("pretrain", {"rate": 1.0}, "rate = 1.0: Input should be less than 1"),
     "negative learning rate": ("pretrain", {"lr": -0.1}, "lr = -0.1: Input should be greater than or equal to 0"),
@@ -71,16 +81,13 @@ MISTAKES = {
         "source and cohort are both 'simulated_ward'",
     ),
     "unknown source": ("transfer", TRANSFER | {"source": "hospital"}, "Unknown cohort 'hospital'"),
-    "unequal tuning budget": (
+    "a choice for heads alone": (
         "end_to_end",
-        {"e2e_lrs": [1e-3, 3e-4, 1e-4]},
-        "same tuning budget: 3 end-to-end learning rates against 2 head settings",
+        {"e2e_lrs": [1e-3]},
+        "Heads choose among 4 settings .* give at least two e2e_lrs",
     ),
-    "budget from the heads' side": (
-        "end_to_end",
-        {"head_lrs": [1e-3, 3e-3]},
-        "2 end-to-end learning rates against 4 head settings",
-    ),
+    "no draw": ("heads", {"draws": 0}, "draws = 0: Input should be greater than or equal to 1"),
+    "half a draw": ("end_to_end", {"e2e_draws": 1.5}, "e2e_draws = 1.5"),
     "batch of none": ("latency", {"batch_sizes": [0]}, "batch_sizes.0 = 0"),
     "empty profile": ("heads", {"profile": ""}, "The profile name '' cannot be part"),
     "no learning rates": ("heads", {"head_lrs": []}, "head_lrs"),

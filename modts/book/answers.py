@@ -1,0 +1,68 @@
+"""What a results page says first: the answer in a sentence, from the stored effects and in plain words, with its interval."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from modts.study import ALL, METRIC_NAMES
+
+from . import fragments
+from .effects import labels
+from .prose import plural
+from .results import at
+from .tables import signed
+
+FROZEN = "a linear layer on a frozen imputer"
+OTHERS = {  # question -> the other side, in a reader's words; the first that has been answered leads
+    "frozen - e2e": "training everything end to end",
+    "frozen - e2e_shipped": "the end-to-end classifiers as PyPOTS ships them",
+    "frozen - finetune": "fine-tuning the pretrained network",
+    "frozen - untrained": "the same layer on an untrained network",
+    "frozen - LightGBM": "boosted trees on simple statistics",
+}
+VERBS = {"better": "does better than", "worse": "does worse than", "equivalent": "does as well as"}
+UNTOLD = "cannot be told from"
+MAIN = tuple(OTHERS)
+
+
+def interval(row) -> str:
+    """ "−0.002 (−0.012 to +0.007)"."""
+    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
+
+
+def who(rows: pd.DataFrame) -> str:
+    """Whose mean it is: "mean of these six backbones", or the one backbone's name."""
+    names = [name for name in dict.fromkeys(rows["backbone"]) if name != ALL]
+    return fragments.plain(names[0]) if len(names) == 1 else f"mean of these {plural(len(names), 'backbone')}"
+
+
+def means(rows: pd.DataFrame, metric: str, share: float) -> dict[str, pd.Series]:
+    """question -> its row over all backbones (or of the only one), for one metric and share of the labels."""
+    found = {}
+    rows = at(rows[rows["metric"] == metric], share)
+    for question in MAIN:
+        part = rows[rows["question"] == question]
+        alone = part[part["backbone"] == ALL] if (part["backbone"] == ALL).any() else part
+        if len(alone) == 1:
+            found[question] = alone.iloc[0]
+    return found
+
+
+def answer(rows: pd.DataFrame, metric: str, share: float = 1.0) -> list[str]:
+    """The leading answer in bold, then one line for each other question, in Markdown; nothing where no effect is stored."""
+    found = means(rows, metric, share)
+    if not found:
+        return []
+    mean, (lead, row), *others = who(rows), *found.items()
+    with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
+    words = f"{FROZEN[0].upper()}{FROZEN[1:]} {VERBS.get(row['verdict'], UNTOLD)} {OTHERS[lead]} {with_}".rstrip()
+    out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}."]
+    for question, row in others:
+        verb = VERBS.get(row["verdict"], UNTOLD)
+        out.append(f"It {verb} {OTHERS[question]}: {interval(row)}.")
+    return out
+
+
+def shown(lines: list[str]) -> str:
+    """The leading answer as a paragraph, the rest as a list."""
+    return f"{lines[0]}\n\n{fragments.bullets(lines[1:], markup=True)}" if lines else ""

@@ -1,0 +1,155 @@
+"""The page on the search: what was tried for each arm, what won, and whether the better imputer gives the better latents."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+from modts.study import arm_name
+
+from . import fragments
+from .figures import grid, legend, mark_of, save
+from .results import Results
+from .tables import Cell, Table, amount, number
+
+HEADED = {
+    "frozen": "simple",
+    "finetune": "simple",
+    "e2e": "simple",
+    "e2e_shipped": "",
+}  # the arms that predict, as they were searched
+ENOUGH = 5  # trials below which a rank correlation says nothing
+
+
+def search(found: Results) -> str:
+    """What the search for settings tried and chose."""
+    trials = found.search
+    if trials.empty:
+        return fragments.note("No search has been published yet: `modts search profiles/search.yaml` makes one.")
+    out = [_answer(trials)]
+    for name, some in trials.groupby("search", sort=False):
+        predicting = some[some["arm"].isin(HEADED)]
+        out += [
+            fragments.picture(
+                save(
+                    lambda narrow, some=predicting: _curves(some, narrow),
+                    f"search-{name}",
+                    f"Best validation AUROC so far against the number of trials, a panel a backbone, a line an arm. {_answer(trials)}",
+                    "The best mean AUROC on validation (all labels and few) after so many trials, a line an arm; points are single trials.",
+                    fragments.out_dir(),
+                )
+            ),
+            fragments.raw(_winners(some).html()),
+        ]
+        pretrained = some[some["arm"].isin(("imputer", "frozen")) & np.isfinite(some["mae"])]
+        if len(pretrained) >= ENOUGH:
+            out += [
+                fragments.heading(2, "Does the better imputer give the better latents?"),
+                fragments.bullets(_imputers(pretrained)),
+                fragments.picture(
+                    save(
+                        lambda narrow, some=pretrained: _scatter(some, narrow),
+                        f"search-imputers-{name}",
+                        "AUROC of a linear head on validation against the imputation error of the same pretrained network, "
+                        f"a panel a backbone. {' '.join(_imputers(pretrained))}",
+                        "Every pretraining of the search: its error on hidden values, and AUROC of a linear head on its latents, in validation.",
+                        fragments.out_dir(),
+                    )
+                ),
+            ]
+    return "\n".join(out)
+
+
+def _answer(trials: pd.DataFrame) -> str:
+    """What was searched, in a sentence."""
+    counts = trials.groupby(["backbone", "arm"]).size()
+    of = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    hours = trials["seconds"].sum() / 3600
+    return (
+        f"{len(trials)} trials, {of} for each arm of {trials['backbone'].nunique()} backbones, were trained and scored on validation stays of "
+        f"{' and '.join(sorted(set(trials['cohort'])))}, in {amount(hours)} hours of computing.\n"
+    )
+
+
+def _curves(trials: pd.DataFrame, narrow: bool) -> Figure:
+    names = list(dict.fromkeys(trials["backbone"]))
+    figure, axes = grid(len(names), narrow, 2.0, per_row=3, sharey=True)
+    for axis, name in zip(axes, names, strict=True):
+        for arm, some in trials[trials["backbone"] == name].groupby("arm", sort=False):
+            colour, mark = mark_of(arm, HEADED[arm])
+            value = some.sort_values("trial")["value"].replace(-np.inf, np.nan).to_numpy()
+            place = np.arange(1, len(value) + 1)
+            axis.plot(place, value, mark, color=colour, markersize=3.5, alpha=0.5)
+            axis.plot(place, np.fmax.accumulate(value), color=colour, linewidth=1.5, label=arm_name(arm, HEADED[arm]))
+        axis.set(title=name, xlabel="trials", ylabel="validation AUROC")
+    legend(figure, axes, narrow)
+    return figure
+
+
+def _scatter(trials: pd.DataFrame, narrow: bool) -> Figure:
+    names = list(dict.fromkeys(trials["backbone"]))
+    figure, axes = grid(len(names), narrow, 2.0, per_row=3)
+    for axis, name in zip(axes, names, strict=True):
+        some = trials[trials["backbone"] == name]
+        for column, words, (colour, mark) in (
+            ("auroc", "all labels", ("#0072B2", "o")),
+            ("auroc_few", "few labels", ("#D55E00", "s")),
+        ):
+            axis.plot(some["mae"], some[column], mark, color=colour, markersize=4, alpha=0.8, label=words)
+        axis.set(title=name, xlabel="imputation MAE (z-scores)", ylabel="validation AUROC")
+    legend(figure, axes, narrow)
+    return figure
+
+
+def _imputers(trials: pd.DataFrame) -> list[str]:
+    """For each backbone how the two orders of its pretrainings agree."""
+    said = []
+    for name, some in trials.groupby("backbone", sort=False):
+        if len(some) < ENOUGH:
+            continue
+        rank, p = spearmanr(-some["mae"], (some["auroc"] + some["auroc_few"]) / 2)
+        says = (
+            "no clear relation"
+            if p > 0.05
+            else "the better imputer, the better"
+            if rank > 0
+            else "the better imputer, the worse"
+        )
+        said.append(
+            f"{name}, {len(some)} pretrainings: rank correlation of imputation and prediction {number(rank, 2)} (p = {number(p, 3)}): {says}."
+        )
+    return said
+
+
+def _winners(trials: pd.DataFrame) -> Table:
+    rows = []
+    for (backbone, arm), some in trials.groupby(["backbone", "arm"], sort=False):
+        best = some.loc[some["value"].idxmin() if arm == "imputer" else some["value"].idxmax()]
+        first = some.loc[some["trial"].idxmin()]
+        words = "Pretraining, by imputation" if arm == "imputer" else arm_name(arm, HEADED[arm])
+        settings = json.loads(best["settings"])
+        chosen = {**settings.pop("config", {}), **settings}
+        rows.append(
+            [
+                backbone,
+                words,
+                number(first["value"]),
+                Cell(number(best["value"]), f"trial {best['trial'] + 1:.0f} of {len(some)}"),
+                ", ".join(
+                    f"{name.removeprefix('e2e_').replace('_', ' ')} {_short(value)}" for name, value in chosen.items()
+                ),
+            ]
+        )
+    return Table(
+        "What won on validation: mean AUROC of all labels and few (imputation: error), before the search and after it",
+        ["Backbone", "Arm", "Before", "Best", "Its settings"],
+        rows,
+    )
+
+
+def _short(value) -> str:
+    return " ".join(map(_short, value)) if isinstance(value, list) else f"{value:g}"

@@ -1,0 +1,38 @@
+"""The figures for slides on the page for teachers: every picture of the learning path, and the forest plot of the front page."""
+
+from __future__ import annotations
+
+from . import fragments
+from .results import Results
+
+FIGURES = {  # stem -> what it is for
+    "learn-window": "What a window with gaps is.",
+    "learn-maps": "A map of what was measured, to be drawn of any data set.",
+    "learn-lost": "MCAR, MAR, MNAR and a ward, on one and the same curve.",
+    "learn-means": "What each mechanism does to a mean.",
+    "learn-imputers": "Why an imputer's score is no error in the gaps.",
+    "learn-predictions": "That what was measured predicts, and where it stops doing so.",
+    "learn-hiding": "That the shape of gaps counts for more than their number.",
+    "learn-way": "One stay from the raw table to a probability.",
+    "learn-plane": "A map of latents, by outcome and by how much was measured.",
+    "learn-readings": "What can be read off a latent, beside its two controls.",
+    "front": "The result: frozen beside everything in between.",
+}
+
+
+def figures(found: Results) -> str:
+    """A row a figure: what it is for, and its two files."""
+    out = []
+    for stem, words in FIGURES.items():
+        folder = fragments.out_dir()
+        if not (folder / f"{stem}-wide.svg").is_file():
+            continue
+        links = [f"{{download}}`SVG </book/_generated/{stem}-wide.svg>`"]
+        links += [f"{{download}}`PNG </book/_generated/{stem}.png>`"] if (folder / f"{stem}.png").is_file() else []
+        out.append(f"- {words} {' · '.join(links)}\n")
+    return (
+        f"::::{{div}} modts-downloads\n{''.join(out)}::::\n" if out else fragments.note("No figure has been drawn yet.")
+    )
+
+
+PIECES = {"teach-figures": figures}

@@ -1,0 +1,76 @@
+"""The six chapters that are notebooks are lessons too: they open and end as one, and their exercises' solutions run; and the quiz."""
+
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+import yaml
+from book_fixture import NOTEBOOKS, ROOT
+
+from modts.book import quiz, results
+
+CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def cells(chapter):
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"]]
+
+
+@pytest.mark.parametrize("chapter", NOTEBOOKS)
+def test_a_chapter_opens_and_ends_as_a_lesson(chapter):
+    first, last = cells(chapter)[0], cells(chapter)[-1]
+    assert all(f"**{words}**" in first for words in ("You will learn", "You need", "It takes"))
+    assert re.findall(r"^## (.*)$", last, re.MULTILINE) == ["What to notice", "Take-aways", "Exercises"]
+    exercises = re.findall(r"^:::\{exercise\}.*\n:label: (\S+)$", last, re.MULTILINE)
+    solutions = re.findall(r"^:::\{solution\} (\S+)\n:class: dropdown\n\n```python$", last, re.MULTILINE)
+    assert exercises == solutions and 2 <= len(exercises) <= 3
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """What is defined after a chapter's exercises have run, one after another."""
+    found = {}
+    for chapter in NOTEBOOKS:
+        names, clock = {"__name__": chapter}, time.process_time()
+        for number, cell in enumerate(CODE.findall(cells(chapter)[-1]), 1):
+            exec(compile(cell, f"{chapter}, cell {number}", "exec"), names)
+        found[chapter] = names
+        assert time.process_time() - clock < 60, f"{chapter}: the exercises take seconds"
+    return found
+
+
+def test_the_solutions_say_what_comes_out(solved):
+    errors = solved["pretrain"]["errors"]
+    assert abs(errors["mse"] - errors["mae"]) < 0.02  # "close"
+    assert solved["pretrain"]["in_gaps"] > solved["pretrain"]["on_hidden"]  # "the real gaps are harder"
+    widths = solved["extract"]["widths"]
+    assert widths["BRITS"] == 2 * widths["GRU-D"] and widths["TimesNet"] == max(widths.values())
+    moved = solved["extract"]["moved"]
+    assert moved["here"] < 1e-5 < 0.01 < moved["as PyPOTS ships it"]
+    difference, by_chance = solved["heads"]["difference"], solved["heads"]["by_chance"]
+    assert difference["low"] < 0 < difference["high"]  # "the interval holds zero"
+    assert abs(np.mean(by_chance) - 0.5) < 0.08 and max(by_chance) > 0.6 and len(by_chance) == 20
+    small, large, deaths = (solved["end_to_end"][name] for name in ("in_head", "in_all", "deaths"))
+    assert 0.8 < deaths / small < 1.3 and deaths < large / 100
+    gain = solved["end_to_end"]["gain"]
+    assert gain["low"] < 0 < gain["high"]
+    assert solved["transfer"]["lacking"] == ["BUN", "GCS", "Lactate"]
+    assert solved["transfer"]["lost"]["low"] < 0 < solved["transfer"]["lost"]["high"]
+    single, shared, apart = (solved["latency"][name] for name in ("single", "shared", "apart"))
+    assert shared < 0.6 * apart and apart > 3 * single  # ten passes are many
+    assert solved["latency"]["each"][64] < solved["latency"]["each"][1]
+
+
+def test_every_question_of_the_quiz_has_one_right_answer_and_a_chapter():
+    rows = quiz.questions()
+    assert len(rows) >= 8 and {row["see"] for row in rows} >= {"missing_values", "holes", "latents"}
+    for row in rows:
+        assert len(row["answers"]) == 3 and len(set(row["answers"])) == 3 and row["why"]
+    assert len({row["right"] for row in rows}) == 3  # not always the same place
+    text = quiz.quiz(results.collect())
+    assert text.count("<fieldset") == text.count("<details>") == len(rows) == text.count("<legend>")
+    raw = yaml.safe_load((ROOT / "book" / "data" / "quiz.yaml").read_text(encoding="utf-8"))
+    assert [one["ask"] for one in raw] == [one["ask"] for one in rows]

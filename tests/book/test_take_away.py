@@ -1,0 +1,69 @@
+"""The chapters as notebooks to take away: valid, free of the book's own marks, with an install line that works elsewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+import pytest
+from book_fixture import ROOT, book  # noqa: F401
+
+from modts.book import notebooks, teach
+
+
+@pytest.mark.parametrize("page", notebooks.PAGES)
+def test_a_chapter_is_a_notebook_anyone_can_open(page):
+    made = notebooks.notebook(page)
+    nbformat.validate(nbformat.from_dict(made))
+    words = "\n".join("".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "markdown")
+    assert not re.search(r":::|\{\w+\}`|\{(include|exercise|solution)\}|\.md\)|\.ipynb\)", words), "marks of the book"
+    if page.rpartition("/")[2] != "own_data":
+        assert "**Exercise." in words and "**Solution**" in words and "**Before you start**" in words
+    assert notebooks.install_line() in "".join(made["cells"][1]["source"])
+    for cell in made["cells"]:
+        if cell["cell_type"] == "code":
+            compile(re.sub("^%", "#", "".join(cell["source"]), flags=re.MULTILINE), page, "exec")
+
+
+def test_the_built_book_brings_them_and_links_them(book):  # noqa: F811
+    folder = book / notebooks.FOLDER
+    for page, name in notebooks.PAGES.items():
+        assert (folder / f"{name}.ipynb").is_file()
+        assert f'{notebooks.FOLDER}/{name}.ipynb"' in (book / f"{page}.html").read_text(encoding="utf-8")
+    names = zipfile.ZipFile(folder / notebooks.PACKAGE).namelist()
+    assert "modts/pyproject.toml" in names and "modts/modts/book/notebooks.py" in names
+    text = (book / "book" / "learn" / "teach.html").read_text(encoding="utf-8")
+    assert text.count(".png") >= len(teach.FIGURES) - 1 and text.count("wide.svg") >= len(teach.FIGURES)
+
+
+def test_colab_opens_the_repository_where_one_is_known(monkeypatch):
+    assert "colab" in notebooks.line("notebooks/heads", "../") and notebooks.PACKAGE in notebooks.install_line()
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/modts")
+    assert f"{notebooks.COLAB}github/somebody/modts/blob/main/notebooks/heads.ipynb" in notebooks.line(
+        "notebooks/heads", "../"
+    )
+    assert "git+https://github.com/somebody/modts" in notebooks.install_line()
+
+
+@pytest.mark.skipif(
+    not os.environ.get("MODTS_SLOW"), reason="Installs 3 GB into a clean environment; MODTS_SLOW=1 runs it."
+)
+def test_the_install_line_works_in_a_clean_environment(tmp_path):
+    notebooks.package(tmp_path / notebooks.PACKAGE)
+    uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
+    python = tmp_path / "clean" / "bin" / "python"
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(tmp_path / "clean")], check=True)
+    line = notebooks.install_line().removeprefix("%pip install -q ").split()
+    subprocess.run([uv, "pip", "install", "-q", "--python", str(python), *line], cwd=tmp_path, check=True)
+    cells = notebooks.notebook("book/learn/latents")["cells"]
+    for name in ("lesson.safetensors", "lesson.safetensors.json"):
+        shutil.copy(ROOT / "book" / "data" / name, tmp_path)
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"][1:]
+    away = {name: value for name, value in os.environ.items() if not name.startswith(("MODTS_", "PYTHON"))}
+    done = subprocess.run(
+        [str(python), "-c", "\n".join(code)], cwd=tmp_path, env=away, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "by hand 0.82" in done.stdout, done.stderr[-2000:]
