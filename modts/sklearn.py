@@ -17,22 +17,27 @@ from sklearn.base import (
     RegressorMixin,
     TransformerMixin,
 )
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    check_random_state,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from modts.backbones import Scaler
-from modts.cohorts import class_name, lacking, seeded, strata, task_of
+from modts.cohorts import ends_of, seeded
 from modts.errors import ModtsError, choose
-from modts.learning import ARMS, Labels, Recipe, Setting, Training, adapt, held_out, train_heads
+from modts.learning import (
+    ARMS,
+    Recipe,
+    Setting,
+    Training,
+    adapt,
+    given_classes,
+    given_halves,
+    given_numbers,
+    given_windows,
+    train_heads,
+    vector_width,
+)
 from modts.serving import Predictor
 
-ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train in ("head", "all"))
+ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
 
 def _take(estimator, given: dict) -> None:
@@ -54,15 +59,15 @@ class _Pretraining(BaseEstimator):
         return tags
 
     def _windows(self, X, fitting: bool = False) -> np.ndarray:
-        X = check_array(
-            X, dtype=np.float32, allow_nd=True, ensure_2d=False, ensure_all_finite="allow-nan", input_name="X"
-        )
-        if X.ndim != 3 or 0 in X.shape:
-            raise ModtsError(f"X must have shape (windows, steps, features) with no empty side, not {X.shape}.")
+        X = given_windows(X, self.padded)
         if fitting:
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             _enough(X)
         return X
+
+    def _ends(self, X: np.ndarray) -> np.ndarray | None:
+        """The lengths of windows that are padded with NaN."""
+        return ends_of(X) if self.padded else None
 
     def _names(self, n: int) -> tuple[str, ...]:
         names = tuple(f"x{i}" for i in range(n)) if self.features is None else tuple(map(str, self.features))
@@ -95,7 +100,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     options : dict, optional
         See modts.Backbone.
     pooling : {"paper", "mean+max+last"}
-        How states become a latent: see modts.backbones.latents.
+        How states become a latent: see modts.backbones.latents; "steps" is for estimators with a target at every step.
     pattern, rate
         How values are hidden while pretraining, and which share of the observed ones: see modts.mask.
     epochs, patience, batch_size, lr, schedule, clip
@@ -104,6 +109,10 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         Share of the windows that fit holds out to stop by: seeded, stratified by y, whole groups if `groups` are given.
     features : sequence of str, optional
         Names of the F variables; default "x0", "x1", ...
+    padded : bool
+        True: a series ends with its last step that holds a value, as in aeon and tslearn, where series of unequal length are padded with
+        NaN; X may then also be a list of (T_i, F) arrays. What lies behind an end is not read and not filled, and windows shorter than those
+        of fit are read too. False: all windows are full, and a last step without a value is missing.
     random_state : int, RandomState or None
         Weights, masks, batches and the held-out windows start from it.
     device : str
@@ -152,6 +161,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         clip=0.0,
         validation=0.2,
         features=None,
+        padded=False,
         random_state=0,
         device="cpu",
         cache="memory",
@@ -166,21 +176,24 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
     def fit(self, X, y=None, groups=None):
         """Pretrain on X (N, T, F); y (N,) only stratifies the held-out windows where it holds classes, groups (N,) keeps patients together."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        train, val = held_out(len(X), self.validation, seed, _few(y), groups)
+        train, val = given_halves(self, X, y, seed, groups)
         with seeded(seed):
-            self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache)
-        self._n_features_out = self.backbone_.latents(X[:1], self.pooling).shape[1]
+            ends = (self._ends(X[train]), self._ends(X[val])) if self.padded else None
+            self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache, ends)
+        self._n_features_out = vector_width(self.backbone_, X[:1], self.pooling)
         return self
 
     def transform(self, X):
         """Latents (N, D) of windows X (N, T, F)."""
         check_is_fitted(self)
-        return self.backbone_.latents(self._windows(X), self.pooling)
+        X = self._windows(X)
+        return self.backbone_.latents(X, self.pooling, lengths=self._ends(X))
 
     def impute(self, X):
         """Windows X (N, T, F) with their gaps filled, in raw units; observed values stay as they are."""
         check_is_fitted(self)
-        return self.backbone_.impute(self._windows(X))
+        X = self._windows(X)
+        return self.backbone_.impute(X, lengths=self._ends(X))
 
 
 class _Modular(_Pretraining):
@@ -202,6 +215,7 @@ class _Modular(_Pretraining):
         whole_schedule="constant",
         whole_clip=0.0,
         auxiliary=1.0,
+        lora_rank=4,
         class_weight=None,
         size="small",
         scaling="plain",
@@ -219,26 +233,28 @@ class _Modular(_Pretraining):
         clip=0.0,
         validation=0.2,
         features=None,
+        padded=False,
         random_state=0,
         device="cpu",
         cache="memory",
     ):
         _take(self, locals())
 
-    def _fit(self, X: np.ndarray, targets: Labels, rows, scaler: Scaler | None, seed: int) -> None:
-        """Train on the targets of all windows; rows: positions of the training and of the held-out windows."""
+    def _fit(self, X: np.ndarray, targets, rows, scaler: Scaler | None, seed: int) -> None:
+        """Train on the targets (Labels) of all windows; rows: positions of the training and of the held-out windows."""
         arm = ARMS[choose(self.adaptation, ADAPTATIONS, "adaptation")]
         parts = dict(zip(("train", "val"), (X[r] for r in rows), strict=True))
+        ends = {name: self._ends(part) for name, part in parts.items()} if self.padded else {}
         task, classes = targets.task, targets.classes
         targets = dict(zip(("train", "val"), (targets.take(r) for r in rows), strict=True))
         every = np.arange(len(parts["train"]))
         with seeded(seed):
             if arm.start == "pretrained":
-                backbone = self._recipe(X, seed).pretrained(*parts.values(), self.cache)
+                backbone = self._recipe(X, seed).pretrained(*parts.values(), self.cache, tuple(ends.values()) or None)
             else:
                 backbone = self._recipe(X, seed).fresh(parts["train"])
             if arm.train == "head":
-                latents = {name: backbone.latents(part, self.pooling) for name, part in parts.items()}
+                latents = {n: backbone.latents(part, self.pooling, lengths=ends.get(n)) for n, part in parts.items()}
                 setting = Setting(every, self.head_lr, self.head_weight_decay, seed)
                 limits = {"epochs": self.head_epochs, "patience": self.head_patience}
                 ((head, history),) = train_heads(self.head, latents, targets, [setting], **limits)
@@ -253,11 +269,13 @@ class _Modular(_Pretraining):
                     auxiliary=self.auxiliary,
                     pattern=self.pattern,
                     rate=self.rate,
+                    lora_rank=self.lora_rank,
                     seed=seed,
                 )
                 windows = parts | {"test": parts["val"][:1]}  # `adapt` predicts a test split; there is none here
+                ends |= {"test": ends["val"][:1]} if ends else {}
                 given = {"backbone": backbone, "windows": windows, "pooling": self.pooling, "training": training}
-                outcome = adapt(self.adaptation, self.head, targets, every, **given)
+                outcome = adapt(self.adaptation, self.head, targets, every, lengths=ends, **given)
                 head, history = outcome.model.head, outcome.history
         self.backbone_, self.validation_score_ = backbone, float(history.best)
         self.predictor_ = Predictor(backbone, head, self.pooling, scaler, task=task, classes=classes)
@@ -265,14 +283,12 @@ class _Modular(_Pretraining):
     def save(self, path: str | Path, **notes) -> Path:
         """Write the trained predictor as one file that modts.load_predictor reads (see Predictor.save)."""
         check_is_fitted(self, "predictor_")
-        return self.predictor_.save(path, **{**self._notes(), **notes})
-
-    def _notes(self) -> dict:
-        return {"adaptation": self.adaptation}
+        return self.predictor_.save(path, **{"adaptation": self.adaptation, **notes})
 
     def _answer(self, X) -> np.ndarray:
         check_is_fitted(self, "predictor_")
-        return self.predictor_.predict(self._windows(X))
+        X = self._windows(X)
+        return self.predictor_.predict(X, lengths=self._ends(X))
 
 
 class ModularClassifier(ClassifierMixin, _Modular):
@@ -282,18 +298,20 @@ class ModularClassifier(ClassifierMixin, _Modular):
     ----------
     backbone, size, scaling, centre, criterion, options, pooling, pattern, rate, epochs, patience, batch_size, lr, schedule, clip
         Of pretraining: see ImputerLatents.
-    validation, features, random_state, device, cache
+    validation, features, padded, random_state, device, cache
         See ImputerLatents.
-    adaptation : {"untrained", "frozen", "finetune", "e2e"}
+    adaptation : {"untrained", "frozen", "norm", "last_block", "lora", "finetune", "e2e"}
         What starts pretrained and what trains: see modts.learning.adaptation.
     head : {"simple", "complex"}
         One linear layer, or an MLP.
     head_lr, head_weight_decay, head_epochs, head_patience
         Of a head on frozen latents ("untrained", "frozen").
     whole_lr, whole_epochs, whole_patience, whole_schedule, whole_clip
-        Of backbone and head together ("finetune", "e2e").
+        Of backbone and head together (all but "untrained" and "frozen").
     auxiliary : float
-        Weight of the reconstruction loss beside the task's ("finetune", "e2e").
+        Weight of the reconstruction loss beside the task's, where the backbone trains too.
+    lora_rank : int
+        Of the low-rank additions of "lora".
     class_weight : {None, "balanced"} or dict
         What a class counts in the loss: see modts.labels.
 
@@ -325,43 +343,10 @@ class ModularClassifier(ClassifierMixin, _Modular):
 
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
         """
-        X, y = self._windows(X, fitting=True), _given(self, y)
-        if y.ndim == 2 and y.shape[1] > 1:
-            targets = self._marks(X, y)
-        else:
-            targets = self._one(X, column_or_1d(y, warn=True))
-        seed = self._seed()
-        rows = held_out(len(X), self.validation, seed, strata(targets.task, targets.y), groups)
-        for part, side in zip(rows, ("trained on", "held out"), strict=True):
-            lacks = lacking(targets.task, targets.y[part], targets.classes)
-            if lacks:
-                raise ModtsError(f"What is {side} {lacks}; give more windows, or another random_state.")
+        X, seed = self._windows(X, fitting=True), self._seed()
+        self.classes_, targets, rows = given_classes(self, X, y, seed, groups)
         self._fit(X, targets, rows, None, seed)
         return self
-
-    def _one(self, X, y) -> Labels:
-        """One class a window."""
-        if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise ModtsError("Input y contains NaN or infinity; every window needs a label.")
-        check_classification_targets(y)
-        check_consistent_length(X, y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ModtsError(f"y must hold two classes or more, not 1 class: {self.classes_.tolist()}.")
-        task = "classification" if len(self.classes_) == 2 else "multiclass"
-        names = tuple(class_name(name) for name in self.classes_.tolist())
-        return Labels(task, labels.astype(np.int64), names, self.class_weight)
-
-    def _marks(self, X, y) -> Labels:
-        """A yes or no to each label, or at every step."""
-        y = check_array(y, dtype=np.float32, ensure_all_finite="allow-nan", input_name="y")
-        check_consistent_length(X, y)
-        task = task_of(y, X.shape[1])
-        if task == "regression":
-            raise ModtsError("y of several columns must hold 0, 1 and NaN alone (unknown label type otherwise).")
-        self.classes_ = np.arange(y.shape[1])
-        names = tuple(map(str, self.classes_)) if task == "multilabel" else ()
-        return Labels(task, y, names, self.class_weight)
 
     def predict_proba(self, X):
         """Probabilities (N, K), in the order of `classes_`."""
@@ -402,40 +387,13 @@ class ModularRegressor(RegressorMixin, _Modular):
 
     def fit(self, X, y, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
-        X = self._windows(X, fitting=True)
-        if self.class_weight is not None:
-            raise ModtsError("class_weight is for classes, not for numbers.")
-        y = check_array(_given(self, y), dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan")
-        check_consistent_length(X, y)
-        self._flat = y.ndim == 1 or y.shape[1] == 1
-        y = column_or_1d(y, warn=True)[:, None] if self._flat else y
-        if self._flat and np.isnan(y).any():
-            raise ModtsError("Input y contains NaN; a window with one target needs it.")
-        seed = self._seed()
-        rows = held_out(len(X), self.validation, seed, None, groups)
-        if np.isnan(y[rows[0]]).all() or np.isnan(y[rows[1]]).all():
-            raise ModtsError("y holds no number in the training or in the held-out windows.")
-        scaler = Scaler.fit(y[rows[0]][..., None])
-        self._fit(X, Labels("regression", scaler.transform(y[..., None])[..., 0]), rows, scaler, seed)
+        X, seed = self._windows(X, fitting=True), self._seed()
+        targets, scaler, rows = given_numbers(self, X, y, seed, groups)
+        self._flat = targets.n_outputs == 1
+        self._fit(X, targets, rows, scaler, seed)
         return self
 
     def predict(self, X):
         """Targets (N,) or (N, K), in the units of y."""
         answer = self._answer(X)
         return answer[:, 0] if self._flat else answer
-
-
-def _few(y) -> np.ndarray | None:
-    """y, if it holds classes that both sides of a split can have."""
-    y = None if y is None else np.asarray(y)
-    if y is None or y.ndim != 1:
-        return None
-    values, counts = np.unique(y, return_counts=True)
-    return y if 2 <= len(values) <= 20 and counts.min() >= 2 else None
-
-
-def _given(estimator, y):
-    """y as an array; its absence in scikit-learn's words."""
-    if y is None:
-        raise ModtsError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    return np.asarray(y)

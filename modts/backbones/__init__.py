@@ -8,7 +8,7 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS READINGS SIX classifier_settings options_of row_of ships_classifier sizes",
+        "table": "BACKBONES POOLINGS READINGS SCALINGS SIX classifier_settings options_of row_of ships_classifier sizes",
         "own": "error_words",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",
@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = door(
         "checkpoint": "filled load_backbone loading pack place read_model unpack write_model",
         "exchange": "from_pypots",
         "latents": "extract live pool read",
-        "scaling": "SCALINGS Scaler quantiles",
+        "ends": "behind checked cut ends_on",
+        "scaling": "Scaler quantiles",
         "graphs": "replay",
     },
 )

@@ -70,15 +70,23 @@ def attend(q, k, v, dropout: float = 0.0) -> torch.Tensor:
     return _Attention.apply(q * q.shape[-1] ** -0.5, k, v, mask, 1 / (1 - dropout)).unflatten(0, shape)
 
 
-def encode(layer: torch.nn.TransformerEncoderLayer, x: torch.Tensor) -> torch.Tensor:
-    """The forward pass of a layer that normalises last and has GELU in between, as CSAI's: (B, S, C) -> (B, S, C)."""
+def encode(layer: torch.nn.TransformerEncoderLayer, x: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+    """The forward pass of a layer that normalises last and has GELU in between, as CSAI's: (B, S, C) -> (B, S, C).
+
+    there : (B, S) bool, optional
+        Which steps are attended to where attention goes over steps; each window has one.
+    """
     attention = layer.self_attn
     first = x if attention.batch_first else x.transpose(0, 1)  # (N, L, C): attention goes over L
     N, L, C = first.shape
     heads = attention.num_heads
     qkv = linear(first, attention.in_proj_weight, attention.in_proj_bias)
     q, k, v = qkv.view(N, L, 3, heads, C // heads).permute(2, 0, 3, 1, 4).unbind()
-    out = attend(q, k, v, attention.dropout if attention.training else 0.0)
+    dropout = attention.dropout if attention.training else 0.0
+    if there is None or not attention.batch_first:
+        out = attend(q, k, v, dropout)
+    else:
+        out = scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None], dropout_p=dropout)
     out = attention.out_proj(out.transpose(1, 2).reshape(N, L, C))
     x = layer.norm1(first + layer.dropout1(out))
     x = layer.norm2(x + layer.dropout2(layer.linear2(layer.dropout(gelu(layer.linear1(x))))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from torch import nn
 
 from modts import runs
 from modts.cohorts import seeded, unmasked
-from modts.errors import ModtsError, choose, whole
+from modts.errors import ModtsError, choose
 
-from . import blocks, recurrent
+from . import blocks, contrast, ends, recurrent
 from .inputs import given_mean, intervals, level, model_inputs
 from .plausible import Plausible
 from .scaling import Scaler
@@ -23,12 +24,13 @@ from .table import options_of, row_of, sizes
 LEVEL = "level of each window"  # beside what a module reads
 
 
-def accelerate(module: nn.Module, kind: str, periods: str = "batch") -> recurrent.Fast | None:
+def accelerate(module: nn.Module, kind: str, options: dict | None = None) -> recurrent.Fast | None:
     """Make a PyPOTS module fast, in place: its parameters and results stay as they are. A recurrent one's Fast keeps its states.
 
-    periods="window" is TimesNet's other reading (see blocks.accelerate).
+    options : how it reads, where not as PyPOTS has it: TimesNet's "periods" and TS2Vec's "gaps".
     """
-    return recurrent.accelerate(module) if kind == "recurrent" else blocks.accelerate(module, periods)
+    known = {name: value for name, value in (options or {}).items() if name in ("periods", "gaps")}
+    return {"recurrent": recurrent, "contrastive": contrast}.get(kind, blocks).accelerate(module, **known)
 
 
 def tensors_hash(tensors: dict[str, torch.Tensor]) -> str:
@@ -55,13 +57,14 @@ class Backbone(nn.Module):
     config : dict, optional
         Constructor arguments (see `sizes`).
     criterion : {"mse", "mae"}
-        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself.
+        Inside the model's own reconstruction loss: the paper's, or PyPOTS's default. A class of one's own decides by itself; TS2Vec has none.
     interval : (F,) array, optional
         CSAI's median gaps, from training data.
     options : dict, optional
         "last_observation" ("locf", or "zero" as PyPOTS) and "empirical_mean" ("training", or "given": of the batch that it reads, as PyPOTS
         takes it from the set that it is given) for GRU-D; "attention_over" ("time", or "batch" as PyPOTS) for CSAI; "periods" ("window", or
-        "batch" as PyPOTS) for TimesNet. With PyPOTS's, a window's answer of these three depends on those beside it.
+        "batch" as PyPOTS) for TimesNet; "gaps" ("cell", or "step" as PyPOTS: a step with any gap is blank) for TS2Vec. With PyPOTS's, a
+        window's answer of the first three depends on those beside it.
     seed : int
         Initialises the weights.
     centre : bool
@@ -109,8 +112,7 @@ class Backbone(nn.Module):
             for side in (self.module.model.model_f, self.module.model.model_b):
                 for layer in side.time_layer.transformer_encoder.layers:
                     layer.self_attn.batch_first = True
-        periods = self.options.get("periods", "batch")
-        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, periods)
+        self.fast = None if self.row.own else accelerate(self.module, self.row.kind, self.options)
         gap = (
             torch.zeros(len(self.features))
             if interval is None
@@ -120,6 +122,8 @@ class Backbone(nn.Module):
 
     def _shipped(self):
         """PyPOTS's module class, and the arguments of its constructor that are not sizes."""
+        if not self.row.imputes:
+            return core(self.name, "representation"), self.row.fixed
         reconstruction = loss(self.criterion)
         fixed = {"training_loss": reconstruction, "validation_metric": reconstruction, **self.row.fixed}
         return core(self.name, "imputation"), fixed
@@ -128,20 +132,29 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         return self.interval.device
 
-    def inputs(self, Z: torch.Tensor, Z_ori: torch.Tensor | None = None, shipped: bool = False) -> dict:
-        """What the module reads; with `shipped`, exactly as PyPOTS feeds it. Z : (B, T, F) z-scores with NaN."""
+    def inputs(
+        self,
+        Z: torch.Tensor,
+        Z_ori: torch.Tensor | None = None,
+        shipped: bool = False,
+        lengths: torch.Tensor | None = None,
+    ) -> dict:
+        """What the module reads; with `shipped`, exactly as PyPOTS feeds it.
+
+        Z : (B, T, F) z-scores with NaN. lengths : (B,) int64, where series end before their window does.
+        """
         if self.centre and not shipped:
             height = level(Z)
             Z, Z_ori = Z - height[:, None], None if Z_ori is None else Z_ori - height[:, None]
-            return {**self._inputs(Z, Z_ori, False), LEVEL: height}
-        return self._inputs(Z, Z_ori, shipped)
+            return {**self._inputs(Z, Z_ori, False, lengths), LEVEL: height}
+        return self._inputs(Z, Z_ori, shipped, lengths)
 
-    def _inputs(self, Z, Z_ori, shipped):
+    def _inputs(self, Z, Z_ori, shipped, lengths):
         if self.row.own:
-            return {"Z": Z, "Z_true": Z_ori}
+            return {"Z": Z, "Z_true": Z_ori, "lengths": lengths}
         last = "zero" if shipped else self.options.get("last_observation", "locf")
         mean = given_mean(Z) if self.options.get("empirical_mean") == "given" and not shipped else None
-        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last)
+        return model_inputs(self.row.reads, Z, Z_ori, mean, self.interval, last, None if shipped else lengths)
 
     def run(self, inputs: dict) -> tuple[dict, list[torch.Tensor]]:
         """One forward pass: PyPOTS's results (with "loss" in training mode) and the states [(B, T, D)].
@@ -156,10 +169,25 @@ class Backbone(nn.Module):
 
     def _run(self, inputs, reading):
         if LEVEL not in inputs:
-            return self._pass(inputs, reading)
-        results, states = self._pass({name: value for name, value in inputs.items() if name != LEVEL}, reading)
-        if not reading:
+            return self._to_the_end(inputs, reading)
+        given = {name: value for name, value in inputs.items() if name != LEVEL}
+        results, states = self._to_the_end(given, reading)
+        if not reading and self.row.imputes:
             results = {**results, "imputation": results["imputation"] + inputs[LEVEL][:, None]}
+        return results, states
+
+    def _to_the_end(self, inputs, reading):
+        """A pass that sees nothing behind the end of a series (see modts.backbones.ends)."""
+        lengths, how = inputs.get("lengths"), self.row.ends
+        if lengths is None:
+            return self._pass(inputs, reading)
+        if how == "alone" and (self.row.imputes or not self.training):
+            least = 2 * self.config.get("top_k", 1)  # TimesNet looks for so many periods
+            return ends.alone(lambda part: self._pass(part, reading), inputs, lengths, least)
+        with blocks.masked(self.module, lengths if how == "masked" else None):
+            results, states = self._pass(inputs, reading)
+        if how == "padded":  # a class of one's own has turned the whole window round
+            states = states[:1] + [ends.turn(state.flip(1), lengths) for state in states[1:]]
         return results, states
 
     def _pass(self, inputs, reading):
@@ -189,9 +217,15 @@ class Backbone(nn.Module):
         states = caught or self.fast.take()
         return results, [state.flatten(2) for state in states]  # HELIX has a state for each feature: side by side
 
+    def own_loss(self, inputs: dict) -> torch.Tensor:
+        """What a backbone that does not impute learns by, without its states: of two crops of each window, drawn anew at each call."""
+        return contrast.loss(self.module.encoder, self.options["gaps"], inputs["X"])
+
     def reconstruction_scale(self) -> float:
-        """Brings the models' own losses (CSAI sums over steps and directions, BRITS adds directions) to one scale."""
-        return {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5}.get(self.name, 1.0)
+        """Brings the models' own losses to one scale: CSAI sums over steps and directions, BRITS adds directions, and TS2Vec's is about the
+        logarithm of how many steps two crops have where nothing is learned."""
+        own = {"CSAI": 1 / (2 * self.n_steps), "BRITS": 0.5, "TS2Vec": 1 / math.log(2 * self.n_steps)}
+        return own.get(self.name, 1.0)
 
     def tensor(self, X: np.ndarray, features=None) -> torch.Tensor:
         """Raw values (N, T, F) -> checked z-scores on the model's device."""
@@ -234,29 +268,37 @@ class Backbone(nn.Module):
             raise ModtsError("X holds no observed value at all.")
         return X
 
-    def latents(self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None) -> np.ndarray:
-        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32.
+    def latents(
+        self, X: np.ndarray, pooling: str = "paper", batch_size: int = 256, features=None, lengths=None
+    ) -> np.ndarray:
+        """Latents of raw windows X (N, T, F) with NaN -> (N, D) float32, or (N, T, D) for pooling "steps".
 
         See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
+        lengths (N,): steps of series that end before their window does; what lies behind the end does not count (see modts.backbones.ends),
+        and the windows may be shorter than the backbone's.
         """
         from .latents import extract
 
-        return extract(self, X, pooling=pooling, batch_size=batch_size, features=features)
+        return extract(self, X, pooling=pooling, batch_size=batch_size, features=features, lengths=lengths)
 
-    @torch.no_grad()
-    def impute(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray:
+    def impute(self, X: np.ndarray, batch_size: int = 256, features=None, lengths=None) -> np.ndarray:
         """Fill the gaps: raw X (N, T, F) with NaN -> (N, T, F) raw; observed values stay as they are.
 
-        The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it.
+        The gaps of a feature that was never observed in training stay NaN: nothing was learnt about it. So does what lies behind a
+        series' end, where lengths (N,) are given (see `latents`).
+
+        Raises
+        ------
+        ModtsError
+            Windows that `check` refuses, lengths that do not fit, or a backbone that learns a representation and does not impute.
         """
-        whole(batch_size, "The batch size")
-        self.eval()
-        X = unmasked(X)
-        Z = self.tensor(X, features)
-        # "imputation", not "reconstruction": PyPOTS's CSAI averages its forward pass with an unreversed backward one in the latter
-        filled = [self.run(self.inputs(Z[i : i + batch_size]))[0]["imputation"] for i in range(0, len(Z), batch_size)]
-        out = self.scaler.inverse(torch.cat(filled).cpu().numpy())
-        return np.where(np.isnan(X), out, X).astype(np.float32)
+        if not self.row.imputes:
+            raise ModtsError(
+                f"{self.name} learns a representation and fills no gaps; impute with another backbone, such as SAITS."
+            )
+        from .filling import fill
+
+        return fill(self, X, batch_size, features, lengths)
 
     def weights_hash(self) -> str:
         """Twelve hex digits over all parameters and buffers: the same before and after means frozen."""
@@ -298,7 +340,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation
+        BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, TS2Vec of pypots.representation
             A warning says so where it reads its input otherwise than this backbone. CSAI's own `predict` hides values before it imputes;
             this one hides none until its `fit` is called.
 

@@ -7,6 +7,7 @@ constant matrix. TimesNet's kernels of all sizes, whose answers are averaged, ar
 
 from __future__ import annotations
 
+import contextlib
 import math
 from functools import cache, partial
 
@@ -14,10 +15,13 @@ import torch
 from torch.nn.functional import conv2d, gelu, linear, pad, scaled_dot_product_attention
 
 from . import helix
+from .ends import before
 
 
 def attention(block, plain, q, k, v, attn_mask=None):
     """MultiHeadAttention.forward; `plain` is PyPOTS's own. A trace drops the attention map where nobody reads it."""
+    if block.lengths is not None:
+        attn_mask = _to_the_end(attn_mask, block.lengths, k.shape[1])
     if not torch.jit.is_tracing():
         return plain(q, k, v, attn_mask)
     heads, layers = block.n_heads, (block.w_qs, block.w_ks, block.w_vs)
@@ -33,6 +37,27 @@ def attention(block, plain, q, k, v, attn_mask=None):
     mask = mask.expand(1, 1, q.shape[2], k.shape[2])
     out = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
     return block.fc(out.transpose(1, 2).flatten(2)), (q.mul(scale) @ k.mT + mask).softmax(-1)
+
+
+def _to_the_end(attn_mask, lengths, T: int) -> torch.Tensor:
+    """An attention mask (1, T, T), or none, without the steps behind each series' end: (B, T, T), 0 where nothing is attended to."""
+    there = before(lengths, T)[:, None].float()
+    mask = there.expand(-1, T, -1) if attn_mask is None else attn_mask * there
+    # a series of one step has nothing but itself to attend to
+    return mask + torch.eye(T, device=mask.device) * (lengths == 1)[:, None, None]
+
+
+@contextlib.contextmanager
+def masked(module, lengths: torch.Tensor | None):
+    """In the block, SAITS attends to the steps before each series' end only, lengths (B,); None leaves it as it is."""
+    found = [block for block in module.modules() if hasattr(block, "lengths")] if lengths is not None else []
+    for block in found:
+        block.lengths = lengths
+    try:
+        yield
+    finally:
+        for block in found:
+            block.lengths = None
 
 
 @cache
@@ -60,7 +85,7 @@ def autoformer_layer(block, x, attn_mask=None):
     q, k, v = linear(x, torch.cat([layer.weight for layer in layers])).split(widths, -1)
     later, apart = _delays(T, x.device)
     match = (k @ q.mT).gather(2, later.expand(B, T, T)).sum(1) / q.shape[-1]  # correlation at each delay: (B, T)
-    top = int(of.attention_operator.factor * math.log(T))
+    top = min(T, int(of.attention_operator.factor * math.log(T)))
     if block.training:  # the delays of a batch are its own, as in the Autoformer paper's training
         delay = match.mean(0).topk(top)[1].expand(B, top)
     else:
@@ -151,7 +176,7 @@ def accelerate(module, periods: str = "batch") -> None:
     for block in module.modules():
         kind = type(block).__name__
         if kind == "MultiHeadAttention" and hasattr(block.attention_operator, "temperature"):
-            block.forward = partial(attention, block, block.forward)
+            block.lengths, block.forward = None, partial(attention, block, block.forward)
         elif kind == "AutoformerEncoderLayer":
             block.forward = partial(autoformer_layer, block)
         elif kind == "TimesBlock":

@@ -31,21 +31,23 @@ THEIRS = {  # backbone -> PyPOTS's module and class, and a weight that no other 
     "TimesNet": ("timesnet.TimesNet", "enc_embedding.value_embedding.tokenConv.weight"),
     "Autoformer": ("autoformer.Autoformer", "saits_embedding.embedding_layer.weight"),
     "HELIX": ("helix.HELIX", "backbone.embedding.feature_id"),
+    "TS2Vec": ("ts2vec.TS2Vec", "encoder.input_fc.weight"),
 }
+_CALLED = {"n_pred_features": "n_output_dims"}  # arguments that PyPOTS's models call otherwise than its modules
 
 
 def from_pypots(
     model, cohort, *, scaler=None, criterion: str | None = None, device: str | torch.device = "cpu", **sizes
 ) -> Backbone:
-    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's.
+    """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's; of TS2Vec, its representation.
 
     PyPOTS's models read what they are given, as a rule z-scores; a backbone reads raw units and has a scaler of its own.
 
     Parameters
     ----------
     model : PyPOTS imputer, str or Path
-        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, or the .pypots file of one; of a file only weights are
-        read, never code.
+        A BRITS, GRUD, SAITS, CSAI, TimesNet, Autoformer or HELIX of pypots.imputation, a TS2Vec of pypots.representation, or the .pypots
+        file of one; of a file only weights are read, never code.
     cohort : Cohort
         Gives length, features and, from its training split, the scaler (and CSAI's intervals where the imputer has none).
     scaler : Scaler or scikit-learn's StandardScaler, optional
@@ -94,9 +96,9 @@ def from_pypots(
                 f"{lacking[0]}={row.small[lacking[0]]}."
             )
     else:
-        config = {argument: getattr(model, argument) for argument in known if hasattr(model, argument)} | sizes
-        criterion = criterion or type(model.training_loss).__name__.lower()
-    config = {k: v for k, v in config.items() if k in row.small or v != row.fixed[k]}
+        config = {a: getattr(model, _CALLED.get(a, a)) for a in known if hasattr(model, _CALLED.get(a, a))} | sizes
+        criterion = criterion or (type(model.training_loss).__name__.lower() if row.imputes else None)
+    config = {k: v for k, v in config.items() if k in row.small or (v != row.fixed[k] and not isinstance(v, str))}
     X, _ = cohort.part("train")
     gaps = None
     if row.reads == "csai":
@@ -127,16 +129,22 @@ def to_pypots(backbone: Backbone, **training):
     row = backbone.row
     unlike = {k: v for k, v in options_of(backbone.name, reading="shipped").items() if backbone.options[k] != v}
     if unlike:
-        said = ", ".join(f"{k}={v!r}" for k, v in unlike.items())
+        said, answers = (
+            ", ".join(f"{k}={v!r}" for k, v in unlike.items()),
+            "imputations" if row.imputes else "representations",
+        )
         warnings.warn(
-            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their imputations will differ; a backbone "
+            f"PyPOTS's {backbone.name} reads its input with {said}, and this backbone does not, so their {answers} will differ; a backbone "
             "built and trained with these options agrees.",
             stacklevel=3,
         )
-    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **row.fixed, **backbone.config}
+    sizes = {_CALLED.get(name, name): value for name, value in {**row.fixed, **backbone.config}.items()}
+    given = {"n_steps": backbone.n_steps, "n_features": len(backbone.features), **sizes}
     given |= {"removal_percent": 0.1, "increase_factor": 0.1} if row.reads == "csai" else {}
-    made = {"training_loss": loss(backbone.criterion), "device": backbone.device, "verbose": False, **training}
-    model = getattr(pypots(f"imputation.{package}"), cls)(**given, **made)
+    given |= {"training_loss": loss(backbone.criterion)} if row.imputes else {}
+    task = "imputation" if row.imputes else "representation"
+    made = {**given, "device": backbone.device, "verbose": False, **training}
+    model = getattr(pypots(f"{task}.{package}"), cls)(**made)
     model.model.load_state_dict(backbone.module.state_dict())
     model.model.eval()
     if row.reads == "csai":  # what its `fit` leaves behind; without these probabilities its `predict` hides no value
@@ -197,6 +205,13 @@ def _read_off(name: str, weights: dict[str, torch.Tensor]) -> dict[str, int]:
             "d_model": shape(first, 0),
             "d_ffn": shape(f"{block}.kernels.0.weight", 0),
             "n_kernels": count(f"{block}.kernels."),
+        }
+    if name == "TS2Vec":
+        blocks = "encoder.feature_extractor.net."
+        return {
+            "n_pred_features": shape(f"{blocks}{count(blocks) - 1}.conv2.conv.weight", 0),
+            "d_hidden": shape(first, 0),
+            "n_layers": count(blocks) - 1,
         }
     if name == "HELIX":
         return {

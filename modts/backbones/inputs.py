@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from .ends import turn
+
 
 def observed(X: torch.Tensor) -> torch.Tensor:
     """1 where a value is there, 0 where it is NaN, of the type and shape of X."""
@@ -72,13 +74,14 @@ def model_inputs(
     empirical_mean: torch.Tensor | None = None,
     interval: torch.Tensor | None = None,
     last_observation: str = "locf",
+    lengths: torch.Tensor | None = None,
 ) -> dict:
     """The dictionary that a PyPOTS module's forward takes.
 
     Parameters
     ----------
     reads
-        "plain" (SAITS, TimesNet, Autoformer), "grud", "both_ways" (BRITS) or "csai".
+        "plain" (SAITS, TimesNet, Autoformer, HELIX), "grud", "both_ways" (BRITS), "csai" or "gaps" (TS2Vec: X as it is).
     X
         (B, T, F) z-scores with NaN where missing or artificially hidden.
     X_ori
@@ -89,7 +92,11 @@ def model_inputs(
         (F,) for CSAI.
     last_observation
         For GRU-D, "locf" or "zero" (see above).
+    lengths
+        (B,) int64, where series end before their window does (see modts.backbones.ends); they go along as "lengths".
     """
+    if reads == "gaps":
+        return {"X": X} if lengths is None else {"X": X, "lengths": lengths}
     if reads != "plain":  # step after step in memory, as the time loops go through it
         X = X.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)
     mask = observed(X)
@@ -100,6 +107,8 @@ def model_inputs(
             "X_ori": torch.nan_to_num(X_ori),
             "indicating_mask": observed(X_ori) - mask,
         }
+    if lengths is not None:
+        common["lengths"] = lengths
     if reads == "plain":
         return {"X": filled, "missing_mask": mask, **common}
     if reads == "grud":
@@ -115,7 +124,10 @@ def model_inputs(
             **common,
         }
     both = {}
-    for direction, values, seen in (("forward", filled, mask), ("backward", filled.flip(1), mask.flip(1))):
+    for direction, values, seen in (
+        ("forward", filled, mask),
+        ("backward", turn(filled, lengths), turn(mask, lengths)),
+    ):
         both[direction] = {"X": values, "missing_mask": seen, "deltas": deltas(seen)}
         if reads == "csai":
             both[direction]["last_obs"] = last_observations(values, seen)

@@ -5,6 +5,7 @@ The contract, in full::
     class MyImputer(torch.nn.Module):
         kind = "recurrent"          # how the states become a latent: see KINDS
         small = {"hidden": 32}      # the rest of the constructor's arguments; `paper`, another set, is optional
+        last_block = ("net",)       # optional: the submodules that the arm "last_block" trains
 
         def __init__(self, n_steps, n_features, hidden): ...
 
@@ -140,7 +141,7 @@ def _row(file: runs.OwnFile, source: bytes) -> Row:
     cls = getattr(_run(file.path, source, digest), file.cls, None)
     if not isinstance(cls, type) or not issubclass(cls, nn.Module):
         raise ModtsError(f"{file.cls} in {file.path} is no PyTorch module; let it inherit from torch.nn.Module.")
-    kind, small = getattr(cls, "kind", None), getattr(cls, "small", None)
+    kind, small, last = getattr(cls, "kind", None), getattr(cls, "small", None), getattr(cls, "last_block", ())
     if kind not in tuple(KINDS):  # whatever it is, a list too
         ways = "; ".join(f"{name!r} ({how})" for name, how in KINDS.items())
         raise ModtsError(f"{file.label} needs a class attribute `kind`, one of {ways}; it is {kind!r}.")
@@ -151,13 +152,15 @@ def _row(file: runs.OwnFile, source: bytes) -> Row:
                 f"{file.label} needs a class attribute `{size}`, a dictionary of its constructor's further arguments "
                 f"({{}} for none); it is {given!r}."
             )
+    if not isinstance(last, (tuple, list)) or not all(isinstance(path, str) for path in last):
+        raise ModtsError(f"The `last_block` of {file.label} must list names of its submodules; it is {last!r}.")
 
     def module(n_steps, n_features, **config):
         return Checked(file.label, cls, file.path, n_steps, n_features, **config)
 
     card = {"file": file.path.name, "class": file.cls, "sha256": digest}
     own = Own(file.label, card, module, sizes["paper"])
-    return Row(kind, "own", "", "", small, {}, {}, own=own)
+    return Row(kind, "own", "", "", small, {}, {}, last_block=tuple(last), own=own)
 
 
 def _run(path: Path, source: bytes, digest: str) -> ModuleType:

@@ -5,16 +5,19 @@ Shapes: D directions, T steps, B windows, F features, H hidden units; steps come
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import torch
 from torch.nn.functional import linear
 
 from .attention import encode
+from .ends import before, turn
 from .loop import loop
 
 
 def _pair(sides, path):
     """A parameter of each direction, stacked: (D, ...)."""
-    return torch.stack([side.get_parameter(path) for side in sides])
+    return torch.stack([attrgetter(path)(side) for side in sides])  # a parameter, or what a parametrisation makes of it
 
 
 def _ways(states):
@@ -47,6 +50,14 @@ def _errors(criterion, estimates, X, mask):
     power = {"MAE": torch.abs, "MSE": torch.square}[type(criterion).__name__]
     summed = sum((power(estimate - X) * mask).sum((2, 3)) for estimate in estimates)
     return summed / (mask.sum((2, 3)) + 1e-12)
+
+
+def _apart(one, other, lengths):
+    """The mean absolute difference of (B, T, F), of the steps before each series' end."""
+    apart = torch.abs(one - other)
+    if lengths is None:
+        return apart.mean()
+    return apart[before(lengths, one.shape[1])].mean()
 
 
 def _blocks(weight, H, order):
@@ -96,8 +107,9 @@ def brits(model, inputs, reading=False):
     loss = _errors(model.rits_f.training_loss, estimates, X, mask).sum() / (model.n_steps * 3)
     made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F)
     imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
-    imputed_b, made_b = imputed_b.flip(1), made_b.flip(1)
-    consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
+    lengths = inputs.get("lengths")
+    imputed_b, made_b = turn(imputed_b, lengths), turn(made_b, lengths)
+    consistency = _apart(imputed_f, imputed_b, lengths) * 1e-1
     # PyPOTS turns round whatever has a second axis, the last state of the backward pass included
     last = states[0, -1], states[1, -1].flip(1)
     result = ((imputed_f + imputed_b) / 2, made_f, made_b, *last, consistency, loss)
@@ -117,18 +129,23 @@ def grud(model, X, missing_mask, deltas, empirical_mean, X_filledLOCF, reading=F
     return (decayed[0].transpose(0, 1), states[0, -1]), _ways(states)
 
 
-def _csai_start(side, last_obs, deltas, medians):
-    """CSAI's first state (B, H): its transformer over last observations and decay factors."""
+def _csai_start(side, last_obs, deltas, medians, lengths=None):
+    """CSAI's first state (B, H): its transformer over last observations and decay factors, of the steps before each series' end."""
     decay = side.weighted_obs(deltas - medians)
     weight, bias = side.input_projection.conv.weight[..., 0], side.input_projection.conv.bias
     read = [side.pos_encoder(linear(values.transpose(0, 1), weight, bias)) for values in (last_obs, decay)]
     (layer,) = side.time_layer.transformer_encoder.layers
-    data = encode(layer, torch.cat(read, 0).transpose(0, 1))  # (B, 2 T, C)
+    there = None if lengths is None else before(lengths, last_obs.shape[1]).repeat(1, 2)
+    data = encode(layer, torch.cat(read, 0).transpose(0, 1), there)  # (B, 2 T, C)
     # both projections are linear: the sum over steps first leaves one step to project
     over_steps = side.output_projection2.conv
+    total = over_steps.weight.sum()
+    if there is not None:
+        data = data.masked_fill(~there[..., None], 0.0)
+        total = there.to(data.dtype) @ over_steps.weight[0]  # (B, 1)
     summed = torch.einsum("s,bsc->bc", over_steps.weight[0, :, 0], data)
     weight, bias = side.output_projection1.conv.weight[..., 0], side.output_projection1.conv.bias
-    return linear(summed, weight) + bias * over_steps.weight.sum() + over_steps.bias
+    return linear(summed, weight) + bias * total + over_steps.bias
 
 
 def csai(model, inputs, reading=False):
@@ -141,7 +158,7 @@ def csai(model, inputs, reading=False):
         medians = X.new_tensor(list(medians.values())) if medians else X.new_zeros(X.shape[-1])
     start = torch.stack(
         [
-            _csai_start(side, inputs[way]["last_obs"], inputs[way]["deltas"], medians)
+            _csai_start(side, inputs[way]["last_obs"], inputs[way]["deltas"], medians, inputs.get("lengths"))
             for side, way in zip(sides, ("forward", "backward"), strict=True)
         ]
     )
@@ -154,10 +171,10 @@ def csai(model, inputs, reading=False):
     loss = _errors(model.model_f.training_loss, estimates[2:], X, mask).sum()
     made_f, made_b = estimates[2].transpose(1, 2).unbind()  # (B, T, F); PyPOTS does not turn the backward one round
     imputed_f, imputed_b = torch.addcmul(seen, gap, estimates[2]).transpose(1, 2).unbind()
-    imputed_b = imputed_b.flip(1)
+    imputed_b = turn(imputed_b, inputs.get("lengths"))
     forward = inputs["forward"]
     imputed = forward["X"] * forward["missing_mask"] + (1 - forward["missing_mask"]) * (imputed_f + imputed_b) / 2
-    consistency = torch.abs(imputed_f - imputed_b).mean() * 1e-1
+    consistency = _apart(imputed_f, imputed_b, inputs.get("lengths")) * 1e-1
     result = (imputed, made_f, made_b, states[0, -1], states[1, -1], consistency, loss)
     return result, _ways(states)
 

@@ -25,7 +25,7 @@ def pypots(module: str):
 
 
 def core(name: str, task: str):
-    """PyPOTS's module class of a backbone; task: "imputation" or "classification"."""
+    """PyPOTS's module class of a backbone; task: "imputation", "representation" or "classification"."""
     package, _, cls = BACKBONES[name].core.rpartition(".")
     return getattr(pypots(f"{task}.{package}"), cls)
 

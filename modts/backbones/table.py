@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from modts.errors import ModtsError, choose
 
 READINGS = ("window", "shipped")
-POOLINGS = ("paper", "mean+max+last")  # how the states of a backbone become one vector: see modts.backbones.latents
+SCALINGS = ("plain", "winsorised")  # what mean and deviation are taken from: see modts.backbones.scaling
+POOLINGS = (
+    "paper",
+    "mean+max+last",
+    "steps",
+)  # how the states of a backbone become latents: see modts.backbones.latents
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,12 @@ class Row:
     Attributes
     ----------
     kind
-        "recurrent" (latent = final hidden states), "attention" (mean over time) or "convolutional" (flattened).
+        "recurrent" (latent = final hidden states), "attention" (mean over time), "convolutional" (flattened) or "contrastive" (largest
+        over time).
     reads
         Which inputs it takes (see inputs.model_inputs).
     core
-        PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification.
+        PyPOTS's module, "package.Class" below pypots.imputation and pypots.classification; below pypots.representation if it does not impute.
     tap
         The submodule whose output is read for latents; ">name" reads the input of `name`. Empty if recurrent: see recurrent.FAST.
     small
@@ -40,10 +46,16 @@ class Row:
         Arguments only PyPOTS's end-to-end classifier takes; None where PyPOTS has none.
     options
         How it reads its input where PyPOTS's reading is not the only one: name -> (ours, PyPOTS's).
+    last_block
+        The submodules that the arm "last_block" trains, of a list or sequence its last; what comes after the states is none of it.
     own
         None for PyPOTS's; for a class of one's own, what modts.backbones.own made of it.
     beyond
         What a backbone beside the six is here for.
+    imputes
+        False: it learns a representation by a loss of its own and fills no gaps.
+    ends
+        How it is kept from reading behind a series' end: "turned", "masked", "alone" or "padded" (see modts.backbones.ends).
     """
 
     kind: str
@@ -54,44 +66,58 @@ class Row:
     fixed: dict
     classifier: dict | None
     options: dict = field(default_factory=dict)
+    last_block: tuple[str, ...] = ()
     own: object = None
     beyond: str = ""
+    imputes: bool = True
+    ends: str = "padded"
 
 
 BACKBONES = {
     "BRITS": Row(
         "recurrent", "both_ways", "brits.core._BRITS", "",
         {"rnn_hidden_size": 64}, {}, {"classification_weight": 1.0, "reconstruction_weight": 1.0},
+        last_block=("model.rits_f.rnn_cell", "model.rits_b.rnn_cell"), ends="turned",
     ),
     "GRU-D": Row(
         "recurrent", "grud", "grud.core._GRUD", "", {"rnn_hidden_size": 64}, {}, {},
-        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}
+        {"last_observation": ("locf", "zero"), "empirical_mean": ("training", "given")}, ("backbone.rnn_cell",), ends="turned",
     ),
     "SAITS": Row(
         "attention", "plain", "saits.core._SAITS", ">encoder.reduce_dim_beta",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "d_k": 16, "d_v": 16, "dropout": 0.1, "attn_dropout": 0.1},
         {"diagonal_attention_mask": True, "ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+        last_block=("encoder.layer_stack_for_second_block",), ends="masked",
     ),
     "CSAI": Row(
         "recurrent", "csai", "csai.core._BCSAI", "",
         {"rnn_hidden_size": 64, "step_channels": 32}, {"consistency_weight": 0.1, "imputation_weight": 0.3},
         {"classification_weight": 1.0, "dropout": 0.1}, {"attention_over": ("time", "batch")},
+        ("model.model_f.gru", "model.model_b.gru"), ends="turned",
     ),
     "TimesNet": Row(
         "convolutional", "plain", "timesnet.core._TimesNet", ">projection",
         {"n_layers": 1, "top_k": 2, "d_model": 32, "d_ffn": 32, "n_kernels": 3, "dropout": 0.1},
-        {"apply_nonstationary_norm": False}, {}, {"periods": ("window", "batch")},
+        {"apply_nonstationary_norm": False}, {}, {"periods": ("window", "batch")}, ("model.model",), ends="alone",
     ),
     "Autoformer": Row(
         # before its last layer takes the mean over time away: after it, the mean over time is zero for every window
         "attention", "plain", "autoformer.core._Autoformer", "encoder.encoder.norm.layer_norm",
         {"n_layers": 2, "d_model": 64, "d_ffn": 128, "n_heads": 4, "factor": 3, "moving_avg_window_size": 13, "dropout": 0.1},
-        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {},
+        {"ORT_weight": 1.0, "MIT_weight": 1.0}, {}, last_block=("encoder.encoder.attn_layers", "encoder.encoder.norm"), ends="alone",
     ),
     "HELIX": Row(
         "attention", "plain", "helix.core._HELIX", "backbone.final_norm",
         {"d_pe": 8, "d_feature_embed": 8, "d_model": 32, "n_heads": 2, "n_layers": 1, "dropout": 0.1},
-        {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, beyond="the imputer with the lowest published error on PhysioNet 2012",
+        {"ORT_weight": 1.0, "MIT_weight": 1.0}, None, last_block=("backbone.encoders", "backbone.final_norm"),
+        beyond="the imputer with the lowest published error on PhysioNet 2012", ends="alone",
+    ),
+    "TS2Vec": Row(
+        # its classifier in PyPOTS trains the same network by the same loss, without labels, and then a support vector machine: not end to end
+        "contrastive", "gaps", "ts2vec.core._TS2Vec", "encoder",
+        {"n_pred_features": 64, "d_hidden": 32, "n_layers": 4}, {"mask_mode": "binomial"}, None, {"gaps": ("cell", "step")},
+        ("encoder.feature_extractor.net",),
+        beyond="the one frozen representation that PyPOTS ships", imputes=False, ends="alone",
     ),
 }  # fmt: skip
 SIX = tuple(name for name, row in BACKBONES.items() if not row.beyond)  # those of arXiv 2411.03941
@@ -190,6 +216,8 @@ def _named(name: str, size: str, cohort: str) -> dict:
         return dict(row.own.paper)
     if name == "CSAI":  # not in TSI-Bench: the CSAI paper's own defaults
         return {"rnn_hidden_size": 108, "step_channels": 512}
+    if name == "TS2Vec":  # its paper's (arXiv 2106.10466), the same for every data set
+        return {"n_pred_features": 320, "d_hidden": 64, "n_layers": 10}
     winners = _PAPER.get(cohort, _PAPER["physionet_2012"])[name]
     return {**row.small, **dict(zip(_FIELDS[name], winners, strict=True))}
 

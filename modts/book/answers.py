@@ -59,10 +59,19 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0) -> list[str]:
     out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}."]
     for question, row in others:
         verb = VERBS.get(row["verdict"], UNTOLD)
-        out.append(f"It {verb} {OTHERS[question]}: {interval(row)}.")
+        apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
+        corrected = ", which is not enough once all the backbones asked are counted" if apart else ""
+        out.append(f"It {verb} {OTHERS[question]}: {interval(row)}{corrected}.")
     return out
 
 
-def shown(lines: list[str]) -> str:
-    """The leading answer as a paragraph, the rest as a list."""
-    return f"{lines[0]}\n\n{fragments.bullets(lines[1:], markup=True)}" if lines else ""
+def shown(lines: list[str], figure: str = "") -> str:
+    """The leading answer as a paragraph, the rest as a list, and where to look: the figure of this stem, and the table below it."""
+    if not lines:
+        return ""
+    see = (
+        f"{fragments.SEE.format(figure)} shows the differences backbone by backbone, the table below it the scores.\n"
+        if figure
+        else ""
+    )
+    return f"{lines[0]}\n\n{fragments.bullets(lines[1:], markup=True)}{see}"

@@ -60,7 +60,7 @@ def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
             if first is None or first.ours is None
             else Cell(number(first.ours), f"s.e. {number(first.our_error)}" if first.our_error else "")
         )
-        body.append([one.id, Cell(one.short, wide=True), theirs, ours, one.word, Cell(one.why or "–", wide=True)])
+        body.append([one.id, one.short, theirs, ours, one.word, Cell(one.why or "–", wide=True)])
     return Table(
         "The claims at a glance: the paper's figure and ours, each with its standard error",
         ["", "Claim", "Paper", "Here", "Verdict", "Why it may differ"],

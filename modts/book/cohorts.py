@@ -11,6 +11,17 @@ from . import fragments, tables
 from .results import Results
 from .tables import Cell, Table
 
+NOTES = {  # what a cohort's notes are called; others by their own names, in words
+    "missing_code": "Coded as missing",
+    "remark": "Remark",
+    "subset": "Part of the data set",
+    "stations": "Stations",
+    "mechanism": "How values are lost",
+    "best_auroc": "Best AUROC that any model could reach",
+    "best_auroc_expected": "The same, on average over all outcomes that could be drawn",
+    "best_auroc_how": "How that is known",
+}
+
 
 def cohorts(found: Results) -> str:
     """The data sets that stored results come from."""
@@ -64,7 +75,7 @@ def cohorts(found: Results) -> str:
                         for one in row.get("origins") or []
                     ),
                     *(
-                        f"{fragments.plain(str(name).replace('_', ' ').capitalize())}: {_note(value)}"
+                        f"{NOTES.get(name) or fragments.plain(str(name).replace('_', ' ').capitalize())}: {_note(value)}"
                         for name, value in (row.get("notes") or {}).items()
                     ),
                 ],
@@ -76,7 +87,9 @@ def cohorts(found: Results) -> str:
 
 def _note(value) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(map(fragments.plain, value))
     return fragments.plain(value) if isinstance(value, str) else fragments.code(json.dumps(value))
 
 

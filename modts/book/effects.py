@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.cohorts import EXTERNAL, SPLIT
+from modts.cohorts import EXTERNAL
 from modts.study import ALL, METRIC_NAMES, QUESTIONS, margin, question_name
 
 from . import fragments, plots, tables
@@ -25,9 +25,11 @@ LEGEND = (
 
 def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
     """The effects of a cohort in a profile, in the order of the table, on the test that decides: the external one where there is one."""
-    rows = found.effects
-    rows = rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
-    return rows[rows["test"] == (EXTERNAL if (rows["test"] == EXTERNAL).any() else SPLIT)]
+    outside, own = (
+        rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+        for rows in (found.external_effects, found.effects)
+    )
+    return outside if len(outside) else own
 
 
 def span(row) -> str:
@@ -81,7 +83,7 @@ def labels(share: float) -> str:
 def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
     rows = found.effects
-    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task) & (rows["test"] == SPLIT)]
+    rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
     out = []
     for profile, part in rows.groupby("profile", sort=False):
         out += [

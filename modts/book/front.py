@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import answers, effects, fragments, verdicts
+from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
 from .results import SINGLE, Results, fractions
 
@@ -101,24 +101,24 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    outside = prediction.same(found.external, tuple(rows[["cohort", "profile", "device"]].iloc[0]))
+    stays = (outside if len(outside) else models)[
+        "n_test"
+    ].max()  # what decides are stays from outside, where there are some
+    networks = plural(models["backbone"].nunique(), "network").capitalize()
     out = [
-        f"**On what.** {plural(models['backbone'].nunique(), 'network').capitalize()}, {models['n_test'].max():.0f} test stays, "
-        f"{seeds(models)}; "
-        "these networks and these patients, no others. Every difference is taken on the same test stays."
+        f"**On what.** {networks}, {stays:.0f} test stays, {seeds(models)}; these networks and these patients, "
+        "no others. Every difference is taken on the same test stays."
     ]
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
             row = part[QUESTIONS[0]]
-            out.append(
-                f"**How sure, with {effects.labels(share)}.** Frozen against end to end: a difference in AUROC of {answers.interval(row)}. "
-                + (
-                    "Anything that matters was ruled out."
-                    if row["verdict"] == "equivalent"
-                    else "That is a finding."
-                    if row["verdict"] in ("better", "worse")
-                    else "A difference that matters is not ruled out, in either direction."
-                )
-            )
+            words = {
+                "equivalent": "A difference that would matter was ruled out.",
+                "cannot tell": "A difference that would matter is not ruled out.",
+            }.get(row["verdict"], "The difference stands after the correction for several tests.")
+            between = f"Frozen against end to end: a difference in AUROC of {answers.interval(row)}."
+            out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}")
     sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
     if "small" in sizes:
         out.append(

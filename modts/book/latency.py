@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
-from . import fragments, plots, tables, verdicts
+from . import fragments, plots, prediction, tables, verdicts
 from .figures import save
-from .results import Results, blocks, device
+from .results import Results, device
 from .tables import Cell, Table, amount
 
 
@@ -18,51 +19,87 @@ def latency(found: Results) -> str:
     if rows.empty:
         return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
     rows = rows.assign(device=[device(text) for text in rows["hardware"]])
-    out = []
-    for key, part in blocks(rows):
-        title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
-        near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
-        total = part[part["stage"] == "total"]
-        ends = sorted({total["batch"].min(), total["batch"].max()})
-        where = (
-            f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
-            f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more repeats.\n"
-        )
-        out += [fragments.heading(2, title), where]
-        sentences = [
-            f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
-            f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
-            for batch in ends
-            if len(near[near["batch"] == batch])
-        ]
-        out.append(fragments.bullets(sentences))
-        out.append(
-            fragments.picture(
-                save(
-                    lambda narrow, total=total: plots.latency(total, narrow),
-                    stem,
-                    f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
-                    f"{' '.join(sentences)}",
-                    f"Median time a window on {title}, bars up to the 99th percentile; both axes are logarithmic.",
-                    fragments.out_dir(),
-                )
+    return prediction.parted(found, rows, lambda key, part: _block(found, key, part, ratios))
+
+
+def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tuple[str, str]:
+    title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
+    near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
+    total = part[part["stage"] == "total"]
+    ends = sorted({total["batch"].min(), total["batch"].max()})
+    threads = sorted({str(found.runs.get(run, {}).get("params", {}).get("threads", "?")) for run in set(part["run"])})
+    where = (
+        f"[profile {fragments.plain(key[1])}]{{.modts-badge}} [{key[2]}]{{.modts-badge}} "
+        f"{fragments.plain('; '.join(sorted(set(part['hardware']))))}; warm, {part['repeats'].min():.0f} or more calls, "
+        f"PyTorch threads: {' and '.join(threads)}.\n"
+    )
+    out = [where]
+    sentences = [
+        f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
+        f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
+        for batch in ends
+        if len(near[near["batch"] == batch])
+    ]
+    answer = fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)])
+    out.append(
+        fragments.picture(
+            save(
+                lambda narrow, total=total: plots.latency(total, narrow),
+                stem,
+                f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
+                f"{' '.join(sentences)}",
+                f"Median time a window on {title}, bars up to the 99th percentile where there are 1,000 calls; both axes are logarithmic.",
+                fragments.out_dir(),
             )
         )
-        made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
-        out += [fragments.raw(table.html()) for table in made]
-        out += [fragments.downloads(stem, part, made), fragments.how_made(list(part["run"]), found.runs)]
-    return "\n".join(out)
+    )
+    made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
+    out += [fragments.raw(made[0].html()), fragments.fold("Stage by stage", fragments.raw(made[1].html()))]
+    out += [
+        fragments.fold("Downloads", fragments.downloads(stem, part, made)),
+        fragments.how_made(list(part["run"]), found.runs),
+    ]
+    return answer, "\n".join(out)
+
+
+def _stages_and_total(part: pd.DataFrame) -> list[str]:
+    """How near the medians of the stages come to the median of the whole."""
+    wide = part.pivot_table(index=["backbone", "arm", "batch"], columns="stage", values="p50_ms")
+    stages = wide.drop(columns="total").dropna(how="all")
+    if stages.empty:
+        return []
+    share = (stages.sum(axis=1) / wide["total"].reindex(stages.index)).dropna()
+    away = share[(share - 1).abs() > 0.1]
+    out = f"The stages add up to {100 * share.min():.0f} to {100 * share.max():.0f} % of the total"
+    return [f"{out}; {len(away)} of {len(share)} are more than a tenth away." if len(away) else f"{out}."]
+
+
+def _as_served(total: pd.DataFrame) -> list[str]:
+    """What differs from the page on speed, which times the predictor."""
+    one = total[total["batch"] == 1].pivot_table(index="backbone", columns="arm", values="p50_ms")
+    if not {"frozen", "predictor"} <= set(one):
+        return []
+    one = one.dropna(subset=["frozen", "predictor"])
+    if one.empty:
+        return []
+    name = (one["frozen"] / one["predictor"]).idxmax()
+    return [
+        f"Stages are timed as plain PyTorch. A service would run the predictor, which traces its pass for a single window: {name} "
+        f"then takes {amount(one.loc[name, 'predictor'])} ms instead of {amount(one.loc[name, 'frozen'])}. The page on speed and cost "
+        "times the predictor, with the same clock."
+    ]
 
 
 def _milliseconds(rows: pd.DataFrame) -> Cell:
     if rows.empty:
         return Cell(tables.NOT_RUN, absent=True)
     row = rows.iloc[0]
-    return Cell(amount(row["p50_ms"]), f"p99 {amount(row['p99_ms'])}", title=f"run {row['run']}")
+    late = "" if pd.isna(row["p99_ms"]) or row["repeats"] < ENOUGH else f"p99 {amount(row['p99_ms'])}"
+    return Cell(amount(row["p50_ms"]), late, title=f"run {row['run']}")
 
 
 def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table:
-    arms = [arm for arm in ("frozen", "e2e", "e2e_shipped") if (total["arm"] == arm).any()]
+    arms = [arm for arm in ("frozen", "e2e", "e2e_shipped", "predictor") if (total["arm"] == arm).any()]
     body = [
         [
             name,
@@ -75,7 +112,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
         for name in tables.backbone_names(total)
     ]
     return Table(
-        f"Raw window to prediction, milliseconds a batch, median and 99th percentile, {title}",
+        f"Raw window to prediction, milliseconds a batch, median (and 99th percentile of 1,000 calls), {title}",
         ["Backbone", *(f"{TIMED_NAMES[arm]}, batch {batch:g}" for batch in batches for arm in arms)],
         body,
     )

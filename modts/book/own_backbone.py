@@ -1,4 +1,4 @@
-"""The page on a backbone of one's own: where one was run, its rows beside the six."""
+"""The page on a backbone of one's own: where one was run, its rows beside ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .results import POINT, SINGLE, Results, at, blocks, fractions
 
 
 def own_backbone(found: Results) -> str:
-    """For every cohort and profile with a backbone beyond the six: its error of imputation, and its arms, in one table with theirs."""
+    """For every cohort and profile with a backbone of somebody's own: its error of imputation, and its arms, in one table with theirs."""
     rows = found.summary
     rows = rows[(rows["source"] == "") & rows["pattern"].isin(POINT) & rows["pooling"].isin(SINGLE)]
     others = rows[(rows["arm"] != "baseline") & ~rows["backbone"].isin(BACKBONES)]
@@ -32,5 +32,5 @@ def own_backbone(found: Results) -> str:
         out += [f"### {title}\n", setting(found, key, part), *(fragments.raw(table.html()) for table in made)]
         out.append(fragments.how_made(list(part["run"]), found.runs))
     return "\n".join(out) or fragments.note(
-        "No backbone beyond the six has been run here. The commands above make its rows, and its tables then stand in this place."
+        "No backbone of one's own has been run here. The commands above make its rows, and its tables then stand in this place."
     )

@@ -21,13 +21,16 @@ from . import (
     claims,
     cohorts,
     diagram,
+    drift,
     fragments,
     front,
     imputation,
+    internals,
     latency,
     latents,
     learn,
     own_backbone,
+    play,
     prediction,
     quiz,
     results,
@@ -36,6 +39,7 @@ from . import (
     status,
     teach,
     transfer,
+    which,
 )
 from .figures import save
 
@@ -50,9 +54,11 @@ PAGES = {  # piece -> results -> its text
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),
     "scarcity": prediction.scarcity,
     "imputation": imputation.imputation,
+    "drift": drift.drift,
     "transfer": transfer.transfer,
     "latency": latency.latency,
     "speed": speed.speed,
+    "internals": internals.internals,
     "own_backbone": own_backbone.own_backbone,
     "cohorts": cohorts.cohorts,
     "claims": claims.claims,
@@ -60,8 +66,10 @@ PAGES = {  # piece -> results -> its text
     "status": status.status,
     **learn.PIECES,
     **latents.PIECES,
+    **play.PIECES,
     **quiz.PIECES,
     **teach.PIECES,
+    **which.PIECES,
 }
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from modts.learning import HIGHER_IS_BETTER
+from modts.serving import ENOUGH
 from modts.study import ALL, METRIC_NAMES, TIMED_NAMES, arm_name, arm_order
 
 from .figures import DASHES, NARROW, WIDE, grid, legend, mark_of
@@ -183,7 +184,7 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
 
 
 def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
-    """One panel per backbone: milliseconds a window against batch size, a line per arm, p50 with a bar up to p99."""
+    """One panel per backbone: milliseconds a window against batch size, a line per arm, p50 with a bar up to p99 of 1,000 calls."""
     names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
     for axis, name in zip(axes, names, strict=True):
@@ -195,7 +196,7 @@ def latency(rows: pd.DataFrame, narrow: bool) -> Figure:
             axis.vlines(
                 line["batch"],
                 line["p50_ms"] / line["batch"],
-                line["p99_ms"] / line["batch"],
+                line["p99_ms"].where(line["repeats"] >= ENOUGH) / line["batch"],
                 color=colour,
                 linewidth=1.2,
                 alpha=0.6,

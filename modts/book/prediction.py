@@ -10,7 +10,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
-from . import answers, effects, fragments, plots, tables
+from . import answers, effects, fragments, play, plots, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
 from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
@@ -21,26 +21,28 @@ REGRESSION_ARMS = (
     ("untrained", "complex"),
 )  # fmt: skip
 EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
-SIMULATED = "Simulated cohorts: they show that everything runs, and prove nothing about the paper"
+SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
 def parted(found: Results, rows: pd.DataFrame, block) -> str:
-    """A section for each real cohort, and one box for each simulated one below; without real ones, the first simulated one is a section.
+    """A section for each real cohort, of which only the first is unfolded; a box for each simulated one below, or the first of them unfolded.
 
-    `block(key, rows)` gives the body; a cohort that it says nothing of is left out.
+    `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out.
     """
-    made = [(key, block(key, part)) for key, part in blocks(rows)]
-    made = [(key, body) for key, body in made if body]
-    open_ = [pair for pair in made if not pair[0][0].startswith("simulated")] or made[:1]
-    closed = [pair for pair in made if pair not in open_]
-    out = [fragments.heading(2, found.title(key[0])) + "\n" + body for key, body in open_]
+    made = [(key, *block(key, part)) for key, part in blocks(rows)]
+    made = [one for one in made if one[2]]
+    real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
+    out = []
+    for place, (key, answer, rest) in enumerate(real):
+        out += [fragments.heading(2, found.title(key[0])), answer]
+        out.append(fragments.fold("The figure, the table, and all else", rest) if place else rest)
+    closed = [one for one in made if one not in real]
     if closed:
-        boxes = [fragments.fold(f"{found.title(key[0])}, profile {key[1]}", body) for key, body in closed]
-        out += [
-            fragments.heading(2, SIMULATED.split(":")[0]),
-            f"{SIMULATED.split(': ')[1][0].upper()}{SIMULATED.split(': ')[1][1:]}.\n",
-            *boxes,
+        boxes = [
+            fragments.fold(f"{found.title(key[0])}, profile {key[1]}", f"{answer}\n{rest}")
+            for key, answer, rest in closed
         ]
+        out += [fragments.heading(2, "Simulated cohorts"), SIMULATED, *boxes]
     return "\n".join(out)
 
 
@@ -56,7 +58,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     return "\n".join([body, effects.over_cohorts(found, task, metrics)])
 
 
-def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> str:
+def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> tuple[str, str]:
     cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
     main, answers_ = part[part["pooling"].isin(SINGLE)], effects.effects_of(found, *key[:2])
     share, metric = fractions(main)[0], metrics[0]
@@ -85,7 +87,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     simple, why = every_baseline(found, main, metrics, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
-        ("The scores as a picture", _dots(tables.only_these(part, strong), metric, title, stem)),
+        ("The scores as a picture", _pictures(tables.only_these(part, strong), metric, title, stem)),
         ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
@@ -93,9 +95,8 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         ("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
         ("What others report", fragments.beside_ours(task, cohort, title, metrics)),
     ]
-    return "\n".join(
+    return answers.shown(lead, f"{stem}-effects" if forest else ""), "\n".join(
         [
-            answers.shown(lead),
             EXTERNAL if effects.on_external(answers_) else "",
             fragments.bullets(best_possible(found, cohort)),
             forest,
@@ -132,7 +133,7 @@ def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> lis
         if len(ahead)
         else ""
     )
-    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead))} of "
+    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead)) if len(ahead) else 'none'} of "
     words += f"{plural(len(gap), 'backbone')}{best}"
     return [words + (": with that head, pretraining does not pay on these data." if 2 * len(ahead) > len(gap) else ".")]
 
@@ -148,6 +149,12 @@ def _poolings(part, main, metric, title) -> list[tables.Table]:
         )
         for value in (fractions(others) if len(others) else ())
     ]
+
+
+def _pictures(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
+    """The picture of scores, and in its place, where JavaScript is there, one to choose from."""
+    still = _dots(part, metric, title, stem)
+    return f":::::{{div}} modts-still\n{still.strip()}\n:::::\n\n{play.dots(title, part)}" if still else ""
 
 
 def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
@@ -178,11 +185,11 @@ def scarcity(found: Results) -> str:
     return body or fragments.note("No cohort has been scored at two shares of labels yet.")
 
 
-def _scarce(found: Results, key, part: pd.DataFrame) -> str:
+def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     main = for_figure(part)
     main = main[main["metric"] == "auroc"]
     if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
-        return ""
+        return "", ""
     title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
     strong = tables.strongest(at(main, few), "auroc")
     shown = tables.only_these(main, strong)
@@ -200,13 +207,14 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> str:
             fragments.out_dir(),
         )
     )
+    forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
     first = tables.main(
         at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}", baselines=strong
     )
-    return "\n".join(
+    lead = answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else "")
+    return lead, "\n".join(
         [
-            answers.shown(answers.answer(answers_, "auroc", few)),
-            effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few),
+            forest,
             fragments.raw(first.html()),
             setting(found, key, main),
             fragments.fold("How the scores fall from all labels to few", lines),

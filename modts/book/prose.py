@@ -82,4 +82,10 @@ def alt(title: str, rows: pd.DataFrame, metric: str) -> str:
 
 
 def labels_words(fraction: float) -> str:
-    return "" if pd.isna(fraction) else f", {percent(fraction)} of the training labels"
+    return (
+        ""
+        if pd.isna(fraction)
+        else ", all training labels"
+        if fraction == 1
+        else f", {percent(fraction)} of the training labels"
+    )

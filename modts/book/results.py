@@ -52,6 +52,7 @@ NUMBERS = {
     "ratio",
     "target",
     "rounds",
+    "capped",
     *("trial", "auroc", "auroc_few", "mae"),
     *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
 }
@@ -61,6 +62,7 @@ ROOFLINE = (
 BENCHMARKS = (
     "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
 )  # fmt: skip
+DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Results:
     Attributes
     ----------
     metrics : pandas.DataFrame
-        One row per measured number (`runs.COLUMNS` and `place`).
+        One row per measured number (`runs.COLUMNS` and `place`), on the cohorts' own test splits, with a profile's own settings.
     summary : pandas.DataFrame
         One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated); of the cohorts' own test
         splits.
@@ -79,7 +81,9 @@ class Results:
     latency : pandas.DataFrame
         As in `results/latency.csv`.
     effects : pandas.DataFrame
-        As in `results/effects.csv`, with `profile` and `place`.
+        As in `results/effects.csv`, with `profile` and `place`; on the cohorts' own test splits.
+    external_effects : pandas.DataFrame
+        The same on external tests.
     cohorts : dict
         Cohort name to its `describe()`.
     runs : dict
@@ -91,17 +95,23 @@ class Results:
         As in `results/search.csv`.
     roofline : pandas.DataFrame
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
+    drift : pandas.DataFrame
+        As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
     """
 
     metrics: pd.DataFrame
     summary: pd.DataFrame
     latency: pd.DataFrame
     effects: pd.DataFrame
+    external_effects: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*EFFECT_COLUMNS, "profile", "place"])
+    )
     external: pd.DataFrame = field(default_factory=lambda: summarise(pd.DataFrame()))
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
+    drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
@@ -129,8 +139,8 @@ def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def own_test(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows on a cohort's own split: those on other test sets (column `test`, where there is one) have pages of their own."""
-    return rows[rows["test"].isin(("", "split"))] if "test" in rows else rows
+    """The rows on a cohort's own split; those on an external test stand apart (`Results.external`, `Results.external_effects`)."""
+    return rows[rows["test"].isin(("", SPLIT))] if "test" in rows else rows
 
 
 def _both(name: str, columns: list[str]) -> pd.DataFrame:
@@ -200,6 +210,14 @@ def _cohorts(path: Path) -> dict:
     return {runs.plain_name(row["name"], "cohort"): row for row in rows}
 
 
+def plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of a profile's own settings: without a variant, or of the first by name for a cohort that has only variants."""
+    shown = (
+        rows.groupby(["profile", "cohort"], sort=False)["variant"].transform("min") if len(rows) else rows["variant"]
+    )
+    return rows[rows["variant"] == shown]
+
+
 def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """One row per `KEY`, device and place: the stored mean over seeds, or the single seed where only one was run.
 
@@ -232,20 +250,22 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
-    metrics = own_test(_both("metrics.csv", list(dict.fromkeys([*runs.COLUMNS, "test"]))))
+    metrics, effects = plain(_both("metrics.csv", list(runs.COLUMNS))), plain(_effects())
     local = runs.work_dir() / "quick"
     return Results(
-        metrics=metrics,
-        summary=summarise(metrics[metrics["test"] == SPLIT]),
+        metrics=own_test(metrics),
+        summary=summarise(own_test(metrics)),
         external=summarise(metrics[metrics["test"] == EXTERNAL]),
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
-        effects=own_test(_effects()),
+        effects=own_test(effects),
+        external_effects=effects[effects["test"] == EXTERNAL],
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "runs", PUBLISHED)
         | _records(runs.results_dir() / "benchmarks", PUBLISHED)
         | _records(local / "runs", LOCAL),
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
+        drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
@@ -256,7 +276,7 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "search.csv")]
+    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "search.csv")]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

@@ -8,21 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.serving import ENOUGH
+
 from . import fragments, plots, results, verdicts
 from .figures import save
-from .prose import count
 from .tables import Cell, Table, amount
 
-PARTS = {
-    "heads": "Many heads on the same latents",
-    "latents": "Latents of many windows",
-    "pretraining": "Pretraining",
-    "training_loop": "The same validation error as PyPOTS's fit",
-    "loading": "Loading data, starting a notebook",
-    "serving": "Serving",
-    "economics": "One more task",
-    "gpu": "Training steps on a GPU",
-}
 ONCE, HEAD, PAID = "pretraining and latents, once", "one more task", "tasks until the backbone is paid for"
 TASK = rf"^(?P<what>{ONCE}|{HEAD}|{PAID}), (?P<backbone>\S+), (?P<n>\d+) windows of (?P<steps>\d+) steps$"
 MEMORY = r"^peak memory, (?P<heads>\d+ heads), (?P<backbone>\S+)$"
@@ -37,14 +28,6 @@ TIMES = {  # milliseconds in the picture -> where they stand: quantile, peer, si
     "ours_late": ("p99", WHOLE, "ours"),
     "theirs_late": ("p99", WHOLE, "theirs"),
 }
-KINDS = {  # how a row's name begins -> what it is called under the roofline
-    "400 simple heads": "simple heads",
-    "16 complex heads": "complex heads",
-    "latents": "latents",
-    "forward pass": "time loops",
-    "raw window": "one window",
-}
-RATES = {"peak_gflops": "max", "gigabytes_per_s": "max", "start_us": "min"}  # of several runs the best
 DASH = Cell("–", absent=True)
 
 
@@ -73,12 +56,18 @@ def times(rows: pd.DataFrame) -> pd.DataFrame:
     return wide.dropna(subset=list(TIMES)[:4]).reset_index()
 
 
+def sure(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without 99th percentiles of fewer calls than say something."""
+    late = rows["name"].astype(str).str.endswith(", p99") & (pd.to_numeric(rows["rounds"]) < ENOUGH)
+    return rows[~late]
+
+
 def span(values: pd.Series) -> str:
     """ "1.2 to 3.4", or "1.2" where both ends read the same."""
     return " to ".join(dict.fromkeys((amount(values.min()), amount(values.max()))))
 
 
-def _and(words: list[str]) -> str:
+def joined(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -90,26 +79,16 @@ def _paid(row: pd.Series) -> str:
     return f"{row['paid']:.1f} tasks" if 0 < row["paid"] < float("inf") else "no number of tasks"
 
 
-def targets(rows: pd.DataFrame) -> str:
-    """How many targets are met; of several parts, in which the others are."""
-    aimed = rows.dropna(subset=["target"])
-    missed = aimed[~(aimed["ratio"] >= aimed["target"])]
-    where = [f"{count(number)} in {part}" for part, number in missed["part"].value_counts(sort=False).items()]
-    words = f"Targets met: {len(aimed) - len(missed)} of {len(aimed)}" if len(aimed) else "No row has a target"
-    return f"{words}; missed: {_and(where)}." if where and rows["part"].nunique() > 1 else f"{words}."
-
-
-def headline(rows: pd.DataFrame, top: pd.DataFrame) -> list[str]:
-    """What was found, in three sentences; `top` holds the costs at the largest size."""
+def headline(top: pd.DataFrame) -> list[str]:
+    """What was found, in two sentences; `top` holds the costs at the largest size."""
     if top.empty:
         unknown = ("What one more task costs", "After how many tasks a backbone is paid for")
-        return [targets(rows), *(f"{words} has not been measured yet." for words in unknown)]
+        return [f"{words} has not been measured yet." for words in unknown]
     paid = [f"{_paid(row)} with {row['backbone']}" for _, row in top.iterrows()]
     return [
-        targets(rows),
-        f"One more task costs {span(top['head'])} s as a head on latents that are there and {span(top['whole'])} s as an "
-        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({_and(list(top['backbone']))}, {_size(top)}).",
-        f"A backbone, pretrained and with its latents extracted, is paid for after {_and(paid)}.",
+        f"One more task costs {span(top['head'])} s as a head on latents that have been extracted and {span(top['whole'])} s as an "
+        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({joined(list(top['backbone']))}, {_size(top)}).",
+        f"A backbone, pretrained and with its latents extracted, is paid for after {joined(paid)}.",
     ]
 
 
@@ -144,23 +123,18 @@ def _costs_table(rows: pd.DataFrame, sizes: pd.DataFrame) -> Table:
     return Table("What one more task costs, by size of the data; peak memory at the largest size", header, body, groups)
 
 
-def models_or_code(found: pd.DataFrame) -> list[str]:
-    """Where the paper's factor between end to end and modular comes from: the models, or the code around them."""
-    claim = next(row for row in verdicts.claims() if row["id"] == "P10")
+def models_or_code(found: pd.DataFrame, verdict: verdicts.Verdict) -> list[str]:
+    """Where a factor between end to end and modular comes from: the models, or the code around them. What the claim's own verdict is, is
+    said as on every page, from the times of `verdict`."""
     whole, models = found["theirs"] / found["ours"], found["their_forward"] / found["forward"]
     extra = found["theirs"] - found["ours"]
     share = (100 * (found["their_forward"] - found["forward"]) / extra).clip(0, 100).where(extra > 0)
-    reach = 0.75 * claim["figures"]["ratio"]  # the tolerance of the claim's own verdict
-    if models.max() >= reach:
-        word = "The models alone reach at least three quarters of that factor"
-    elif whole.max() >= reach:
-        word = "With the code around them the models reach at least three quarters of that factor, alone they do not"
-    else:
-        word = "The models reach three quarters of that factor neither alone nor with the code around them"
-    found_here = (
-        f"up to {amount(whole.max())} times for the whole path, {amount(models.max())} times for the models alone"
-    )
-    out = [f"Claim {claim['id']} of the paper: {fragments.plain(claim['claim'])} Here it is {found_here}. **{word}.**"]
+    said = f" {fragments.plain(verdict.found)}" if verdict.found else ""
+    out = [
+        f"Claim {verdict.id} of the paper: {fragments.plain(verdict.claim)} Model against model the answer is: **{verdict.word}**.{said}",
+        f"With PyPOTS's code around them end to end takes up to {amount(whole.max())} times as long, the models alone up to "
+        f"{amount(models.max())} times.",
+    ]
     for batch, at in found.groupby("batch").groups.items():
         held = (
             ""
@@ -177,98 +151,24 @@ def models_or_code(found: pd.DataFrame) -> list[str]:
     return out
 
 
-def limits(rows: pd.DataFrame, roofline: pd.DataFrame) -> pd.DataFrame:
-    """The rows of both tables as one, with the machine's least time in seconds (`floor`), what it is `bound` by, `kind`, `intensity`, `rate`."""
-    found = roofline.merge(rows[["name", "peer", "ratio", "target"]], on=["name", "peer"])
-    least = pd.DataFrame(
-        {
-            "arithmetic": found["gflop"] / found["peak_gflops"],
-            "memory": found["gigabytes"] / found["gigabytes_per_s"],
-            "starting operations": found["operations"] * found["start_us"] / 1e6,
-        }
-    )
-    kinds = [next((kind for start, kind in KINDS.items() if name.startswith(start)), "other") for name in found["name"]]
-    return found.assign(
-        floor=least.max(axis=1),
-        bound=least.idxmax(axis=1) if len(least) else [],
-        kind=kinds,
-        intensity=found["gflop"] / found["gigabytes"],
-        rate=found["gflop"] / found["seconds"],
-    )
+def _answer(found: results.Results) -> verdicts.Verdict:
+    """The one verdict on the claim about latency."""
+    return next(verdict for verdict in verdicts.verdicts(found) if verdict.id == "P10")
 
 
-def _limits_table(missed: pd.DataFrame) -> Table:
-    body = []
-    for _, row in missed.iterrows():
-        counts = f"{amount(row['gflop'])} GFLOP, {amount(row['gigabytes'])} GB, {row['operations']:,.0f} operations"
-        needs, takes = (f"{amount(1e3 * row[side])}\xa0ms" for side in ("floor", "seconds"))
-        out = row["best"] < row["target"]
-        body.append(
-            [
-                Cell(row["name"], f"beside {row['peer']}", wide=True),
-                amount(row["ratio"]),
-                f"{row['target']:g}",
-                Cell(amount(row["best"]), "out of reach" if out else "", bold=out),
-                takes,
-                Cell(needs, row["bound"], title=counts),
-            ]
-        )
-    header = ["What", "Ratio", "Target", "At the limit", "Here", "Least time"]
-    return Table(
-        "Targets that are missed, and the ratio if this code took no longer than the machine needs", header, body
-    )
-
-
-def alone(rows: pd.DataFrame, missed: pd.DataFrame) -> list[str]:
-    """What parts of a computation that misses its target take where they stand, from the rows named "<its name>, <part> alone"."""
-    out = []
-    for _, whole in missed.iterrows():
-        start = f"{whole['name']}, "
-        same = (rows["peer"] == whole["peer"]) & rows["name"].str.startswith(start)
-        parts = rows[same & rows["name"].str.endswith(" alone")]
-        for _, part in parts.iterrows():
-            what, took = part["name"].removeprefix(start), f"{amount(part['ours'])} {part['unit']}"
-            reach = (
-                "out of reach for these operations" if part["ratio"] < whole["target"] else "in reach without all else"
-            )
-            out.append(
-                f"{whole['name']} beside {whole['peer']}: the {what} take {took}, a ratio of {amount(part['ratio'])}; "
-                f"the target of {whole['target']:g} is {reach}."
-            )
-    return out
-
-
-def _rows_table(rows: pd.DataFrame, title: str) -> Table:
-    body, notes = [], (rows["note"] != "").any()
-    for _, row in rows.iterrows():
-        word = Cell("no\xa0target", absent=True)
-        if not pd.isna(row["target"]):
-            missed, unsure = not row["ratio"] >= row["target"], row["low"] <= row["target"] <= row["high"]
-            small = f"target {row['target']:g}{', inside the spread' if unsure else ''}"
-            word = Cell("missed" if missed else "met", small, bold=missed)
-        what = Cell(row["name"], f"beside {row['peer']}", wide=True)
-        spread = "" if pd.isna(row["low"]) else f"{amount(row['low'])} to {amount(row['high'])}"
-        ratio = Cell(amount(row["ratio"]), spread, bold=word.bold, title=f"run {row['run']}")
-        sides = [f"{amount(row[side])}\xa0{row['unit']}" for side in ("ours", "theirs")]
-        body.append([what, ratio, word, *sides, *([Cell(row["note"], wide=True)] if notes else [])])
-    header = ["What", "Ratio", "Target", "Ours", "Theirs", *(["Note"] if notes else [])]
-    spread = "" if rows["low"].isna().all() else " Ratio: median over rounds timed in turn, small its quartiles."
-    return Table(f"{title}.{spread} {'; '.join(sorted(set(rows['hardware'])))}", header, body)
-
-
-def _missing(what: str) -> str:
+def missing(what: str) -> str:
     return fragments.note(f"{what} has not been measured yet. `make bench` measures it.")
 
 
-def _picture(draw, rows: pd.DataFrame, name: str, alt: str, said, caption: str) -> str:
+def picture(draw, rows: pd.DataFrame, name: str, alt: str, said, caption: str) -> str:
     """A picture of rows; its alt text ends with what each row says."""
     alt = f"{alt} {'; '.join(said(row) for _, row in rows.iterrows())}."
     return fragments.picture(save(lambda narrow: draw(rows, narrow), name, alt, caption, fragments.out_dir()))
 
 
 def speed(found: results.Results) -> str:
-    """The body of the page: findings, the cost of tasks, the time in serving, all rows, downloads, runs."""
-    rows = found.benchmarks
+    """The body of the page: what one more task costs, and where serving spends its time."""
+    rows = sure(found.benchmarks)
     if rows.empty:
         return fragments.note("Speed and cost have not been measured yet. `make bench` measures them on this machine.")
     sizes, served, made = costs(rows), times(rows), []
@@ -276,11 +176,11 @@ def speed(found: results.Results) -> str:
     machines = [
         f"[{results.device(name)}]{{.modts-badge}} {fragments.plain(name)}" for name in sorted(set(rows["hardware"]))
     ]
-    out = [fragments.bullets(headline(rows, top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
+    out = [fragments.bullets(headline(top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
     if sizes.empty:
-        out.append(_missing("What one more task costs"))
+        out.append(missing("What one more task costs"))
     else:
-        drawn = _picture(
+        drawn = picture(
             plots.tasks,
             top,
             "speed-tasks",
@@ -293,12 +193,16 @@ def speed(found: results.Results) -> str:
             "pays a run a task.",
         )
         made.append(_costs_table(rows, sizes))
-        out += [drawn, fragments.bullets(growth(sizes)), fragments.raw(made[0].html())]
+        out += [
+            drawn,
+            fragments.bullets(growth(sizes)),
+            fragments.fold("By size of the data, and peak memory", fragments.raw(made[0].html())),
+        ]
     out.append("## Where serving spends its time\n")
     if served.empty:
-        out.append(_missing("Serving"))
+        out.append(missing("Serving"))
     else:
-        drawn = _picture(
+        drawn = picture(
             plots.serving,
             served,
             "speed-serving",
@@ -310,37 +214,11 @@ def speed(found: results.Results) -> str:
             "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
             "pass is what the network itself takes on the same loops and blocks, the rest is the code around it.",
         )
-        out += [drawn, fragments.bullets(models_or_code(served), markup=True)]
-    out.append("## How near the machine's limits\n")
-    near = limits(rows, found.roofline)
-    if near.empty:
-        out.append(_missing("What the machine can do"))
-    else:
-        rates = near.agg(RATES)
-        drawn = _picture(
-            plots.roofline,
-            near.drop_duplicates("name"),
-            "speed-roofline",
-            "Points of work done, in GFLOP a second against FLOP a byte, under a roof that rises and then is flat.",
-            lambda row: f"{row['name']}: {amount(row['rate'])} GFLOP/s at {amount(row['intensity'])} FLOP a byte",
-            f"A roofline (Williams, Waterman and Patterson 2009). The roof: {amount(rates.iloc[0])} GFLOP/s in a large matrix "
-            f"product or convolution, {amount(rates.iloc[1])} GB/s in arrays that fit the cache. What runs on one window lies "
-            f"far below: there, starting an operation ({amount(rates.iloc[2])} µs) takes longer than its arithmetic.",
-        )
-        out.append(drawn)
-        missed = near[near["ratio"] < near["target"]]
-        table = [_limits_table(missed)] if len(missed) else []
-        out += [*(fragments.raw(part.html()) for part in table), fragments.bullets(alone(rows, missed))]
-        out.append(fragments.downloads("roofline", found.roofline, table))
-    out.append("## Row by row\n")
-    for part in dict.fromkeys([*PARTS, *rows["part"]]):
-        some = rows[rows["part"] == part]
-        if len(some):
-            title = PARTS.get(part, part)
-            made.append(_rows_table(some, title))
-            table, shown = fragments.raw(made[-1].html()), ":open:\n" if "missed" in made[-1].html() else ""
-            if len(some) > 20:  # folded, unless a target in it is missed
-                table = f"::::{{dropdown}} All {len(some)} rows\n{shown}{table}::::\n"
-            out += [f"{fragments.heading(3, title)}\n{targets(some)}\n", table]
-    out += [fragments.downloads("benchmarks", rows, made), fragments.how_made(list(rows["run"]), found.runs)]
+        out += [drawn, fragments.bullets(models_or_code(served, _answer(found)), markup=True)]
+    out += [
+        fragments.fold(
+            "Downloads", fragments.downloads("speed", rows[rows["part"].isin(("economics", "serving"))], made)
+        ),
+        fragments.how_made(list(rows[rows["part"].isin(("economics", "serving"))]["run"]), found.runs),
+    ]
     return "\n".join(out)

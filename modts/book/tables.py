@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from modts.backbones import BACKBONES
+from modts.backbones import BACKBONES, SIX
 from modts.learning import HIGHER_IS_BETTER
 from modts.study import METRIC_NAMES, arm_name, arm_order
 
@@ -61,9 +61,10 @@ def auroc_standard_error(auroc: float, positives: int, negatives: int) -> float:
 
 
 def backbone_names(rows: pd.DataFrame) -> list[str]:
-    """The rows of every table: the six, run or not, then whoever else has a result, in the order of the alphabet."""
+    """The rows of every table: the paper's six, run or not, then whoever else has a result: of ours, then by the alphabet."""
     models = rows if "arm" not in rows else rows[rows["arm"] != "baseline"]
-    return [*BACKBONES, *sorted(set(models["backbone"]) - set(BACKBONES))]
+    others = set(models["backbone"]) - set(SIX)
+    return [*SIX, *(name for name in BACKBONES if name in others), *sorted(others - set(BACKBONES))]
 
 
 def backbones_and(all_of_them: str, rows: pd.DataFrame) -> list[str]:

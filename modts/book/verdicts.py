@@ -23,8 +23,7 @@ from statistics import NormalDist
 import pandas as pd
 
 from modts import runs
-from modts.backbones import BACKBONES
-from modts.cohorts import SPLIT
+from modts.backbones import SIX
 from modts.study import holm
 
 from .prose import said
@@ -97,7 +96,7 @@ def pick(results: Results, **want) -> pd.DataFrame:
     rows = results.summary
     rows = rows[~rows["cohort"].str.startswith("simulated") & (rows["profile"] != "quick")]
     rows = rows[rows["pooling"].isin(["", "paper", "statistics"])]
-    rows = rows[rows["backbone"].isin(BACKBONES) | (rows["arm"] == "baseline")]
+    rows = rows[rows["backbone"].isin(SIX) | (rows["arm"] == "baseline")]
     for name, value in want.items():
         if isinstance(value, (tuple, list)):
             rows = rows[rows[name].isin(value)]
@@ -236,7 +235,7 @@ def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
     rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(BACKBONES) & (rows["test"] == SPLIT)]
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(SIX)]
     rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
     better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))

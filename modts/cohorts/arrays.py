@@ -11,7 +11,7 @@ import numpy as np
 from modts.errors import ModtsError, choose
 
 from . import splits as _splits
-from .base import Cohort, check_groups
+from .base import Cohort
 from .checks import (
     check_labels,
     check_targets,
@@ -27,6 +27,7 @@ from .checks import (
     unmasked,
     without_codes,
 )
+from .lengths import ended
 from .suspicions import look
 from .tasks import TASKS, coded, shape_of, strata, task_of, wrong_values
 
@@ -42,6 +43,7 @@ def cohort_from_arrays(
     units=None,
     task: str | None = None,
     classes=None,
+    lengths=None,
     target: str = "label",
     target_unit: str = "",
     splits: dict | None = None,
@@ -78,6 +80,9 @@ def cohort_from_arrays(
     classes : sequence, optional
         Multiclass: the classes in the order of the answers (default: sorted), or the names of 0, 1, ... Multilabel: the
         K labels' names (default "label0", ...).
+    lengths : sequence of int, optional
+        Steps of each row, where series end before ``X`` does; what stands behind an end is dropped, in a ``y`` at every
+        step too. Default: of a list ``X`` the lengths of its arrays, else every row has all T steps.
     target, target_unit : str
         What ``y`` is.
     splits : dict, optional
@@ -123,13 +128,14 @@ def cohort_from_arrays(
     by_time, seed = flag(by_time, "by_time"), seed_of(seed)
     if by_time and splits is not None:
         raise ModtsError("Give either splits= or by_time=True, not both.")
-    X, y = _padded(X, y)
+    X, y, lengths = _padded(X, y, lengths)
     codes = codes_of(missing)
     X = without_codes(numeric(X, "X"), codes)
     if X.ndim != 3 or 0 in X.shape:
         raise ModtsError(f"X must have shape (samples, steps, features) with no empty side, not {X.shape}.")
     n, _, width = X.shape
     task, y, classes = _targets(X, y, task, codes, classes)
+    X, y, lengths = ended(X, y, task, lengths)
     ids = np.array([str(i) for i in (range(n) if ids is None else names_of(ids, n, "ids"))])
     features = [f"x{i}" for i in range(width)] if features is None else names_of(features, width, "feature names")
     units = [""] * width if units is None else names_of(units, width, "units")
@@ -138,14 +144,15 @@ def cohort_from_arrays(
     if unobserved == "drop" and splits is None:
         kept = ~np.isnan(X).all(axis=(1, 2))
         left_out["series"] = ids[~kept].tolist()
-        X, y, ids, groups = X[kept], y[kept], ids[kept], None if groups is None else groups[kept]
+        X, y, ids = X[kept], y[kept], ids[kept]
+        groups, lengths = (None if given is None else given[kept] for given in (groups, lengths))
         if not len(X):
             raise ModtsError("X holds no observed value at all.")
     n = len(X)
     made, how = _split(y, task, n, splits, by_time, groups, seed)
     check_targets(y, task, made, classes)
     if groups is not None:
-        check_groups(groups, made, n)
+        _splits.check_groups(groups, made, n)
     unseen = np.isnan(X[made["train"]]).all(axis=(0, 1))
     if unseen.all():
         raise ModtsError("The training split holds no observed value at all.")
@@ -182,20 +189,23 @@ def cohort_from_arrays(
         source=source,
         groups=groups,
         classes=classes,
+        lengths=lengths,
         notes={"left_out": left_out} if any(left_out.values()) else {},
     )
 
 
-def _padded(X, y):
-    """X and y as they are, or, where X is a list of series of different lengths, padded to the longest."""
+def _padded(X, y, lengths):
+    """X and y as they are, or, where X is a list of series of different lengths, padded to the longest; and the lengths."""
     if not isinstance(X, (list, tuple)):
-        return X, y
+        return X, y, lengths
     X = [unmasked(np.asanyarray(x)) for x in X]
     if len({len(x) if x.ndim else 0 for x in X}) > 1:
+        if lengths is None and all(len(x) if x.ndim else 0 for x in X):
+            lengths = [len(x) for x in X]
         if y is not None and len(y) and np.ndim(y[0]) == 1:
             y = pad([numeric(v, "y")[:, None] for v in y], "y")[:, :, 0]
         X = pad([numeric(x, "X") for x in X], "X")
-    return X, y
+    return X, y, lengths
 
 
 def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray, classes) -> tuple[str, np.ndarray, tuple]:
@@ -211,7 +221,7 @@ def _targets(X: np.ndarray, y, task: str | None, codes: np.ndarray, classes) -> 
     if task == "imputation":
         raise ModtsError("For imputation leave y out.")
     if task is None and np.asanyarray(y).dtype.kind == "U":
-        raise ModtsError("y holds words; say task='multiclass', or give 0 and 1.")
+        raise ModtsError("y must be an array of numbers, but holds words; for classes in words say task='multiclass'.")
     y, names = coded(y, classes) if task == "multiclass" else (numeric(y, "y"), ())
     task = task or task_of(y, steps)
     if task == "multilabel":

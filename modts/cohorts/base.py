@@ -21,7 +21,9 @@ from modts.errors import ModtsError, choose
 from modts.runs import atomic_write, load_arrays, plain_name
 
 from . import splits as _splits
+from .lengths import checked_lengths, spread
 from .origins import ORIGINS, at_origin, described
+from .outcomes import outcome_row
 from .tasks import TASKS, lacking, shape_of, strata, wrong_values
 
 SPLITS = _splits.NAMES
@@ -68,6 +70,9 @@ class Cohort:
         How the splits were made; ``"time"`` marks a series.
     groups : numpy.ndarray, optional
         ``(N,)`` unicode: whose each row is (a patient with several stays). No two splits share a group.
+    lengths : numpy.ndarray, optional
+        ``(N,)`` int64: steps of each series, where some end before the window does; ``X`` and a target at every step are
+        NaN behind the end. None: every series fills its window.
     classes : tuple of str
         Names of the classes (multiclass) or of the labels (multilabel); empty for the other tasks.
 
@@ -97,6 +102,7 @@ class Cohort:
     split_by: str = "stratified"
     groups: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    lengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         def fix(name, value):
@@ -117,6 +123,7 @@ class Cohort:
                 raise ModtsError(f"Cohort {self.name!r}: the {split} split must hold whole row numbers.")
         fix("splits", {k: np.asarray(v, dtype=np.int64) for k, v in self.splits.items()})
         fix("split_seed", int(self.split_seed))
+        fix("lengths", checked_lengths(self.lengths, self))
         fix("groups", None if self.groups is None else np.asarray(self.groups).astype(str))
         _check(self)
 
@@ -156,7 +163,9 @@ class Cohort:
 
     @cached_property
     def missing_rate(self) -> float:
-        """Share of the cells of ``X`` without a value."""
+        """Share of the cells of ``X`` (before each series' end) without a value."""
+        if self.lengths is not None:
+            return 1 - float((~np.isnan(self.X)).sum() / (self.lengths.sum() * self.n_features))
         return float(np.isnan(self.X).mean())
 
     @cached_property
@@ -172,6 +181,7 @@ class Cohort:
         rest = [self.ids.tolist(), self.features, self.task, splits]
         rest += [] if self.groups is None else [self.groups.tolist()]
         rest += [self.classes] if self.classes else []
+        rest += [] if self.lengths is None else [self.lengths.tolist()]
         digest.update(json.dumps(rest).encode())
         return digest.hexdigest()
 
@@ -191,6 +201,10 @@ class Cohort:
         """
         rows = self.splits[choose(split, SPLITS, "split")]
         return self.X[rows], self.y[rows]
+
+    def lengths_of(self, split: str) -> np.ndarray | None:
+        """Steps of each series of one split, (n,) int64; None where every series of the cohort fills its window."""
+        return None if self.lengths is None else self.lengths[self.splits[choose(split, SPLITS, "split")]]
 
     def labelled(self, fraction: float, seed: int) -> np.ndarray:
         """Row numbers of a seeded subset of the train split, stratified where the split is (label scarcity).
@@ -230,20 +244,15 @@ class Cohort:
     def resplit(self, seed: int) -> Cohort:
         """Return the same rows with the splits of another seed; given splits, and a series cut at an origin before, stay as they are.
 
-        Of a series a seed names an origin, ``seed % 3``, so that one test season does not decide: 0 is the series' own
-        split; at 1 and 2 the test lies one and two test periods earlier, training and validation before it, and
-        what lies after it is left out. Tests of different origins do not overlap. Seeds 0, 1, 2 are thus three origins, and
-        3, 4, 5 the same ones again, for other initialisations.
+        Of a series a seed names an origin, ``seed % 3``: 0 is its own split; at 1 and 2 the test lies one and two test
+        periods earlier, and what lies after it is left out (see `origins`). Seeds 3, 4, 5 are the same origins again,
+        for other initialisations.
 
-        Raises
-        ------
-        ModtsError
-            If the series is too short for that origin.
         """
-        if self.split_by == "given":
-            return replace(self, split_seed=seed)
         if self.series:
             return at_origin(self, seed % ORIGINS)
+        if self.split_by == "given":
+            return replace(self, split_seed=seed)
         labels = strata(self.task, self.y) if self.split_by == "stratified" else None
         return replace(self, splits=_splits.seeded(self.n_samples, labels, seed, self.groups), split_seed=seed)
 
@@ -259,6 +268,7 @@ class Cohort:
             **{s: len(self.splits[s]) for s in SPLITS},
             "n_steps": self.n_steps,
             "n_features": self.n_features,
+            **({} if self.lengths is None else {"lengths": spread(self.lengths)}),
             "missing_rate": self.missing_rate,
             "split_by": self.split_by,
             "split_seed": self.split_seed,
@@ -273,24 +283,7 @@ class Cohort:
         }
         if self.series and not self.origin:
             row |= {"origins": described(self)}
-        if self.task == "classification":
-            row |= {"prevalence": float(self.y.mean()), "positives": {s: int(self.part(s)[1].sum()) for s in SPLITS}}
-        elif self.task == "stepwise":
-            row |= {"prevalence": float(np.nanmean(self.y)), "target_missing_rate": float(np.isnan(self.y).mean())}
-        elif self.classes:
-            several = self.task == "multilabel"
-            each = self.y if several else np.where(self.y[:, None] == np.arange(len(self.classes)), 1.0, 0.0)
-            row |= {
-                "classes": dict(zip(self.classes, np.nanmean(each, axis=0, dtype=np.float64).tolist(), strict=True))
-            }
-        elif self.task == "regression":
-            seen = self.part("train")[1]
-            row |= {
-                "target_mean": float(np.nanmean(seen, dtype=np.float64)),  # of the train split, as the scaler sees it
-                "target_std": float(np.nanstd(seen, dtype=np.float64)),
-                "target_missing_rate": float(np.isnan(self.y).mean()),
-            }
-        return row
+        return row | outcome_row(self)
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.npz`` file (no pickle, whole or not at all) that :func:`modts.load_cohort` reads."""
@@ -308,8 +301,7 @@ class Cohort:
         arrays = {"X": self.X, "y": self.y, "ids": self.ids, **{f"split_{s}": self.splits[s] for s in SPLITS}}
         if self.truth is not None:
             arrays["truth"] = np.asarray(self.truth, dtype=np.float32)
-        if self.groups is not None:
-            arrays["groups"] = self.groups
+        arrays |= {name: given for name in ("groups", "lengths") if (given := getattr(self, name)) is not None}
         meta |= {"classes": self.classes} if self.classes else {}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, meta=np.array(json.dumps(meta)), **arrays)
@@ -382,22 +374,9 @@ def _check(c: Cohort) -> None:
     if min(len(c.splits[s]) for s in SPLITS) == 0:
         raise ModtsError(f"Cohort {c.name!r}: no split may be empty.")
     if c.groups is not None:
-        check_groups(c.groups, c.splits, c.n_samples)
+        _splits.check_groups(c.groups, c.splits, c.n_samples)
     if c.truth is not None and (c.truth.shape != c.X.shape or np.isnan(c.truth).any()):
         raise ModtsError(f"Cohort {c.name!r}: truth must be complete and have X's shape {c.X.shape}.")
-
-
-def check_groups(groups: np.ndarray, splits: dict[str, np.ndarray], n: int) -> None:
-    """Refuse groups that are not one a row, or that two splits share."""
-    if groups.shape != (n,):
-        raise ModtsError(f"There must be {n} groups, one per row of X, not {groups.shape}.")
-    for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = np.intersect1d(groups[splits[a]], groups[splits[b]])
-        if len(both):
-            raise ModtsError(
-                f"Group {str(both[0])!r} has rows in both {a} and {b} ({len(both)} such groups); no two splits may share "
-                "a group: leave out splits= and by_time=, or split by group yourself."
-            )
 
 
 def _first_double(ids: np.ndarray) -> str:

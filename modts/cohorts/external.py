@@ -33,7 +33,7 @@ def with_external(cohort: Cohort, external: Cohort) -> Cohort:
     both = f"Cohort {cohort.name!r} cannot have {external.name!r} as external test"
     if cohort.series:
         raise ModtsError(f"{both}: it is a series, whose later windows are its test.")
-    for what in ("task", "features", "units", "n_steps"):
+    for what in ("task", "classes", "features", "units", "n_steps"):
         mine, theirs = getattr(cohort, what), getattr(external, what)
         if mine != theirs:
             raise ModtsError(f"{both}: their {what.removeprefix('n_')} differ ({_short(mine)}; {_short(theirs)}).")
@@ -55,6 +55,7 @@ def with_external(cohort: Cohort, external: Cohort) -> Cohort:
         ids=np.concatenate([cohort.ids, renamed(external.ids)]),
         groups=None if cohort.groups is None else np.concatenate([cohort.groups, renamed(external.ids)]),
         splits={**cohort.splits, "test": np.concatenate([cohort.splits["test"], np.arange(n, n + more)])},
+        lengths=_lengths(cohort, external),
         truth=None,
         notes={
             **cohort.notes,
@@ -67,6 +68,13 @@ def by_test(cohort: Cohort) -> dict[str, slice]:
     """Which of a cohort's test windows belong to which test: "split", and "external" where it has one."""
     n = cohort.notes.get("external", {}).get("n")
     return {SPLIT: slice(None)} if n is None else {SPLIT: slice(None, -n), EXTERNAL: slice(-n, None)}
+
+
+def _lengths(*cohorts: Cohort) -> np.ndarray | None:
+    """The lengths of all, where one of them has any."""
+    if all(one.lengths is None for one in cohorts):
+        return None
+    return np.concatenate([np.full(c.n_samples, c.n_steps) if c.lengths is None else c.lengths for c in cohorts])
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:

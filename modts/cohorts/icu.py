@@ -85,7 +85,7 @@ def _load(
                 f"The {name} folder {str(path)!r} holds no {table}.parquet; it must hold dyn, outc and sta parquet "
                 "as YAIB writes them."
             )
-    X, y, ids, features = reading(title, path, lambda: _tables(path, static))
+    X, y, ids, features, lengths = reading(title, path, lambda: _tables(path, static))
     # 0 or 1 a stay or at every hour; otherwise numbers
     answers = bool(np.isin(y[~np.isnan(y)], (0, 1)).all())
     kind = ("classification" if y.ndim == 1 else "stepwise") if answers else "regression"
@@ -98,6 +98,7 @@ def _load(
         y=y,
         ids=ids,
         features=features,
+        lengths=lengths,
         units=tuple((UNITS | _STATIC).get(f, "") for f in features),
         task=kind,
         target=target,
@@ -125,8 +126,8 @@ def _demo_folder(name: str, task: str) -> Path:
     return path
 
 
-def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return X (N, T, F), y, ids (N,), features; stays sorted by id, shorter stays padded with NaN.
+def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Return X (N, T, F), y, ids (N,), features, lengths (N,); stays sorted by id, shorter stays padded with NaN.
 
     y is (N,) int64 where all labels are 0 or 1, (N,) float32 for one number a stay, (N, T) float32 for one (or 0 or 1) at every hour.
     """
@@ -170,7 +171,11 @@ def _tables(path: Path, static: bool) -> tuple[np.ndarray, np.ndarray, np.ndarra
         y = _every_hour(outc, stays, X.shape[1], path / "outc.parquet")
     else:
         y = outc["label"].to_numpy(dtype=np.int64 if answers else np.float32)
-    return X, y, stays.astype(str), tuple(features)
+    lengths = np.zeros(len(stays), dtype=np.int64)
+    np.maximum.at(lengths, row, hour + 1)
+    if hourly:  # a label may come after the last row
+        np.maximum.at(lengths, np.nonzero(~np.isnan(y))[0], np.nonzero(~np.isnan(y))[1] + 1)
+    return X, y, stays.astype(str), tuple(features), lengths
 
 
 def _every_hour(outc: pd.DataFrame, stays: np.ndarray, steps: int, path: Path) -> np.ndarray:

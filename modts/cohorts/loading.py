@@ -1,15 +1,18 @@
 """Every data set of the compendium behind one call, ``load_cohort(name, seed)``.
 
 Simulated cohorts are always at hand. The public ones come from the folder in ``MODTS_DATA`` (laid out as a tsdb_home),
-or by download.
+or by download; or, where there are no raw files, from copies in the folder ``MODTS_PREPARED``, each named like its
+cohort and written by :meth:`Cohort.save`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from modts.errors import ModtsError
+from modts.runs import prepared_file
 
 from .base import Cohort
 from .checks import seed_of
@@ -34,6 +37,7 @@ _LOADERS = {
     "ett_m2": ("series", "load_ett_m2"),
     "traffic": ("series", "load_traffic"),
 }
+_SEALED = ("physionet_2012_c", "physionet_2012_all")  # their loader asks first (see runs.protocol): no copy stands in
 
 
 def cohort_names() -> tuple[str, ...]:
@@ -72,6 +76,9 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
     if name not in _LOADERS:
         known = ", ".join(_LOADERS)
         raise ModtsError(f"Unknown cohort {name!r}; choose one of: {known}; or the path of a saved cohort (.npz).")
+    prepared = None if options or name in _SEALED else prepared_file(name)
+    if prepared is not None:
+        return _prepared(name, prepared).resplit(seed)
     loader = _loader(name)
     allowed = loader.__code__.co_varnames[1 : loader.__code__.co_argcount + loader.__code__.co_kwonlyargcount]
     for option in options:
@@ -79,6 +86,16 @@ def load_cohort(name: str, seed: int = 0, **options) -> Cohort:
             known = ", ".join(allowed) if allowed else "none"
             raise ModtsError(f"Cohort {name!r} has no option {option!r}; its options: {known}.")
     return loader(seed, **options)
+
+
+def _prepared(name: str, path: Path) -> Cohort:
+    """A public cohort from the copy that somebody saved of it; it splits by any seed as the raw files do."""
+    cohort = Cohort.load(path)
+    if cohort.name != name or cohort.split_by not in ("stratified", "random"):
+        raise ModtsError(
+            f"{path} holds {cohort.name!r}, split by {cohort.split_by}; only a copy of {name!r} itself can stand in, and of no series."
+        )
+    return cohort
 
 
 def _loader(name: str) -> Callable[..., Cohort]:

@@ -76,7 +76,7 @@ def at_origin(cohort, origin: int):
     notes = (
         cohort.notes | {"origin": origin} | ({"long_series": {**long, "starts": start[kept].tolist()}} if long else {})
     )
-    rows = {name: getattr(cohort, name) for name in ("X", "y", "ids", "truth", "groups")}
+    rows = {name: getattr(cohort, name) for name in ("X", "y", "ids", "truth", "groups", "lengths")}
     return replace(
         cohort,
         **{name: None if values is None else values[kept] for name, values in rows.items()},

@@ -90,3 +90,16 @@ def subset(n: int, labels: np.ndarray | None, fraction: float, seed: int) -> np.
             "take more."
         )
     return np.sort(np.concatenate([positive[:n_positive], negative[: size - n_positive]]))
+
+
+def check_groups(groups: np.ndarray, splits: dict[str, np.ndarray], n: int) -> None:
+    """Refuse groups that are not one a row, or that two splits share."""
+    if groups.shape != (n,):
+        raise ModtsError(f"There must be {n} groups, one per row of X, not {groups.shape}.")
+    for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
+        both = np.intersect1d(groups[splits[a]], groups[splits[b]])
+        if len(both):
+            raise ModtsError(
+                f"Group {str(both[0])!r} has rows in both {a} and {b} ({len(both)} such groups); no two splits may share "
+                "a group: leave out splits= and by_time=, or split by group yourself."
+            )

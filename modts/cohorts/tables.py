@@ -65,7 +65,8 @@ def cohort_from_table(
     groups : str, optional
         The column (of the table) that says whose the id is, such as the patient of a stay: no two splits share one.
     n_steps : int, optional
-        Keep the first ``n_steps`` steps; shorter series are padded as missing. Default: the longest series.
+        Keep the first ``n_steps`` steps. Default: the longest series. A series ends with its last row (the cohort's
+        ``lengths``); behind it lies padding, which is neither imputed nor read, and not missing values.
     step : float or str, optional
         Length of a time step. Values within one step are averaged; steps without rows are missing. A duration such as
         ``"1h"``, or a number in the unit of ``time`` (seconds for durations). Dates are counted from the id's first
@@ -177,6 +178,9 @@ def cohort_from_table(
         y = np.stack(each, axis=1) if several else each[0]
         y = np.array(about["classes"], dtype=object)[y.astype(int)] if task == "multiclass" else y
         about |= {"classes": several} if several else {}
+    ended = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(ended, row, np.minimum(position, steps - 1) + 1)
+    about.setdefault("lengths", None if (ended == steps).all() else ended)
     if groups is not None:
         about["groups"] = _constant(frame[groups].astype(str).to_numpy(), row, ids, f"group {groups!r}")
     if label is not None:

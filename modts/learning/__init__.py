@@ -8,11 +8,13 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "training": "SCHEDULES History pretrain",
+        "schedule": "SCHEDULES",
+        "training": "History pretrain",
         "heads": "HEADS Head",
         "sweep": "Setting train_heads",
         "targets": "Labels answer labels",
         "holdout": "held_out",
+        "given": "given_classes given_halves given_numbers given_windows vector_width",
         "once": "Recipe",
         "adaptation": "ARMS Outcome SHIPPED_TASKS Shipped Training adapt outcome outputs",
         "fusion": "averaged stacked validated",

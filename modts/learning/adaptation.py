@@ -4,12 +4,16 @@
 |-------------|---------------------|-------------------------|
 | untrained   | random weights      | the head                |
 | frozen      | pretrained weights  | the head                |
+| norm        | pretrained weights  | normalisation layers    |
+| last_block  | pretrained weights  | the last block          |
+| lora        | pretrained weights  | low-rank additions      |
 | finetune    | pretrained weights  | everything              |
 | e2e         | random weights      | everything              |
 | e2e_shipped | random weights      | PyPOTS's own classifier |
 
-finetune and e2e keep the backbone's reconstruction loss as an auxiliary term, on inputs with the same artificial gaps as in pretraining;
-e2e_shipped is PyPOTS's classification module with its own loss, as arXiv 2411.03941 used it. All arms go through training.fit.
+All train the head as well; norm, last_block and lora: see parts. Who trains more than the head keeps the backbone's reconstruction loss as
+an auxiliary term, on inputs with the same artificial gaps as in pretraining; e2e_shipped is PyPOTS's classification module with its own loss, as
+arXiv 2411.03941 used it. All arms go through training.fit.
 """
 
 from __future__ import annotations
@@ -40,13 +44,14 @@ from modts.errors import ModtsError, choose
 
 from .batches import Windows
 from .heads import STEPS, Head, task_loss
+from .parts import PARTS, training_only
 from .targets import Labels, answer
 from .training import History, fit
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """start: "pretrained" or "random"; train: "head", "all", or "shipped" (PyPOTS's classifier)."""
+    """start: "pretrained" or "random"; train: "head", one of parts.PARTS beside it, "all", or "shipped" (PyPOTS's classifier)."""
 
     start: str
     train: str
@@ -56,6 +61,7 @@ SHIPPED_TASKS = ("classification", "multiclass")  # what PyPOTS's classifiers ar
 ARMS = {
     "untrained": Adaptation("random", "head"),
     "frozen": Adaptation("pretrained", "head"),
+    **{part: Adaptation("pretrained", part) for part in PARTS},
     "finetune": Adaptation("pretrained", "all"),
     "e2e": Adaptation("random", "all"),
     "e2e_shipped": Adaptation("random", "shipped"),
@@ -69,11 +75,11 @@ class Whole(nn.Module):
         super().__init__()
         self.backbone, self.head, self.pooling, self.auxiliary = backbone, head, pooling, auxiliary
 
-    def forward(self, Z: torch.Tensor) -> torch.Tensor:
-        return self.head(read(self.backbone, Z, self.pooling))
+    def forward(self, Z: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        return self.head(read(self.backbone, Z, self.pooling, lengths))
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
-        results, latent = live(self.backbone, hidden, self.pooling, Z)
+    def loss(self, hidden, Z, task: str, y: torch.Tensor, weight=None, lengths=None) -> torch.Tensor:
+        results, latent = live(self.backbone, hidden, self.pooling, Z, lengths)
         return (
             task_loss(task, self.head(latent), y, weight)
             + self.auxiliary * self.backbone.reconstruction_scale() * results["loss"]
@@ -83,7 +89,7 @@ class Whole(nn.Module):
 class Shipped(nn.Module):
     """PyPOTS's own end-to-end classifier, with its own loss, sizes as the backbone's.
 
-    n_outputs : as of a head: 1 for a yes or no, else the number of classes.
+    n_outputs : as of a head: 1 for a yes or no, else the number of classes. It reads whole windows, missing behind a series' end.
     """
 
     auxiliary = 0.0  # PyPOTS's classifiers see the values as they are
@@ -109,13 +115,13 @@ class Shipped(nn.Module):
         accelerate(self.module, backbone.row.kind)
         self.inputs, self.n_outputs = partial(backbone.inputs, shipped=True), n_outputs
 
-    def forward(self, Z: torch.Tensor) -> torch.Tensor:
+    def forward(self, Z: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         probability = self.module(self.inputs(Z))["classification_proba"]
         if self.n_outputs > 1:
             return probability.clamp(min=1e-7).log()  # of which softmax makes the probabilities again
         return torch.logit(probability[:, 1:], eps=1e-7)
 
-    def loss(self, hidden: torch.Tensor, Z: torch.Tensor, task: str, y: torch.Tensor, weight=None) -> torch.Tensor:
+    def loss(self, hidden, Z, task: str, y: torch.Tensor, weight=None, lengths=None) -> torch.Tensor:
         def weighted(logits, wanted):
             return (nn.functional.cross_entropy(logits, wanted, reduction="none") * weight).mean()
 
@@ -127,7 +133,8 @@ class Shipped(nn.Module):
 def outputs(model: nn.Module, Z: torch.Tensor | Windows, batch_size: int = 256) -> torch.Tensor:
     """Evaluation-mode outputs (N, K) on the CPU, for latents or windows."""
     model.eval()
-    return torch.cat([model(part).cpu() for part in Z.split(batch_size)])
+    parts = Z.split(batch_size)
+    return torch.cat([model(*(part if isinstance(part, tuple) else (part,))).cpu() for part in parts])
 
 
 @dataclass
@@ -160,6 +167,8 @@ class Training:
         Weight of the reconstruction loss beside the task's.
     pattern, rate
         Artificial missingness while everything trains.
+    lora_rank
+        Of the low-rank additions of arm "lora".
     seed
         Initialises the head and orders the batches.
     checkpoint
@@ -176,6 +185,7 @@ class Training:
     auxiliary: float = 1.0
     pattern: str = "point"
     rate: float = 0.1
+    lora_rank: int = 4
     seed: int = 0
     checkpoint: Path | None = None
 
@@ -189,6 +199,7 @@ def adapt(
     latents: dict[str, np.ndarray] | None = None,
     backbone: Backbone | None = None,
     windows: dict[str, np.ndarray] | None = None,
+    lengths: dict[str, np.ndarray] | None = None,
     pooling: str = "paper",
     training: Training | None = None,
 ) -> Outcome:
@@ -204,31 +215,34 @@ def adapt(
         Of "train", "val", "test".
     labelled : (n,) array of int
         Positions in the training split whose labels may be used.
-    latents : dict of (N, D) arrays, optional
+    latents : dict of (N, D) or (N, T, D) arrays, optional
         Per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `train_heads`).
     backbone, windows : Backbone and dict of (N, T, F) arrays, optional
-        Starting weights, and raw windows per split, for arms that train everything.
+        Starting weights, and raw windows per split, for arms that train more than the head; the backbone changes in place.
+    lengths : dict of (N,) arrays, optional
+        Per split, of windows in which series end early (see modts.backbones.ends).
     pooling : str
-        See modts.backbones.latents; for arms that train everything.
+        See modts.backbones.latents; for arms that train more than the head.
     training : Training, optional
 
     Raises
     ------
     ModtsError
         Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for what it is not made for (it knows classes
-        alone) or for a backbone of one's own.
+        alone) or for a backbone of one's own, a last block that nobody named, or latents of every step without a target at every step.
     """
     training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
-    n_outputs, weight = targets["train"].n_outputs, targets["train"].weights(labelled)
+    weight = targets["train"].weights(labelled)
     weight = None if weight is None else torch.from_numpy(weight)
     if setting.train == "head":
         if latents is None:
             raise ModtsError(f"Arm {arm!r} trains on extracted latents; none were given.")
         data = {name: torch.from_numpy(values) for name, values in latents.items()}
         Z = data["train"][labelled]
-        model = Head(head, Z.shape[1], n_outputs, seed=training.seed).standardise(data["train"]).begin(task, y, weight)
+        model = Head.reading(Z, head, targets["train"], seed=training.seed)
+        model.standardise(data["train"]).begin(task, y, weight)
 
         def step(*_):
             return task_loss(task, model(Z), y, weight)
@@ -239,23 +253,25 @@ def adapt(
             raise ModtsError(
                 f"PyPOTS ships no end-to-end {task} model, so arm 'e2e_shipped' exists for classification and multiclass only."
             )
-        data = {name: Windows(backbone, X, training.pattern, training.rate) for name, X in windows.items()}
+        ends, hiding = lengths or {}, (training.pattern, training.rate)
+        data = {name: Windows(backbone, X, *hiding, ends.get(name)) for name, X in windows.items()}
         y = y.to(backbone.device)
         if setting.train == "shipped":
-            model = Shipped(backbone, training.seed, n_outputs).to(backbone.device)
+            model = Shipped(backbone, training.seed, targets["train"].n_outputs).to(backbone.device)
         else:
-            size = read(backbone.eval(), data["train"](labelled[:2]), pooling).detach()
-            model = Whole(
-                backbone, Head(head, size.shape[1], n_outputs, seed=training.seed), pooling, training.auxiliary
-            ).to(backbone.device)
+            first = labelled[:2]
+            some = read(backbone.eval(), data["train"](first), pooling, data["train"].lengths(first))
+            model = Head.reading(some, head, targets["train"], seed=training.seed)
+            model = Whole(backbone, model, pooling, training.auxiliary).to(backbone.device)
             with torch.no_grad():
-                start = torch.cat([read(backbone, part, pooling) for part in data["train"].split()])
+                start = torch.cat([read(backbone, part, pooling, ends) for part, ends in data["train"].split()])
             model.head.standardise(start).begin(task, y, weight)
 
         def step(i, batch_seed):
             rows = labelled[i.numpy()]
             hidden, Z = data["train"].masked(rows, batch_seed) if model.auxiliary else [data["train"](rows)] * 2
-            return model.loss(hidden, Z, task, y[i], None if weight is None else weight[i].to(backbone.device))
+            counts = None if weight is None else weight[i].to(backbone.device)
+            return model.loss(hidden, Z, task, y[i], counts, data["train"].lengths(rows))
 
         every = len(data["train"])
         run = {
@@ -266,19 +282,20 @@ def adapt(
             "clip": training.clip,
         }
 
-    history = fit(
-        model,
-        step,
-        lambda: targets["val"].validate(outputs(model, data["val"])),
-        epochs=training.epochs,
-        patience=training.patience,
-        lr=training.lr,
-        weight_decay=training.weight_decay,
-        seed=runs.epoch_seed(training.seed, 0),
-        lower_is_better=not targets["val"].higher_is_better,
-        checkpoint=training.checkpoint,
-        **run,
-    )
+    with training_only(backbone, setting.train, training.lora_rank, training.seed):
+        history = fit(
+            model,
+            step,
+            lambda: targets["val"].validate(outputs(model, data["val"])),
+            epochs=training.epochs,
+            patience=training.patience,
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+            seed=runs.epoch_seed(training.seed, 0),
+            lower_is_better=not targets["val"].higher_is_better,
+            checkpoint=training.checkpoint,
+            **run,
+        )
     return outcome(task, model, history, data["test"])
 
 

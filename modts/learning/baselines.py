@@ -79,8 +79,9 @@ def fit_baseline(
     Returns
     -------
     callable
-        (N, T, F) raw windows -> classification: (N,) float64, the chance of class 1; multiclass, multilabel, stepwise: (N, K), a chance of
-        each class, label or step; regression: (N, T) float64, or (N,) for one number a stay, in the units of `cohort.y`.
+        (N, T, F) raw windows, and `lengths`, (N,) steps, of series that end before their window does. It answers in classification (N,)
+        float64, the chance of class 1; in multiclass, multilabel and stepwise (N, K), a chance of each class, label or step; in regression
+        (N, T) float64, or (N,) for one number a stay, in the units of `cohort.y`.
 
     Raises
     ------
@@ -111,11 +112,14 @@ def fit_baseline(
             predict = tabular.in_context(problem, read, seed, threads, about, tabular_checkpoint)
         return problem.answer(predict)
 
-    return solved(cohort, labelled, class_weight, record, fit)
+    predict = solved(cohort, labelled, class_weight, record, fit)
+    return lambda X, lengths=None: predict((X, lengths))
 
 
 def fit_predict(
     name: str, cohort, labelled, seed: int = 0, threads: int = 1, record: dict | None = None, class_weight=None, **more
 ):
     """`fit_baseline`, and its prediction of the test split; parameters and errors as there."""
-    return fit_baseline(name, cohort, labelled, seed, threads, record, class_weight, **more)(cohort.part("test")[0])
+    return fit_baseline(name, cohort, labelled, seed, threads, record, class_weight, **more)(
+        cohort.part("test")[0], cohort.lengths_of("test")
+    )

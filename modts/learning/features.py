@@ -1,60 +1,71 @@
 """What a baseline reads of a window: statistics of the values, or only what was measured, and when.
 
-A reader is fitted on the labelled windows and then turns windows (N, T, F) into rows: (N, D), or (N, T, D) for a target at every step.
+A reader is fitted on the labelled windows and then turns windows, (N, T, F) and the steps of each or None, into rows: (N, D), or (N, T, D)
+for a target at every step.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from modts.backbones import Scaler
+from modts.backbones import Scaler, quantiles
 
 from .gaps import around, before_after, statistics
 
 WIDEST = 700  # columns of one step; with more, neighbouring steps are left out: minutes, no gain
-TAILS = 0.02  # share winsorised at each end before a linear model: a single mistyped value must not tilt the plane
+# share winsorised at each end before a linear model: a single mistyped value must not tilt the plane. More than of a backbone's values: on the
+# validation stays of PhysioNet 2012's set-b, three splits, .02 is worth .006 AUROC more than a backbone's .005 with z-scores cut at 6
+TAILS = 0.02
 
 
 def readers(problem, only_measurement=False):
     """{in words: reader} of what may be read for a problem; which is best is for validation to say."""
     if only_measurement:
-        return {"measurement": measured_around if problem.every_step else measured}
+        read = (
+            (lambda windows: measured_around(windows[0])) if problem.every_step else lambda windows: measured(*windows)
+        )
+        return {"measurement": read}
     if not problem.every_step:
-        return {"statistics": statistics}
+        return {"statistics": lambda windows: statistics(*windows)}
     scaler = Scaler.fit(problem.X)
 
     def values(reach):
-        return lambda X: around(scaler.transform(X).astype(np.float64), reach)
+        return lambda windows: around(scaler.transform(windows[0]).astype(np.float64), reach)
 
     reaches = (0, 2) if problem.X.shape[2] * 5 <= WIDEST else (0,)
     return {f"values within {reach} steps": values(reach) for reach in reaches}
 
 
-def measured(X):
+def measured(X, lengths=None):
     """What was measured and how often, with no value among it.
 
     Parameters
     ----------
     X : (N, T, F) array with NaN = missing
+    lengths : (N,) array, optional
+        Steps of series that end before their window does: shares are of these, and the time since the last measurement ends there.
 
     Returns
     -------
-    (N, 5 * F + 1) array of float64
+    (N, 5 * F + 2) array of float64
         For each feature the share of steps observed, the same in the last quarter, the step of the first measurement, the steps since
-        the last one, and the mean steps between two; then the share of cells. NaN where there was no measurement, or only one.
+        the last one, and the mean steps between two; then the share of cells, and the steps. NaN where there was no measurement, or only one.
     """
-    return np.concatenate([_measured(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
+    ends = np.full(len(X), X.shape[1]) if lengths is None else np.asarray(lengths)
+    return np.concatenate([_measured(X[at : at + 1024], ends[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
 
 
-def _measured(X):
-    seen, steps = ~np.isnan(X), X.shape[1]
+def _measured(X, ends):
+    seen, ends = ~np.isnan(X), ends[:, None]
     count = seen.sum(1)
     before, after = before_after(seen)
     first, last = (np.where(count > 0, at, np.nan) for at in (after[:, 0], before[:, -1]))
     apart = np.where(count > 1, (last - first) / np.maximum(count - 1, 1), np.nan)
-    late = seen[:, steps - max(1, steps // 4) :].mean(1)
+    quarter = np.maximum(1, ends // 4)
+    late = (seen & (np.arange(X.shape[1]) >= ends - quarter)[..., None]).sum(1) / quarter
+    share = count / ends
     return np.concatenate(
-        [count / steps, late, first, steps - 1 - last, apart, seen.mean((1, 2))[:, None]], axis=1, dtype=np.float64
+        [share, late, first, ends - 1 - last, apart, share.mean(1, keepdims=True), ends], axis=1, dtype=np.float64
     )
 
 
@@ -75,9 +86,8 @@ class Winsorised:
     """Clips at the tails of the training rows (N, D), standardises, fills with the training mean (0): all statistics of the training rows."""
 
     def __init__(self, train, tails=TAILS):
-        some = ~np.isnan(train).all(0)
-        self.low, self.high, self.mean, self.spread = np.zeros((4, train.shape[1]))
-        self.low[some], self.high[some] = np.nanquantile(train[:, some], (tails, 1 - tails), axis=0)
+        some, (self.low, self.high) = ~np.isnan(train).all(0), quantiles(train, tails)
+        self.mean, self.spread = np.zeros((2, train.shape[1]))
         clipped = np.clip(train, self.low, self.high)
         self.mean[some], self.spread[some] = np.nanmean(clipped[:, some], axis=0), np.nanstd(clipped[:, some], axis=0)
         self.spread[self.spread < 1e-12] = np.inf  # says nothing in training: becomes 0 everywhere

@@ -52,7 +52,7 @@ def stacked(cohort, rows, latents, seed=0, threads=1, record=None, class_weight=
     cohort : modts.Cohort
     rows : int array
         Positions in the training split whose labels may be used.
-    latents : dict of (N, D) arrays
+    latents : dict of (N, D) arrays, or (N, T, D) of each step
         Of "train", "val" and "test".
     seed, threads, record, class_weight
         As in `fit_baseline`.
@@ -65,14 +65,15 @@ def stacked(cohort, rows, latents, seed=0, threads=1, record=None, class_weight=
     record = {} if record is None else record
     rotation = _Components(latents["train"])
     latents = {part: rotation(values) for part, values in latents.items()}
+    width = latents["train"].shape[-1]
 
     def fit(problem, about):
         both = {}
         for kind, read in readers(problem).items():
-            for k in sorted({min(k, latents["train"].shape[1]) for k in _COMPONENTS}):
+            for k in sorted({min(k, width) for k in _COMPONENTS}):
                 both[f"{k} components of the latents, {kind}"] = _beside(read, k)
-        problem.X = problem.X, latents["train"][rows][problem.used]
-        problem.X_val = problem.X_val, latents["val"][problem.used_val]
+        problem.windows = problem.windows, latents["train"][rows][problem.used]
+        problem.windows_val = problem.windows_val, latents["val"][problem.used_val]
         found = {"LightGBM": (trees.boosted(problem, both, seed, threads, chosen := {}), chosen)}
         if problem.chances:
             for one in both.items():
@@ -85,26 +86,27 @@ def stacked(cohort, rows, latents, seed=0, threads=1, record=None, class_weight=
         return problem.answer(found[name][0])
 
     predict = solved(cohort, cohort.splits["train"][rows], class_weight, record, fit)
-    return {part: predict((cohort.part(part)[0], latents[part])) for part in ("val", "test")}
+    return {part: predict(((cohort.part(part)[0], cohort.lengths_of(part)), latents[part])) for part in ("val", "test")}
 
 
 def _beside(read, k):
     """A reader of (windows, latents): the first k columns of the latents, at every step if there are several, then what `read` reads."""
 
     def both(pair):
-        X, Z = pair
-        base, Z = read(X), Z[:, :k]
-        Z = np.broadcast_to(Z[:, None], (*base.shape[:-1], k)) if base.ndim == 3 else Z
-        return np.concatenate([Z, base], axis=-1)
+        windows, Z = pair
+        base, Z = read(windows), Z[..., :k]
+        if Z.ndim < base.ndim:  # one latent a window, an answer at every step
+            Z = np.broadcast_to(Z[:, None], (*base.shape[:-1], k))
+        return np.concatenate([Z.mean(1) if Z.ndim > base.ndim else Z, base], axis=-1)
 
     return both
 
 
 class _Components:
-    """Principal components of the training latents (N, D), standardised before and after; the largest come first."""
+    """Principal components of the training latents (N, D), or of each step (N, T, D), standardised before and after; the largest come first."""
 
     def __init__(self, train):
-        train = np.asarray(train, dtype=np.float64)
+        train = np.asarray(train, dtype=np.float64).reshape(-1, np.shape(train)[-1])
         self.mean, self.std = train.mean(0), np.maximum(train.std(0), 1e-4)
         Z = (train - self.mean) / self.std
         wide = Z.shape[1] > Z.shape[0]

@@ -8,21 +8,28 @@ STATISTICS = ("mean", "min", "max", "std", "first", "last", "count")
 IMPUTERS = ("Linear interpolation", "LOCF", "Mean")
 
 
-def statistics(X):
+def statistics(X, lengths=None):
     """Per-feature mean, minimum, maximum, standard deviation, first and last value, and the share of steps observed.
 
     Parameters
     ----------
     X : (N, T, F) array with NaN = missing
+    lengths : (N,) array, optional
+        Steps of series that end before their window does: the share is of these, and they are a last column themselves.
 
     Returns
     -------
-    (N, 7 * F) array of float64
+    (N, 7 * F) array of float64, or (N, 7 * F + 1)
         Ordered by statistic, then feature, as in `STATISTICS`; NaN where a stay has no value of that feature (its count
         is 0).
     """
     X = _series(X)
-    return np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
+    found = np.concatenate([_statistics(X[at : at + 1024]) for at in range(0, max(len(X), 1), 1024)])
+    if lengths is None:
+        return found
+    lengths = np.asarray(lengths, dtype=np.float64)[:, None]
+    found[:, -X.shape[2] :] *= X.shape[1] / lengths
+    return np.concatenate([found, lengths], axis=1)
 
 
 def impute(name, X, fill):

@@ -121,7 +121,7 @@ def trained(problem, seed, record, epochs):
     value, hidden, rate, model, history = best
     record.update(validation=abs(value), features="values, mask and delta", hidden=hidden, lr=rate)
     record.update(epochs=len(history.validation), capped=history.capped)
-    return lambda X: predict(model, values_mask_delta(X, scale))
+    return lambda windows: predict(model, values_mask_delta(windows[0], scale))
 
 
 def _batch(n: int) -> int:

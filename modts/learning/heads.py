@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from modts.cohorts import TASKS, seeded
-from modts.errors import choose
+from modts.errors import ModtsError, choose
 
 HEADS = ("simple", "complex")
 STEPS = (
@@ -22,6 +22,8 @@ STEPS = (
 
 class Head(nn.Module):
     """(B, D) latents -> (B, K) logits (of a yes or no, K = 1, of K classes, labels or steps) or z-scored targets (regression).
+
+    With K = 1 it also reads the latents of every step, (B, T, D) -> (B, T): one head for all of them.
 
     Parameters
     ----------
@@ -49,13 +51,32 @@ class Head(nn.Module):
                 joined = [layer for pair in zip(layers, [nn.ReLU() for _ in layers], strict=True) for layer in pair]
                 self.layers = nn.Sequential(*joined[:-1])
 
+    @classmethod
+    def reading(cls, latents, kind: str, labels, width: int = 128, seed: int = 0) -> Head:
+        """A head for such latents and Labels: (N, D) and any targets, or (N, T, D) and a target at every step.
+
+        Raises
+        ------
+        ModtsError
+            Latents of every step without a target at every step.
+        """
+        if latents.ndim == 2:
+            return cls(kind, latents.shape[1], labels.n_outputs, width, seed)
+        if labels.task not in ("stepwise", "regression") or labels.n_outputs != latents.shape[1]:
+            raise ModtsError(
+                f"Pooling 'steps' has a latent for each of {latents.shape[1]} steps and needs a target at each of them, but these targets "
+                "are of whole windows; choose another pooling, such as 'mean+max+last'."
+            )
+        return cls(kind, latents.shape[2], 1, width, seed)
+
     def linears(self) -> list[nn.Linear]:
         """Its linear layers, from latents to outputs; in "complex" a ReLU stands between two."""
         return [layer for layer in self.layers.modules() if isinstance(layer, nn.Linear)]
 
     def standardise(self, latents: np.ndarray | torch.Tensor) -> Head:
-        """Take mean and deviation from training latents (N, D)."""
+        """Take mean and deviation from training latents (N, D) or (N, T, D), of which those behind a series' end are zero and do not count."""
         Z = torch.as_tensor(latents, dtype=torch.float32)
+        Z = Z if Z.ndim == 2 else Z[(Z != 0).any(-1)]
         self.mean.copy_(Z.mean(0))
         self.std.copy_(Z.std(0, unbiased=False).clamp(min=1e-4))
         return self
@@ -73,7 +94,8 @@ class Head(nn.Module):
         return self
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.layers((latents - self.mean) / self.std)
+        output = self.layers((latents - self.mean) / self.std)
+        return output if latents.ndim == 2 else output[..., 0]
 
 
 def origin(task: str, y: torch.Tensor, weight: torch.Tensor | None = None, n_outputs: int = 1) -> torch.Tensor:

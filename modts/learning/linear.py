@@ -21,11 +21,11 @@ def logistic(problem, readers, record):
     from sklearn.linear_model import LogisticRegression  # here, as scikit-learn takes a second to import
 
     kind, read = list(readers.items())[-1]
-    seen, rows = ~np.isnan(problem.y), read(problem.X)
+    seen, rows = ~np.isnan(problem.y), read(problem.windows)
     scale = Winsorised(rows[seen])
     train, y = scale(rows[seen]), problem.y[seen].astype(np.int64)
     weight = None if problem.weight is None else problem.weight[seen]
-    flat = scale(_flat(read(problem.X_val)))
+    flat = scale(_flat(read(problem.windows_val)))
 
     def chances(model, flat, shape):
         p = model.predict_proba(flat)
@@ -39,8 +39,8 @@ def logistic(problem, readers, record):
             best = value, inverse, model
     record.update(validation=best[0], features=kind, C=best[1])
 
-    def predict(X):
-        rows = read(X)
+    def predict(windows):
+        rows = read(windows)
         return chances(best[2], scale(_flat(rows)), rows.shape[:-1])
 
     return predict
@@ -68,18 +68,18 @@ def ridge(problem, readers, record):
 def best_ridge(problem, ways, penalties, record):
     """The way and the penalty that validation prefers.
 
-    ways : {in words: ((N, T, F) windows -> rows (..., D), [(weights, intercept) for each of the penalties])}
+    ways : {in words: (windows -> rows (..., D), [(weights, intercept) for each of the penalties])}
     """
     shape, best = (problem.n_outputs,) if problem.task == "multiclass" else problem.y_val.shape[1:], None
     for kind, (rows_of, models) in ways.items():
-        rows = rows_of(problem.X_val)
+        rows = rows_of(problem.windows_val)
         for penalty, model in zip(penalties, models, strict=True):
             value = problem.judge(_linear(rows, *model).reshape(-1, *shape))
             if best is None or value > best[0]:
                 best = value, kind, penalty, rows_of, model
     value, kind, penalty, rows_of, model = best
     record.update(validation=abs(value), features=kind, alpha=penalty)
-    return lambda X: _linear(rows_of(X), *model).reshape(-1, *shape)
+    return lambda windows: _linear(rows_of(windows), *model).reshape(-1, *shape)
 
 
 def _linear(rows, weights, intercept):
@@ -87,30 +87,31 @@ def _linear(rows, weights, intercept):
 
 
 def _of_stay(problem, read):
-    rows = read(problem.X)
+    rows = read(problem.windows)
     scale = Winsorised(rows)
-    return (lambda X: scale(read(X))), ridge_path(scale(rows), problem.y[:, None])
+    return (lambda windows: scale(read(windows))), ridge_path(scale(rows), problem.y[:, None])
 
 
 def _one_for_all(problem, read):
     """One model for all steps; which step it is enters as a column for each, so that each has its own intercept."""
     steps = np.eye(problem.n_steps)
 
-    def rows_of(X):
-        rows = np.nan_to_num(read(X)[..., :-1])  # (N, T, D)
+    def rows_of(windows):
+        rows = np.nan_to_num(read(windows)[..., :-1])  # (N, T, D)
         return np.concatenate([rows, np.broadcast_to(steps, (len(rows), *steps.shape))], axis=2)
 
     seen = ~np.isnan(problem.y)
-    return rows_of, ridge_path(rows_of(problem.X)[seen], problem.y[seen][:, None])
+    return rows_of, ridge_path(rows_of(problem.windows)[seen], problem.y[seen][:, None])
 
 
 def _one_per_step(problem):
     scaler = Scaler.fit(problem.X)
 
-    def rows_of(X):
-        return np.nan_to_num(interpolate(scaler.transform(X).astype(np.float64))).reshape(len(X), -1)  # (N, T * F)
+    def rows_of(windows):
+        Z = scaler.transform(windows[0]).astype(np.float64)
+        return np.nan_to_num(interpolate(Z)).reshape(len(Z), -1)  # (N, T * F)
 
-    return rows_of, ridge_paths(rows_of(problem.X), problem.y)
+    return rows_of, ridge_paths(rows_of(problem.windows), problem.y)
 
 
 def ridge_paths(rows, Y, penalties=PENALTIES, weight=None):

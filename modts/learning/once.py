@@ -66,14 +66,16 @@ class Recipe:
         given = {name: getattr(self, name) for name in _BUILDING}
         return build(self.backbone, _Windows(X, self.features), seed=self.seed, **given).to(place(self.device))
 
-    def pretrained(self, X: np.ndarray, X_val: np.ndarray, cache: str | Path | None = "memory") -> Backbone:
-        """Pretrained on X, stopped by X_val: made now, or as it was made before from the same.
+    def pretrained(
+        self, X: np.ndarray, X_val: np.ndarray, cache: str | Path | None = "memory", lengths: tuple | None = None
+    ) -> Backbone:
+        """Pretrained on X, stopped by X_val: made now, or as it was made before from the same. lengths : see `pretrain`.
 
         cache : "memory" (the last few), a folder (which outlives the process), or None. Each call gets a backbone of its own.
         """
         made_from = {
             "code": runs.code_hash("pretrain", choose(self.backbone, BACKBONES, "backbone")),
-            "data": [[part.shape, hashlib.sha256(part.tobytes()).hexdigest()] for part in (X, X_val)],
+            "data": [[part.shape, hashlib.sha256(part.tobytes()).hexdigest()] for part in (X, X_val, *(lengths or ()))],
             "device": str(self.device),
         }
         key = runs.key(asdict(self) | made_from)
@@ -84,7 +86,7 @@ class Recipe:
         settings = asdict(self)
         for name in ("backbone", "features", "device", *_BUILDING):
             del settings[name]
-        pretrain(backbone, X, X_val, progress=None, **settings)
+        pretrain(backbone, X, X_val, lengths=lengths, progress=None, **settings)
         _keep(cache, key, backbone)
         return backbone
 

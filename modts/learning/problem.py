@@ -34,6 +34,8 @@ class Problem:
         Whether answers are probabilities; whether there is one at every step.
     X, X_val : (N, T, F) float32
         Raw windows, NaN = missing. Rows without a target are left out where there is one a window.
+    windows, windows_val : (X, (N,) steps or None)
+        The same with the steps of each, where series end before their window: what readers read.
     used, used_val : (n,) bool
         Which of the labelled rows and of the validation rows these are.
     y, y_val : (N,) int64 classes, (N, T) 0 or 1 with NaN, or (N,) or (N, T) numbers
@@ -58,6 +60,11 @@ class Problem:
             np.ones(len(part), bool) if self.every_step else ~np.isnan(part) for part in (y, y_val)
         )
         self.X, y, self.X_val, y_val = X[self.used], y[self.used], X_val[self.used_val], y_val[self.used_val]
+        ends, ends_val = (
+            (None, None) if cohort.lengths is None else (cohort.lengths[labelled], cohort.lengths_of("val"))
+        )
+        self.windows = self.X, None if ends is None else ends[self.used]
+        self.windows_val = self.X_val, None if ends is None else ends_val[self.used_val]
         classes = cohort.classes if self.task == "multiclass" else ()
         self.n_outputs, self.weight = len(classes) or 1, None
         if self.chances:
@@ -91,8 +98,8 @@ class Problem:
         return scores.auroc(self.y_val, p, task=self.task)
 
     def answer(self, predict: Callable) -> Callable:
-        """(N, T, F) raw windows -> probabilities, or targets in raw units, from what predicts standardised ones."""
-        return predict if self.chances else lambda X: predict(X) * self.scale + self.centre
+        """Windows (as `windows`) -> probabilities, or targets in raw units, from what predicts standardised ones."""
+        return predict if self.chances else lambda windows: predict(windows) * self.scale + self.centre
 
 
 def solved(cohort, labelled, class_weight, record: dict, fit: Callable) -> Callable:
@@ -107,4 +114,4 @@ def solved(cohort, labelled, class_weight, record: dict, fit: Callable) -> Calla
     record["validation"] = float(np.mean([one["validation"] for one in about]))
     if "capped" in about[0]:
         record["capped"] = any(one["capped"] for one in about)
-    return lambda X: np.stack([predict(X) for predict in each], axis=1)
+    return lambda windows: np.stack([predict(windows) for predict in each], axis=1)

@@ -55,8 +55,8 @@ def rocket(problem, seed, threads, record):
     centre, spread = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     spread[spread < 1e-6] = np.inf
 
-    def rows_of(X):
-        return (kernels.transform(channels(X)) - centre) / spread
+    def rows_of(windows):
+        return (kernels.transform(channels(windows[0])) - centre) / spread
 
     y, weight = problem.y, problem.weight
     if problem.task == "multiclass":
@@ -73,12 +73,12 @@ def _platt(problem, predict):
     from sklearn.linear_model import LogisticRegression
 
     several, seen = problem.task == "multiclass", ~np.isnan(problem.y_val)
-    found = predict(problem.X_val)[seen]
+    found = predict(problem.windows_val)[seen]
     curve = LogisticRegression(C=1e6, max_iter=1000)
     curve.fit(found if several else found[:, None], problem.y_val[seen].astype(np.int64))
 
-    def chances(X):
-        score = predict(X)
+    def chances(windows):
+        score = predict(windows)
         return (
             curve.predict_proba(score)
             if several

@@ -9,7 +9,7 @@ way: one head, the same optimiser, step for step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ def train_heads(
     kind
         "simple" or "complex".
     latents
-        (N, D) arrays of "train" and "val"; all heads standardise them with the statistics of "train".
+        (N, D) or (N, T, D) arrays of "train" and "val"; all heads standardise them with the statistics of "train".
     targets
         Labels of "train" and "val".
     epochs, patience
@@ -67,15 +67,26 @@ def train_heads(
     Raises
     ------
     ModtsError
-        No settings, a setting without labelled rows, or a head diverged.
+        No settings, a setting without labelled rows, latents of every step without a target at every step, or a head diverged.
     """
+    first = Head.reading(latents["train"], kind, targets["train"]).standardise(latents["train"]).eval()
+    if latents["train"].ndim == 3:
+        latents, targets, settings = _by_step(latents, targets, settings)
     if not settings or any(len(setting.rows) == 0 for setting in settings):
         raise ModtsError("A sweep needs at least one setting, and each setting at least one labelled row.")
-    first = Head(kind, latents["train"].shape[1], targets["train"].n_outputs).standardise(latents["train"]).eval()
     largest = max(len(setting.rows) for setting in settings) + len(latents["val"])
     share = max(1, _CELLS // (largest * sum(layer.out_features for layer in first.linears())))
     parts = [settings[i : i + share] for i in range(0, len(settings), share)]
     return [pair for part in parts for pair in _train(first, latents, targets, part, epochs, patience)]
+
+
+def _by_step(latents, targets, settings):
+    """A row for each (window, step): latents (N T, D), targets (N T, 1), and the settings' rows, of which those without a target are dropped."""
+    seen, T = targets["train"].seen, latents["train"].shape[1]
+    latents = {part: latents[part].reshape(-1, latents[part].shape[2]) for part in ("train", "val")}
+    targets = {part: replace(targets[part], y=targets[part].y.reshape(-1, 1)) for part in ("train", "val")}
+    cells = [np.asarray(s.rows)[:, None] * T + np.arange(T) for s in settings]
+    return latents, targets, [replace(s, rows=c[seen[s.rows]]) for s, c in zip(settings, cells, strict=True)]
 
 
 @torch.no_grad()

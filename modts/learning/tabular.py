@@ -42,15 +42,17 @@ def in_context(problem, readers, seed, threads, record, checkpoint):
     settings = {"model_path": str(checkpoint), "allow_auto_download": False, "device": "cpu"}
     model = (TabICLClassifier if classes else TabICLRegressor)(**settings, random_state=seed, n_jobs=threads)
     try:
-        model.fit(read(problem.X), problem.y)
+        model.fit(read(problem.windows), problem.y)
     except Exception as error:
         raise ModtsError(
             f"{checkpoint} holds no weights of {NAME} for {problem.task} ({type(error).__name__}: {str(error)[:200]})."
         ) from None
 
-    def predict(X):
-        p = np.asarray(model.predict_proba(read(X)) if classes else model.predict(read(X)), dtype=np.float64)
+    def predict(windows):
+        p = np.asarray(
+            model.predict_proba(read(windows)) if classes else model.predict(read(windows)), dtype=np.float64
+        )
         return p[:, 1] if problem.task == "classification" else p
 
-    record.update(validation=abs(problem.judge(predict(problem.X_val))), features=kind)
+    record.update(validation=abs(problem.judge(predict(problem.windows_val))), features=kind)
     return predict

@@ -20,12 +20,12 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import remember_training, warn_of_another_scale
+from modts.cohorts import seeded
 from modts.errors import ModtsError, choose
 
 from .batches import Held, Windows
 from .gaps import rivals
-
-SCHEDULES = ("constant", "cosine")
+from .schedule import SCHEDULES, annealed
 
 
 @dataclass
@@ -115,7 +115,7 @@ def fit(
         for number, indices in enumerate(_batches(n, batch_size, steps)):
             if schedule == "cosine":
                 for group in optimiser.param_groups:
-                    group["lr"] = lr * _annealed((epoch * steps + number) / (epochs * steps))
+                    group["lr"] = lr * annealed((epoch * steps + number) / (epochs * steps))
             optimiser.zero_grad(set_to_none=True)
             loss = step(indices, runs.batch_seed(start, number))
             loss.backward()
@@ -137,8 +137,8 @@ def fit(
         better = history.best is None or (value < history.best if lower_is_better else value > history.best)
         if better:
             history.best, history.best_epoch, best = value, epoch, _copy(model)
-        annealed = schedule == "cosine" and epoch + 1 == epochs
-        history.finished = annealed or epoch - history.best_epoch >= patience
+        done = schedule == "cosine" and epoch + 1 == epochs
+        history.finished = done or epoch - history.best_epoch >= patience
         if progress and sys.stderr.isatty():
             print(
                 f"{progress} epoch {epoch + 1}: loss {total:.4f}, validation {value:.4f}",
@@ -164,11 +164,6 @@ def _batches(n: int, batch_size: int, steps: int) -> Iterator[torch.Tensor]:
         for indices in torch.randperm(n).split(batch_size)[:steps]:
             yield indices
             steps -= 1
-
-
-def _annealed(done: float) -> float:
-    """Cosine annealing: which share of the learning rate is left when that share of the steps is done."""
-    return (1 + math.cos(math.pi * done)) / 2
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -227,6 +222,7 @@ def pretrain(
     X_train: np.ndarray,
     X_val: np.ndarray,
     *,
+    lengths: tuple | None = None,
     pattern: str = "point",
     rate: float = 0.1,
     epochs: int = 200,
@@ -240,13 +236,14 @@ def pretrain(
     checkpoint: Path | None = None,
     progress: str | None = "",
 ) -> History:
-    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN.
+    """Pretrain a backbone by masked imputation on raw windows (N, T, F) with NaN; one that does not impute, by the loss of its own.
 
     What happened is added to `backbone.card["past"]`, the error of interpolation and the like on the same hidden values with it; a sentence says
     when the backbone is behind them, a warning when the windows have another scale than the backbone's scaler.
 
     For every batch PyGrinder hides other training values; the model's own loss (PyPOTS's) is minimised. Early stopping reads the mean
-    absolute error, in z-scores, on validation values hidden once. Windows are read a batch at a time: a memory map (np.load with
+    absolute error, in z-scores, on validation values hidden once. TS2Vec's loss draws its crops for every batch; early stopping reads the same
+    loss on validation windows, in batches as in training, with crops drawn once. Windows are read a batch at a time: a memory map (np.load with
     mmap_mode="r") needs no more memory than a batch, and gives the bits that the same data give in memory.
 
     Parameters
@@ -255,8 +252,10 @@ def pretrain(
         Trained in place; it ends with the weights of its best validation epoch.
     X_train, X_val : (N, T, F) arrays
         Raw units, NaN where missing.
+    lengths : pair of (N,) arrays, optional
+        Of X_train and X_val: steps of series that end before their window does (see modts.backbones.ends).
     pattern, rate
-        How values are hidden, and which share of the observed ones: see modts.mask.
+        How values are hidden, and which share of the observed ones: see modts.mask. Of no use to a backbone that does not impute.
     epochs, patience : int
         At most so many epochs; stop after `patience` of them without a better error.
     batch_size, lr, weight_decay, seed
@@ -273,32 +272,17 @@ def pretrain(
     Returns
     -------
     History
-        With the mean absolute error of each simple imputer as `rivals`; `capped` if neither patience nor the schedule ended it.
+        With the mean absolute error of each simple imputer as `rivals`, if the backbone imputes; `capped` if neither patience nor the schedule
+        ended it.
 
     Raises
     ------
     ModtsError
         Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
     """
-    train, val = (Windows(backbone, X, pattern, rate) for X in (X_train, X_val))
+    pairs = zip((X_train, X_val), lengths or (None, None), strict=True)
+    train, val = (Windows(backbone, X, pattern, rate, ends) for X, ends in pairs)
     warn_of_another_scale(backbone, train.X)
-    held = Held(val, runs.epoch_seed(seed, -1))
-    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z in held):
-        raise ModtsError(
-            f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
-        )
-
-    def step(indices, batch_seed):
-        return backbone.run(backbone.inputs(*train.masked(indices.numpy(), batch_seed)))[0]["loss"]
-
-    def validate():
-        error, n = 0.0, 0
-        for hidden, Z in held:
-            scored = torch.isnan(hidden) & ~torch.isnan(Z)
-            error += (backbone.run(backbone.inputs(hidden))[0]["imputation"] - Z)[scored].abs().sum().item()
-            n += int(scored.sum())
-        return error / n
-
     optimiser = {
         "epochs": epochs,
         "patience": patience,
@@ -309,6 +293,31 @@ def pretrain(
         "clip": clip,
         "seed": seed,
     }
+    if not backbone.row.imputes:
+        own = _own_loss(backbone, train, val, batch_size, seed)
+        history = fit(backbone, *own, n=len(train), **optimiser, checkpoint=checkpoint, progress=progress or "")
+        remember_training(backbone, train.X, history, optimiser)
+        return history
+    held = Held(val, runs.epoch_seed(seed, -1))
+    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
+        raise ModtsError(
+            f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
+        )
+
+    def step(indices, batch_seed):
+        rows = indices.numpy()
+        return backbone.run(backbone.inputs(*train.masked(rows, batch_seed), lengths=train.lengths(rows)))[0]["loss"]
+
+    def validate():
+        error, n = 0.0, 0
+        for hidden, Z, ends in held:
+            scored = torch.isnan(hidden) & ~torch.isnan(Z)
+            error += (
+                (backbone.run(backbone.inputs(hidden, lengths=ends))[0]["imputation"] - Z)[scored].abs().sum().item()
+            )
+            n += int(scored.sum())
+        return error / n
+
     history = fit(
         backbone,
         step,
@@ -318,7 +327,7 @@ def pretrain(
         checkpoint=checkpoint,
         progress=progress or "",
     )
-    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z in held)
+    history.rivals = rivals((hidden.cpu().numpy(), Z.cpu().numpy()) for hidden, Z, _ in held)
     ahead = min(history.rivals, key=history.rivals.get)
     behind = history.best > history.rivals[ahead]
     if progress or (behind and progress is not None):
@@ -327,3 +336,19 @@ def pretrain(
         print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
     remember_training(backbone, train.X, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history
+
+
+def _own_loss(backbone, train: Windows, val: Windows, batch_size: int, seed: int) -> tuple[Callable, Callable]:
+    """Training step and validation score of a backbone that does not impute: its own loss, in validation always on the same draw."""
+
+    def step(indices, batch_seed):
+        with seeded(batch_seed):
+            return backbone.own_loss(backbone.inputs(train(indices.numpy())))
+
+    def validate():
+        with seeded(runs.epoch_seed(seed, -1)):
+            losses = [(backbone.own_loss(backbone.inputs(Z)).item(), len(Z)) for Z, _ in val.split(batch_size)]
+        values, windows = zip(*losses, strict=True)
+        return float(np.average(values, weights=windows))
+
+    return step, validate

@@ -31,7 +31,7 @@ def boosted(problem, readers, seed, threads, record):
     ----------
     problem : Problem
     readers : dict of str to callable
-        (N, T, F) windows -> rows (N, D), or (N, T, D) for a target at every step.
+        Windows (as `Problem.windows`) -> rows (N, D), or (N, T, D) for a target at every step.
     seed, threads : int
     record : dict
         Filled with what was chosen and its validation score.
@@ -39,7 +39,7 @@ def boosted(problem, readers, seed, threads, record):
     Returns
     -------
     callable
-        (N, T, F) raw windows -> chances (N,), (N, K) or (N, T), or standardised targets (N,) or (N, T).
+        Windows (as `Problem.windows`) -> chances (N,), (N, K) or (N, T), or standardised targets (N,) or (N, T).
     """
     import lightgbm
 
@@ -62,7 +62,7 @@ def boosted(problem, readers, seed, threads, record):
     seen, seen_val, best = ~np.isnan(problem.y), ~np.isnan(problem.y_val), None
     weight = None if problem.weight is None else problem.weight[seen]
     for kind, read in readers.items():
-        rows, rows_val = read(problem.X), read(problem.X_val)
+        rows, rows_val = read(problem.windows), read(problem.windows_val)
         train, val = (rows[seen], problem.y[seen], None, weight), (rows_val[seen_val], problem.y_val[seen_val])
         for trees in _TREES["classification" if problem.chances else "regression"]:
             model = fit(trees, train, val, 0)
@@ -72,4 +72,4 @@ def boosted(problem, readers, seed, threads, record):
     value, kind, read, trees, model, train, val = best
     members = [model] + [fit(trees, train, val, member) for member in range(1, _MEMBERS)]
     record.update(validation=abs(value), features=kind, rounds=[m.best_iteration for m in members], **trees)
-    return lambda X: predict(members, read(X))
+    return lambda windows: predict(members, read(windows))

@@ -8,7 +8,8 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "places": "STAGES root work_dir results_dir cache_dir artifact_dir run_id run_path plain_name profile_name cohort_stem",
+        "places": "STAGES root work_dir results_dir cache_dir prepared_file artifact_dir run_id run_path plain_name profile_name "
+        "cohort_stem cohort_label",
         "files": "whole_file atomic_write write_json read_json plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "mapped": "PART let_go parts",

@@ -43,6 +43,7 @@ ONLY = {  # modules that only some backbones run through
     "backbones.recurrent": ("BRITS", "GRU-D", "CSAI"),
     "backbones.attention": ("CSAI", "HELIX"),
     "backbones.blocks": ("SAITS", "TimesNet", "Autoformer", "HELIX"),
+    "backbones.contrast": ("TS2Vec",),
     "backbones.helix": ("HELIX",),
     "backbones.own": ("own",),  # whatever the class
 }

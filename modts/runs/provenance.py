@@ -21,13 +21,17 @@ from modts.errors import ModtsError
 from .arrays import write_arrays
 from .code import code_hash, code_version
 from .files import write_json
-from .places import run_id, run_path
+from .places import cohort_label, run_id, run_path
 
 COLUMNS = (
-    "profile", "cohort", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "split_seed", "init_seed",
+    "profile", "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "split_seed", "init_seed",
     "draw", "metric", "value", "low", "high", "n_test", "hardware", "run", "source",
 )  # fmt: skip
-LATER = {"draw": "", "test": "split"}  # what a row that was stored before there was the column says in it
+LATER = {
+    "variant": "",
+    "draw": "",
+    "test": "split",
+}  # what a row that was stored before there was the column says in it
 PACKAGES = (
     "modts",
     "torch",
@@ -71,6 +75,7 @@ class Run:
 
     def __init__(self, stage: str, params: dict):
         self.stage, self.params, self.id = stage, dict(params), run_id(stage, params)
+        self.cohort = cohort_label(params["cohort"])
         self.started, self._clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
         self.rows, self.timings, self.history, self.data_hash, self.extra = [], {}, {}, {}, {}
         self.predictions: dict[str, np.ndarray] = {}
@@ -82,7 +87,8 @@ class Run:
             raise ModtsError(f"Unknown result columns: {sorted(unknown)}.")
         fixed = {
             "profile": self.params["profile"],
-            "cohort": Path(self.params["cohort"]).stem,
+            "cohort": self.cohort,
+            "variant": self.params.get("variant", ""),
             "hardware": hardware(),
             "run": self.id,
         }
@@ -97,20 +103,16 @@ class Run:
         return run_path(self.id)
 
     def finish(self) -> Path:
-        """Write predictions, then the run's file; the file is the sign of success.
-
-        Rows are scored from predictions as they are. Stored are half-precision numbers, which take half the room; a test says that no score
-        from them differs in its third digit.
-        """
+        """Write predictions, then the run's file; the file is the sign of success."""
         if self.predictions:
-            stored = {name: values.astype(np.float16) for name, values in self.predictions.items()}
-            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", self.id, **stored)
+            write_arrays(self.path.parent.parent / "predictions" / f"{self.id}.npz", self.id, **self.predictions)
         write_json(
             self.path,
             {
                 "run": self.id,
                 "stage": self.stage,
                 "profile": self.params["profile"],
+                "cohort": self.cohort,
                 "params": self.params,
                 "started": self.started,
                 "seconds": round(time.perf_counter() - self._clock, 2),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from modts.backbones import Backbone, Scaler, read
+from modts.backbones import Backbone, Scaler, behind, cut, ends_on, read
 from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose, whole
 from modts.learning import Head, answer
@@ -32,8 +32,9 @@ class _Pass(nn.Module):
         for name, values in (("mean", scaler.mean), ("std", std)):
             self.register_buffer(name, torch.from_numpy(values).to(backbone.device))
 
-    def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        latents = read(self.backbone, self.backbone.scaler.cut((X - self.mean).div_(self.std)), self.pooling)
+    def forward(self, X: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        Z = self.backbone.scaler.cut((X - self.mean).div_(self.std))
+        latents = read(self.backbone, Z, self.pooling, lengths)
         return tuple(answer(self.task, head(latents)) for head in self.heads)
 
 
@@ -96,7 +97,13 @@ class Predictor:
         self._check_task()
         empty = torch.full((1, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
         with torch.inference_mode():
-            size = read(backbone, empty, pooling).shape[1]
+            some = read(backbone, empty, pooling)
+        size, stepwise = some.shape[-1], some.ndim == 3
+        if stepwise and self.task not in ("stepwise", "regression"):
+            raise ModtsError(
+                f"With pooling {pooling!r} a head answers at every step, and {self.task} asks once a window; give the pooling that it was "
+                "trained on."
+            )
         for name, head in self.heads.items():
             if head.mean.numel() != size:
                 raise ModtsError(
@@ -104,6 +111,10 @@ class Predictor:
                     f"{pooling!r} gives {size}; build it for the same backbone and pooling."
                 )
             outputs = head.linears()[-1].out_features
+            if stepwise and outputs > 1:
+                raise ModtsError(
+                    f"The head {name!r} has {outputs} outputs, but with pooling {pooling!r} it needs one, which it gives at every step."
+                )
             if self.task == "classification" and outputs > 1:
                 raise ModtsError(
                     f"The head {name!r} has {outputs} outputs, so its answer is no probability; give the target_scaler "
@@ -130,10 +141,13 @@ class Predictor:
             )
 
     @torch.inference_mode()
-    def predict(self, X: np.ndarray, batch_size: int = 256, features=None) -> np.ndarray | dict[str, np.ndarray]:
+    def predict(
+        self, X: np.ndarray, batch_size: int = 256, features=None, lengths=None
+    ) -> np.ndarray | dict[str, np.ndarray]:
         """Raw windows X (N, T, F) with NaN -> probabilities (N,), of each class, label or step (N, K), or targets (N, K).
 
-        Several heads give a dictionary.
+        Several heads give a dictionary. lengths (N,): steps of series that end before their window does (see Backbone.latents); an answer at
+        every step is NaN behind the end.
 
         Raises
         ------
@@ -143,11 +157,22 @@ class Predictor:
         whole(batch_size, "The batch size")
         if self.backbone.training:  # somebody has trained it since
             self.backbone.eval()
+        steps = np.shape(X)[1] if np.ndim(X) == 3 else None
+        X, lengths = cut(X, lengths, self.backbone.n_steps)
         X = np.require(self.backbone.check(X, features), requirements=("C", "W"))  # PyTorch takes no other array
         values = torch.from_numpy(X).to(self.backbone.device)
-        parts = [self._run(part) for part in (values.split(batch_size) if len(values) > batch_size else [values])]
+        if lengths is None:
+            parts = [self._run(part) for part in (values.split(batch_size) if len(values) > batch_size else [values])]
+        else:
+            every = range(0, len(values), batch_size)
+            parts = [self._to_the_end(values, lengths, slice(start, start + batch_size)) for start in every]
         outputs = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         answers = {name: self._answer(output) for name, output in zip(self.heads, outputs, strict=True)}
+        if lengths is not None and self.task in ("stepwise", "regression"):
+            nothing = behind(lengths, self.backbone.n_steps)
+            for name, answer_ in answers.items():
+                if answer_.shape == nothing.shape and answer_.shape[1] > 1:  # an answer at every step
+                    answers[name] = np.where(nothing, np.float32(np.nan), answer_)[:, :steps]
         return answers[""] if self.single else answers
 
     def save(self, path: str | Path, **notes) -> Path:
@@ -173,6 +198,9 @@ class Predictor:
         from .saved import save
 
         return save(self, path, **notes)
+
+    def _to_the_end(self, values: torch.Tensor, lengths: np.ndarray, rows: slice) -> tuple[torch.Tensor, ...]:
+        return self._pass(values[rows], ends_on(self.backbone.device, lengths, rows))
 
     def _run(self, X: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (self._traced(len(X)) if len(X) <= self.trace else self._pass)(X)

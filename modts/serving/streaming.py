@@ -16,7 +16,7 @@ from modts.errors import ModtsError, choose, whole
 
 def stream(
     backbone, source: str | Path, target: str | Path, pooling: str = "paper", batch_size: int = 256
-) -> tuple[int, int]:
+) -> tuple[int, ...]:
     """Latents of more windows than fit into memory: from one .npy file to another, a batch at a time.
 
     Parameters
@@ -25,7 +25,8 @@ def stream(
     source : str or Path
         .npy of raw windows (N, T, F), float32 or float64, C order, NaN where missing.
     target : str or Path
-        .npy of latents (N, D) float32, written whole: a killed run leaves none, or the one that was there before.
+        .npy of latents (N, D) float32, or (N, T, D) for pooling "steps", written whole: a killed run leaves none, or the one
+        that was there before.
 
     pooling : str
     batch_size : int
@@ -33,7 +34,7 @@ def stream(
     Returns
     -------
     tuple of int
-        (N, D), the shape of the latents.
+        (N, D) or (N, T, D), the shape of the latents.
 
     Raises
     ------
@@ -53,11 +54,11 @@ def stream(
     with open(source, "rb") as reading:
         shape, dtype = _header(reading, source, backbone)
         with runs.whole_file(target) as writing:
-            return shape[0], _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
+            return shape[0], *_write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
 
 
-def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> int:
-    """Everything from the header on; returns D."""
+def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> tuple[int, ...]:
+    """Everything from the header on; returns the shape of one window's latents."""
     observed = False
     for start in range(0, shape[0], batch_size):
         rows = min(batch_size, shape[0] - start)
@@ -69,13 +70,13 @@ def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size
         except ModtsError as error:
             raise ModtsError(f"Windows {start} to {start + rows - 1} of {source}: {error}") from None
         if not start:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (shape[0], Z.shape[1])}
+            header = {"descr": "<f4", "fortran_order": False, "shape": (shape[0], *Z.shape[1:])}
             np.lib.format.write_array_header_1_0(writing, header)
         Z.astype("<f4", copy=False).tofile(writing)
         observed |= seen
     if not observed:
         raise ModtsError(f"{source} holds no observed value at all.")
-    return Z.shape[1]
+    return Z.shape[1:]
 
 
 @torch.no_grad()

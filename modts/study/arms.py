@@ -32,11 +32,12 @@ from modts.learning import (
     train_heads,
 )
 
-from .artefacts import fresh, note_data, pretrained, settings, tested, windows
+from .artefacts import fresh, lengths, note_data, pretrained, settings, tested, windows
 
 WHOLE = (
     "size",
     "config",
+    "device",
     "reading",
     "scaling",
     "centre",
@@ -202,7 +203,8 @@ class WholeArm(Arm):
     def recipe(self, seed, candidate):
         params = self.params.of_arm(self.name)[candidate.place]
         upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
-        return {**settings(params, WHOLE), "data": self.cohort(seed).content_hash, "upstream": upstream}
+        rank = {"lora_rank": params.lora_rank} if self.name == "lora" else {}
+        return {**settings(params, WHOLE), **rank, "data": self.cohort(seed).content_hash, "upstream": upstream}
 
     @property
     def _starts_pretrained(self) -> bool:
@@ -225,6 +227,7 @@ class WholeArm(Arm):
             auxiliary=params.auxiliary,
             pattern=params.pattern,
             rate=params.rate,
+            lora_rank=params.lora_rank,
             seed=seed,
             checkpoint=file,
         )
@@ -235,6 +238,7 @@ class WholeArm(Arm):
             rows,
             backbone=backbone,
             windows=windows(cohort),
+            lengths=lengths(cohort),
             pooling=self.pooling or "paper",
             training=training,
         )
@@ -334,7 +338,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         places.append((cohort.split_seed, seed, draw))
         key = "|".join(map(str, (name, *places[-1])))
         note_data(run, cohort)
-        note_predictions(run, cohort, key, prediction)
+        note_predictions(run, cohort, key, items[-1])
         run.timings[key] = round(seconds, 3)
         run.capped(key, capped)
         run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
@@ -355,10 +359,24 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
     )
 
 
-def note_predictions(run: runs.Run, cohort, key: str, prediction: np.ndarray) -> None:
-    """Keep what a model says of each test's windows; of an external test under the key with its name behind."""
+def note_predictions(run: runs.Run, cohort, key: str, item: tuple) -> None:
+    """Keep what a model says of each test's windows; of an external test under the key with its name behind.
+
+    item : (targets, prediction, observed or None), as they are scored.
+    """
     for test, rows in by_test(cohort).items():
-        run.predictions[key if test == SPLIT else f"{key}|{test}"] = prediction[rows]
+        y, prediction, seen = (None if part is None else part[rows] for part in item)
+        run.predictions[key if test == SPLIT else f"{key}|{test}"] = small(cohort.task, y, prediction, seen)
+
+
+def small(task: str, y: np.ndarray, prediction: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
+    """A prediction in half precision where that changes no score by half a unit of its third digit, else in single precision.
+
+    Probabilities that lie close together become equal in half precision, and then their order, all that AUROC and AUPRC see, is lost.
+    """
+    half, whole = prediction.astype(np.float16), prediction.astype(np.float32)
+    scores = [score(task, y, p.astype(np.float64), seen, n_boot=1) for p in (whole, half)]
+    return half if all(abs(scores[0][m][0] - scores[1][m][0]) < 5e-4 for m in scores[0]) else whole
 
 
 def score_rows(run: runs.Run, cohort, task: str, items, places, names=(), **columns) -> None:

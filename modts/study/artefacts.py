@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from modts import runs
-from modts.backbones import build, load_backbone, options_of
+from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
 from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
@@ -26,7 +26,7 @@ from .params import Extract, Pretrain
 
 SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
-BUILDING = ("size", "config", "reading", "scaling", "centre")
+BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
 OF_BASELINES = {"GRU": ("gru_epochs",), "TabICL": ("tabular_checkpoint",)}  # the parameters that some of them have
 
@@ -60,6 +60,11 @@ def windows(cohort) -> dict[str, np.ndarray]:
     return {name: cohort.part(name)[0] for name in SPLITS}
 
 
+def lengths(cohort) -> dict[str, np.ndarray]:
+    """Steps of each series per split; nothing where every series fills its window."""
+    return {} if cohort.lengths is None else {name: cohort.lengths_of(name) for name in SPLITS}
+
+
 def settings(params, names: tuple[str, ...]) -> dict:
     """Those of the parameters, as a part of a recipe or as keyword arguments."""
     return {name: getattr(params, name) for name in names}
@@ -69,7 +74,14 @@ def fresh(params: Pretrain, cohort, seed: int):
     """The backbone of a seed at its random weights."""
     options = options_of(params.backbone, reading=params.reading)
     given = settings(params, ("config", "scaling", "centre"))
-    return build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    made = build(params.backbone, cohort, params.size, params.criterion, options, seed, **given)
+    return _placed(made, params)
+
+
+def _placed(backbone, params: Pretrain):
+    """The backbone on the run's device; on a GPU a recurrent one trains by replaying CUDA graphs."""
+    backbone = backbone.to(place(params.device))
+    return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
 def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
@@ -93,6 +105,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             backbone,
             parts["train"],
             parts["val"],
+            lengths=None if cohort.lengths is None else (cohort.lengths_of("train"), cohort.lengths_of("val")),
             seed=seed,
             checkpoint=folder / "training.safetensors",
             progress=f"{params.label} seed {seed}",
@@ -106,7 +119,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             split_seed=cohort.split_seed,
             seed=seed,
             training=training,
-            validation_mae=history.best,
+            **{"validation_mae" if backbone.row.imputes else "validation_loss": history.best},
             best_epoch=history.best_epoch,
             history=history.validation,
             capped=history.capped,
@@ -118,6 +131,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         (folder / "training.safetensors").unlink(missing_ok=True)
     own = runs.own_file(params.backbone)
     backbone = load_backbone(path, own=own and own.path)
+    backbone = _placed(backbone, params)
     _same_recipe(path, backbone, {"recipe": runs.key(spec), "seed": seed, "data_hash": cohort.content_hash})
     if run is not None:
         note_data(run, cohort)
@@ -174,7 +188,12 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
             backbone = fresh(params, cohort, seed)
         runs.seed_everything(seed, params.threads)
         runs.write_arrays(
-            path, runs.key(spec), **{name: extract_latents(backbone, X, pooling) for name, X in windows(cohort).items()}
+            path,
+            runs.key(spec),
+            **{
+                name: extract_latents(backbone, X, pooling, lengths=cohort.lengths_of(name))
+                for name, X in windows(cohort).items()
+            },
         )
     return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)
 
@@ -204,7 +223,7 @@ def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[di
         runs.seed_everything(seed, params.threads)
         record, clock = {}, time.perf_counter()
         predict = fit_baseline(name, cohort, labelled, seed, params.threads, record, **own)
-        found = {part: predict(cohort.part(part)[0]) for part in ("val", "test")}
+        found = {part: predict(cohort.part(part)[0], cohort.lengths_of(part)) for part in ("val", "test")}
         seconds = time.perf_counter() - clock
         runs.write_arrays(path, recipe, **found, record=np.array(json.dumps(record)), seconds=np.float64(seconds))
     saved = runs.read_arrays(path, recipe)

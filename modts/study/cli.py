@@ -71,13 +71,21 @@ def _parser() -> argparse.ArgumentParser:
     add("frozen", _frozen, "Say whether code and tuned settings still equal the frozen protocol; exit status 1 if not.")
     baselines = add("baselines", _baselines, "Run the simple baselines of a cohort.")
     baselines.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    baselines.add_argument("-b", "--base64", help="parameters as base64-encoded YAML")
+    stage = add("stage", _stage, "Run what a notebook runs, without it, as `modts grid --processes` does.")
+    stage.add_argument("stage", help="such as pretrain")
+    stage.add_argument("base64", help="parameters as base64-encoded YAML")
     grid = add(
         "grid", _grid, "Run what fits of a profile's grid into so many minutes; publish it when nothing is left."
     )
     grid.add_argument("profile", help="a profile's name or file")
     grid.add_argument("--minutes", type=float, required=True, help="the length of the box")
     grid.add_argument("--cores", type=int, default=1, help="jobs beside each other (default 1)")
+    grid.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        help="so many processes of Python instead, a split each, without papermill and Snakemake",
+    )
     search = add("search", _search, "Search for settings by validation; write results/search.csv and profiles/tuned/.")
     search.add_argument("search", help="a search's name or file, such as profiles/search.yaml")
     search.add_argument("--minutes", type=float, default=float("inf"), help="stop starting trials after so many")
@@ -223,7 +231,7 @@ def _grid(args) -> int:
     from . import collect, timebox
     from .profiles import read_profile
 
-    lines, failed = timebox.run(read_profile(args.profile), args.minutes, args.cores)
+    lines, failed = timebox.run(read_profile(args.profile), args.minutes, args.cores, args.processes)
     for line in lines or collect.publish(args.profile):
         print(line)
     return int(failed)
@@ -263,18 +271,31 @@ def _baselines(args) -> None:
     import yaml
 
     try:
-        values = yaml.safe_load(base64.b64decode(args.base64, validate=True)) if args.base64 else {}
-        values |= {name: yaml.safe_load(value) for name, value in args.parameter}
-    except (ValueError, TypeError, yaml.YAMLError):
+        values = {name: yaml.safe_load(value) for name, value in args.parameter}
+    except yaml.YAMLError:
         raise ModtsError(
             "The parameters are not readable; give each as -p NAME VALUE, for example -p cohort italy_air."
         ) from None
+    _run_stage("baselines", values)
+
+
+def _stage(args) -> None:
+    import yaml
+
+    try:
+        values = yaml.safe_load(base64.b64decode(args.base64, validate=True))
+    except (ValueError, yaml.YAMLError):
+        raise ModtsError("The parameters are not readable; give them as YAML encoded in base64.") from None
+    _run_stage(args.stage, values)
+
+
+def _run_stage(stage: str, values: dict) -> None:
     from .params import parse
 
-    params = parse("baselines", values)
+    params = parse(stage, values)
     from . import experiments
 
-    run = experiments.baselines(params)
+    run = getattr(experiments, stage)(params)
     print(f"{run.id} has {len(run.rows)} rows")
 
 

@@ -99,6 +99,20 @@ def metric_rows(records: list[dict]) -> list[dict]:
     return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
 
+def clashes(records: list[dict]) -> list[str]:
+    """A line on each pair of runs that say different things under one name: the second of them is not in the table."""
+    found, said = {}, {}
+    for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
+        for row in record.get("rows", []):
+            first = found.setdefault(tuple(str({**runs.LATER, **row}[name]) for name in KEY), record)
+            if first is not record and record["stage"] == first["stage"]:
+                said[record["run"]] = first["run"]
+    return [
+        f"left out: {run} has rows under the names of {first}'s; give one of them a variant"
+        for run, first in said.items()
+    ]
+
+
 def latency_rows(records: list[dict]) -> list[dict]:
     """All measured times."""
     rows = [row for record in records for row in record.get("latency", [])]
@@ -132,11 +146,12 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
     found, said = {}, []
     for record in records:
         for name in filter(None, (record["params"]["cohort"], record["params"].get("source"))):
-            if Path(name).stem not in found:
+            label = runs.cohort_label(name)
+            if label not in found:
                 try:
-                    found[Path(name).stem] = load_cohort(name).describe()
+                    found[label] = {**load_cohort(name).describe(), "name": label}
                 except ModtsError as error:
-                    found[Path(name).stem] = None
+                    found[label] = None
                     said.append(f"cohort {name} cannot be loaded, its description is kept as it was: {error}")
     return {name: row for name, row in found.items() if row}, said
 
@@ -156,6 +171,7 @@ def collect(name: str) -> list[str]:
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
     _write(folder, metrics, latency_rows(records), found, cohorts)
+    said += clashes(records)
     return [*said, *more, *others, f"{name}: {len(records)} runs, {len(metrics)} numbers, {len(found)} effects"]
 
 
@@ -183,6 +199,7 @@ def publish(name: str) -> list[str]:
     _write(results, metrics, latency_rows(published), found, {**before, **cohorts})
     return [
         *said,
+        *clashes(published),
         *more,
         *others,
         f"published {len(records)} runs of {name}; results/ has {len(published)} runs, {len(metrics)} numbers",
@@ -214,16 +231,16 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
         )
         fresh, said = fresh + rows, said + more
     done = {_place(row) for row in fresh}
-    alive = {(record["profile"], Path(record["params"]["cohort"]).stem) for record in published}
+    alive = {(record["profile"], effects.cohort_of(record)) for record in published}
     old = [row for row in read_table(runs.results_dir() / "effects.csv") if _place(row) not in done]
     return effects.judged([*fresh, *(row for row in old if _place(row)[:2] in alive)], published), said
 
 
-def _place(row: dict) -> tuple[str, str, str]:
-    """Profile, cohort and test of an effect: what is made anew together."""
+def _place(row: dict) -> tuple[str, str, str, str]:
+    """Profile, cohort, test and variant of an effect: what is made anew together."""
     from .effects import profile_of
 
-    return profile_of(row), row["cohort"], row["test"]
+    return profile_of(row), row["cohort"], row["test"], row.get("variant", "")
 
 
 def _write(folder: Path, metrics, latency, effects, cohorts) -> None:

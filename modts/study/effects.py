@@ -12,11 +12,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from modts import runs
-from modts.cohorts import EXTERNAL, SPLIT, by_test
+from modts.cohorts import EXTERNAL, SPLIT, TASKS, by_test
 from modts.errors import ModtsError
 
 EFFECT_COLUMNS = (
-    "cohort", "task", "question", "backbone", "label_fraction", "metric", "test", "difference", "low", "high", "p", "p_holm",
+    "cohort", "variant", "task", "question", "backbone", "label_fraction", "metric", "test", "difference", "low", "high", "p", "p_holm",
     "family", "n_splits", "n_draws", "verdict", "run",
 )  # fmt: skip
 BASELINE = "baseline"
@@ -66,8 +66,8 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
     rows, said = [], []
     cohorts = defaultdict(list)
     for record in records:
-        cohorts[record["params"]["cohort"]].append(record)
-    for name, group in cohorts.items():
+        cohorts[record["params"]["cohort"], record["params"].get("variant", "")].append(record)
+    for (name, variant), group in cohorts.items():
         stored = [record for record in group if (folder / f"{record['run']}.npz").is_file()]
         if not stored:
             continue
@@ -85,7 +85,8 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
                     continue
                 for fraction, models in sorted(predictions.items(), reverse=True):
                     for question in QUESTIONS:
-                        rows += _answers(question, fraction, models, truth, n_boot)
+                        answers = _answers(question, fraction, models, truth, n_boot)
+                        rows += [{**row, "variant": variant} for row in answers]
     return rows, said
 
 
@@ -106,7 +107,7 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
     families = defaultdict(list)
     for row in rows:
         names = [profile_of(row), row["question"], row["cohort"], row["metric"]]
-        names += [row["test"]] if row["test"] != SPLIT else []
+        names += filter(None, [row.get("variant", ""), row["test"] if row["test"] != SPLIT else ""])
         row["family"] = ", ".join([*names, POOLED if row["backbone"] == ALL else EACH])
         families[row["family"]].append(row)
     for family in families.values():
@@ -120,6 +121,7 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
             profile_of(row),
             row["cohort"] == ALL,
             row["cohort"],
+            row.get("variant", ""),
             row["test"] == SPLIT,
             row["metric"],
             order.index(row["question"]),
@@ -133,6 +135,11 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
 def profile_of(row: dict) -> str:
     """The profile whose runs a row compares: a run is called after it."""
     return row["run"].split("-", 1)[0]
+
+
+def cohort_of(record: dict) -> str:
+    """What a run's rows call its cohort."""
+    return record.get("cohort") or Path(record["params"]["cohort"]).stem
 
 
 def margin(metric: str, reference: float) -> float:
@@ -220,7 +227,7 @@ def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot
         pairs = {name: [_pair(question, one) for one in some] for name, some in names.items()}
         splits = [split for split, _, _ in units]
         # several seeds of one origin of a series are initialisations, and those of two backbones have nothing in common
-        options = {"block": "auto"} if truth.series and truth.task != "classification" else {}
+        options = {"block": "auto"} if truth.series and not TASKS[truth.task].probability else {}
         options |= {"apart": _backbone} if truth.series else {}
         found = contrasts(truth.task, entries, pairs, n_boot=n_boot, splits=splits, **options)
         for metric in METRICS[truth.task]:
@@ -262,38 +269,25 @@ def _margins(rows: list[dict], records: list[dict]) -> list[float]:
                     if row["arm"] == BASELINE
                     else tuple(map(row.get, ("backbone", "arm", "head")))
                 )
-                test = row.get("test", SPLIT)
-                place = (
-                    record["profile"],
-                    row["cohort"],
-                    test,
-                    model,
-                    f"{float(row['label_fraction']):g}",
-                    row["metric"],
-                )
-                scores.setdefault(place, row["value"])
-    where = [
-        (
-            profile_of(row),
-            row["cohort"],
-            row["test"],
-            row["question"],
-            f"{float(row['label_fraction']):g}",
-            row["metric"],
-        )
-        for row in rows
-    ]
+                scores.setdefault((record["profile"], *_cell(row), model), row["value"])
+    where = [(profile_of(row), *_cell(row), row["question"]) for row in rows]
     backbones = defaultdict(list)
     for row, place in zip(rows, where, strict=True):
         if row["backbone"] != ALL:
             backbones[place].append(row["backbone"])
     out = []
     for row, place in zip(rows, where, strict=True):
-        *first, question, fraction, metric = place
+        *first, question = place
         names = backbones[place] if row["backbone"] == ALL else [row["backbone"]]
-        found = [scores.get((*first, _pair(question, name)[1], fraction, metric), 0.0) for name in names]
-        out.append(margin(metric, sum(found) / max(1, len(found))))
+        found = [scores.get((*first, _pair(question, name)[1]), 0.0) for name in names]
+        out.append(margin(row["metric"], sum(found) / max(1, len(found))))
     return out
+
+
+def _cell(row: dict) -> tuple[str, ...]:
+    """Where a score or an effect stands, whoever it is of."""
+    row = {**runs.LATER, **row}
+    return row["cohort"], row["variant"], row["test"], f"{float(row['label_fraction']):g}", row["metric"]
 
 
 def _over_cohorts(rows: list[dict]) -> list[dict]:
@@ -307,7 +301,7 @@ def _over_cohorts(rows: list[dict]) -> list[dict]:
     for row in rows:
         real = not row["cohort"].startswith("simulated") and row["cohort"] not in SEARCHED
         if row["backbone"] == ALL and real:
-            names = [row[name] for name in ("task", "question", "metric", "test")]
+            names = [row.get(name, "") for name in ("variant", "task", "question", "metric", "test")]
             pooled[profile_of(row), *names, f"{float(row['label_fraction']):g}"].append(row)
     out = []
     for some in pooled.values():
@@ -342,7 +336,7 @@ class _Truth:
         self.tested, self.name, self.external, self.found = tested, name, external, {}
         self.test = EXTERNAL if external else SPLIT
         cohort = tested(name, external, 0)
-        self.task, self.series, self.title = cohort.task, cohort.series, Path(name).stem
+        self.task, self.series, self.title = cohort.task, cohort.series, runs.cohort_label(name)
 
     def __getitem__(self, seed: int):
         import numpy as np
@@ -382,7 +376,7 @@ def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> 
                 backbone = runs.backbone_label(record["params"].get("backbone", ""))
                 own = ("", BASELINE, arm) if record["stage"] == "baselines" else (backbone, arm, head)
                 place = int(split), int(init), int(rest[0]) if rest else 0
-                mine[float(fraction)][own][place] = prediction
+                mine[float(fraction)][own][place] = prediction.astype("float32")
         for fraction, models in mine.items():
             for model, predictions in models.items():
                 found[fraction].setdefault(model, (predictions, record["run"]))

@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
 from modts import runs
-from modts.backbones import Scaler, pool, ships_classifier
+from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
-from modts.serving import measure
+from modts.serving import Predictor, measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
-from .artefacts import baseline_for, cohort_for, fresh, hidden_test, latents_for, note_data, pretrained, tested, windows
+from .artefacts import (
+    baseline_for,
+    cohort_for,
+    fresh,
+    hidden_test,
+    latents_for,
+    lengths,
+    note_data,
+    pretrained,
+    tested,
+    windows,
+)
 from .fused import Fusion, Stacked
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 
@@ -28,17 +38,22 @@ ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL"
 
 
 def pretrain(params: Pretrain) -> runs.Run:
-    """Pretrain every seed and score the imputation of hidden test values (z-scores)."""
+    """Pretrain every seed and score the imputation of hidden test values (z-scores); a backbone that does not impute has no row."""
     run, items, places = runs.Run("pretrain", params.model_dump()), [], []
     for seed in params.seeds:
         backbone, own, _ = pretrained(params, seed, run)
+        if not backbone.row.imputes:
+            continue
         cohort = tested(params.cohort, params.external, seed)
         note_data(run, cohort)
         unit = Scaler.fit(own.part("train")[0])  # one for all backbones and baselines, whatever their scaling
         hidden, truth, scored = hidden_test(params, cohort, unit, seed)
-        items.append((truth, unit.transform(backbone.impute(hidden)), scored))
+        items.append((truth, unit.transform(backbone.impute(hidden, lengths=cohort.lengths_of("test"))), scored))
         places.append((cohort.split_seed, seed, ""))
-    score_rows(run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern)
+    if items:
+        score_rows(
+            run, cohort, "imputation", items, places, backbone=params.label, arm="frozen", pattern=params.pattern
+        )
     run.finish()
     return run
 
@@ -51,7 +66,7 @@ def extract(params: Extract) -> runs.Run:
         parts, cohort, _ = latents_for(params, seed, start, pooling)
         run.timings[f"{start} {pooling} seed {seed}"] = round(time.perf_counter() - clock, 3)
         note_data(run, cohort)
-        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), parts["train"].shape[1]]
+        sizes[f"{start} {pooling}"] = [sum(map(len, parts.values())), *parts["train"].shape[1:]]
     run.extra["latents"] = sizes
     run.finish()
     return run
@@ -74,7 +89,7 @@ def heads(params: Heads) -> runs.Run:
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
-    """Fine-tuning, end-to-end training with the reconstruction loss, and PyPOTS's classifier as shipped, where there is one."""
+    """Training of a part or all of the network beside the head, and PyPOTS's classifier as shipped, where there is one."""
     if params.arms == ["e2e_shipped"] and cohort_for(params.cohort, params.seeds[0]).task not in SHIPPED_TASKS:
         raise ModtsError(
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
@@ -124,15 +139,15 @@ def transfer(params: Transfer) -> runs.Run:
                 name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
                 for name, X in windows(target).items()
             }
-            runs.write_arrays(
-                path, runs.key(spec), **{name: extract_latents(source, X, pooling) for name, X in shifted.items()}
-            )
+            ends = {name: np.minimum(steps, source_cohort.n_steps) for name, steps in lengths(target).items()}
+            made = {name: extract_latents(source, X, pooling, lengths=ends.get(name)) for name, X in shifted.items()}
+            runs.write_arrays(path, runs.key(spec), **made)
         return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
     def native(seed):
         return latents_for(params, seed, "pretrained", pooling)
 
-    source = Path(params.source).stem
+    source = runs.cohort_label(params.source)
     for head in params.heads:
         own = HeadArm(params, "frozen", head, pooling, latents=native)
         other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
@@ -145,16 +160,17 @@ def transfer(params: Transfer) -> runs.Run:
 
 
 def latency(params: Latency) -> runs.Run:
-    """Raw window to prediction, stage by stage: the modular model, and where there is one PyPOTS's end-to-end classifier of the same sizes."""
+    """Raw window to prediction: the modular model and, where there is one, PyPOTS's end-to-end classifier of the same sizes, stage by stage as
+    plain PyTorch; and the predictor as it is served, which traces its pass for a single window."""
     import torch
 
     run, seed, pooling = runs.Run("latency", params.model_dump()), params.seeds[0], params.poolings[0]
     backbone, cohort, _ = pretrained(params, seed, run)
     runs.seed_everything(seed, params.threads)
     X, _ = cohort.part("test")
-    targets, _ = labels(cohort)
-    width = backbone.latents(X[:2], pooling).shape[1]
-    head = Head("simple", width, targets["train"].n_outputs, seed=seed).to(backbone.device).eval()
+    targets, target_scaler = labels(cohort)
+    head = Head.reading(backbone.latents(X[:2], pooling), "simple", targets["train"], seed=seed)
+    head = head.to(backbone.device).eval()
 
     def pick(batch):
         return X[np.resize(np.arange(len(X)), batch)]
@@ -175,24 +191,27 @@ def latency(params: Latency) -> runs.Run:
             "inputs": prepare,
             "backbone": lambda given: shipped.module(given[0])["classification_proba"].cpu().numpy(),
         }
+    traced = int(params.device == "cpu" and params.backbone in BACKBONES)  # a batch of one window
+    classes = targets["train"].classes if cohort.task in ("multiclass", "multilabel") else ()
+    predictor = Predictor(backbone, head, pooling, target_scaler, traced, cohort.task, classes)
+    stages["predictor"] = {"predict": predictor.predict}
     rows = []
-    for arm, chain in stages.items():
-        for row in measure(chain, pick, params.batch_sizes, repeats=params.repeats, budget_s=5.0):
-            rows.append(
-                {
-                    "profile": params.profile,
-                    "cohort": cohort.name,
-                    "backbone": params.label,
-                    "arm": arm,
-                    "stage": row["stage"],
-                    "batch": row["batch"],
-                    "p50_ms": round(row["p50_ms"], 4),
-                    "p99_ms": round(row["p99_ms"], 4),
-                    "repeats": row["repeats"],
-                    "hardware": runs.hardware(),
-                    "run": run.id,
-                }
-            )
+    for row in measure(stages, pick, params.batch_sizes, calls=params.repeats, budget_s=params.seconds):
+        rows.append(
+            {
+                "profile": params.profile,
+                "cohort": cohort.name,
+                "backbone": params.label,
+                "arm": row["way"],
+                "stage": row["stage"],
+                "batch": row["batch"],
+                "p50_ms": round(row["p50_ms"], 4),
+                "p99_ms": "" if row["p99_ms"] is None else round(row["p99_ms"], 4),
+                "repeats": row["repeats"],
+                "hardware": runs.hardware(),
+                "run": run.id,
+            }
+        )
     run.extra["latency"] = rows
     run.finish()
     return run
@@ -227,7 +246,7 @@ def baselines(params: Baselines) -> runs.Run:
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", pooling, f"{fraction:g}", *places[-1])))
             note_data(run, cohort)
-            note_predictions(run, cohort, key, prediction)
+            note_predictions(run, cohort, key, items[-1])
             run.timings[key] = round(seconds, 3)
             if "capped" in record:
                 run.capped(key, record["capped"])

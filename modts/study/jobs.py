@@ -1,4 +1,4 @@
-"""One job of the grid: what it is, and how it runs: its notebook, by papermill, in a process of its own.
+"""One job of the grid: what it is, and how it runs: its notebook, by papermill, in a process of its own; or its stage's function alone.
 
 papermill writes the executed notebook in place, so that a killed run leaves a plausible file: it goes to the logs.
 Success is the run file, which the notebook writes last and whole.
@@ -62,7 +62,13 @@ class Job:
         """Such as "extract simulated_icu SAITS", or "transfer simulated_icu > simulated_ward SAITS"."""
         cohort = Path(self.params["cohort"]).stem
         cohort = f"{self.params['source']} > {cohort}" if self.params.get("source") else cohort
-        return " ".join([self.stage, cohort, runs.backbone_label(self.params.get("backbone", ""))]).strip()
+        words = [
+            self.stage,
+            cohort,
+            runs.backbone_label(self.params.get("backbone", "")),
+            self.params.get("variant", ""),
+        ]
+        return " ".join(filter(None, words))
 
     def decisive(self) -> dict:
         """The parameters that decide this job's numbers."""
@@ -75,6 +81,10 @@ class Job:
         """
         numbers = runs.code_hash(self.stage, self.params.get("backbone", ""), rows=True)
         return "-".join([numbers, runs.hash_of(*ALWAYS), *([_cells(self.notebook)] if self.notebook else [])])
+
+    def done(self) -> bool:
+        """True if its run file is there, made with its parameters."""
+        return self.path.is_file() and self.same_as(runs.read_json(self.path))
 
     def same_as(self, record: dict) -> bool:
         """True if a run record was made with this job's parameters."""
@@ -108,15 +118,15 @@ def drop_foreign(job: Job) -> None:
 # --- running it ---
 
 
-def command(job: Job, log: Path) -> list[str]:
-    """What runs a job: papermill with its notebook, or for the baselines our command line."""
+def command(job: Job, log: Path, plain: bool = False) -> list[str]:
+    """What runs a job: papermill with its notebook, or for the baselines, and all that is `plain`, our command line."""
     import yaml
 
     values = base64.b64encode(
         yaml.safe_dump(job.params).encode()
     ).decode()  # base64: no shell or YAML reading in between changes a value
-    if job.notebook is None:
-        return [sys.executable, "-m", "modts.study.cli", "baselines", "-b", values]
+    if plain or job.notebook is None:
+        return [sys.executable, "-m", "modts.study.cli", "stage", job.stage, values]
     return [
         sys.executable,
         "-m",
@@ -139,27 +149,41 @@ def run_job(job: Job) -> None:
     ModtsError
         The job failed: the sentence from its log, and where the log lies. Or there is no room for a log.
     """
-    log = runs.work_dir() / job.params["profile"] / "logs" / f"{job.run}.log"
     remains = float(os.environ.get(UNTIL, "inf")) - time.time()
     if remains <= 0:
         raise ModtsError(f"{job.label} was not started: the time is over.")
-    threads = {name: str(job.params["threads"]) for name in _THREADS}
     clock = time.perf_counter()
+    process = begin(job)
+    with _passing_on(process):
+        try:
+            code = process.wait(None if remains == float("inf") else remains)
+        except subprocess.TimeoutExpired:
+            end(process)
+            raise ModtsError(f"{job.label} was stopped: the time is over; what it has finished is kept.") from None
+    check(job, code)
+    done, total = _count(job.params["profile"])
+    counted = f"[{done:{len(str(total))}d}/{total}] " if total else ""
+    print(f"{counted}{job.label}  {time.perf_counter() - clock:.0f} s", flush=True)
+
+
+def begin(job: Job, plain: bool = False) -> subprocess.Popen:
+    """Start a job under a warden; its output goes to its log."""
+    log = _log(job)
+    threads = {name: str(job.params["threads"]) for name in _THREADS}
     with _opened(log, job.path) as file:
-        process = subprocess.Popen(
-            warden.command(command(job, log)),
+        return subprocess.Popen(
+            warden.command(command(job, log, plain)),
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=runs.root(),
             env={**MEMORY, **os.environ, **threads},
             start_new_session=True,  # what kills this process's group leaves the warden to clear up
         )
-        with _passing_on(process):
-            try:
-                code = process.wait(None if remains == float("inf") else remains)
-            except subprocess.TimeoutExpired:
-                _end(process)
-                raise ModtsError(f"{job.label} was stopped: the time is over; what it has finished is kept.") from None
+
+
+def check(job: Job, code: int) -> None:
+    """Raise a ModtsError unless a job that ended with this exit status wrote its run file, with its own parameters."""
+    log = _log(job)
     if code or not job.path.is_file():
         raise ModtsError(f"{job.label} failed: {reason(log.read_text(errors='replace'), code)} (log: {_shown(log)})")
     if not job.same_as(runs.read_json(job.path)):
@@ -167,9 +191,10 @@ def run_job(job: Job) -> None:
         raise ModtsError(
             f"{job.label} wrote a run file with other parameters than the profile's; look at {_shown(log)}."
         )
-    done, total = _count(job.params["profile"])
-    counted = f"[{done:{len(str(total))}d}/{total}] " if total else ""
-    print(f"{counted}{job.label}  {time.perf_counter() - clock:.0f} s", flush=True)
+
+
+def _log(job: Job) -> Path:
+    return runs.work_dir() / job.params["profile"] / "logs" / f"{job.run}.log"
 
 
 def reason(text: str, code: int = 1) -> str:
@@ -204,7 +229,7 @@ def _passing_on(process: subprocess.Popen):
     """Whoever stops this process stops the job's too."""
 
     def stop(number, frame):
-        _end(process)
+        end(process)
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -215,7 +240,7 @@ def _passing_on(process: subprocess.Popen):
             signal.signal(number, handler)
 
 
-def _end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen) -> None:
     """Ask a job's warden to stop, which it does in a few seconds."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -6,6 +6,9 @@ ARM_NAMES = {  # in the order of a table's columns
     "untrained": "Untrained",
     "frozen": "Frozen",
     "transfer": "Transferred",
+    "norm": "Normalisation tuned",
+    "last_block": "Last block tuned",
+    "lora": "LoRA",
     "finetune": "Fine-tuned",
     "e2e": "End to end",
     "e2e_shipped": "End to end as shipped",
@@ -13,7 +16,11 @@ ARM_NAMES = {  # in the order of a table's columns
     "stacked": "Stacked",
 }
 HEAD_NAMES = {"simple": "Simple", "complex": "Complex"}
-TIMED_NAMES = {**ARM_NAMES, "frozen": "Modular"}  # where the clock compares ways to serve, not arms
+TIMED_NAMES = {
+    **ARM_NAMES,
+    "frozen": "Modular",
+    "predictor": "Predictor, traced at batch 1",
+}  # where the clock compares ways to serve, not arms
 STAGE_NAMES = {"inputs": "Inputs", "backbone": "Backbone", "head": "Head", "total": "Total"}
 METRIC_NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "Accuracy", "mae": "MAE", "mse": "MSE"}
 

@@ -39,6 +39,7 @@ def _differ(values: list, info: ValidationInfo) -> list:
 
 Several = (Field(min_length=1), AfterValidator(_differ))  # of a list: not empty, nothing twice
 Profile = Annotated[str, AfterValidator(runs.profile_name)]
+Variant = Annotated[str, AfterValidator(lambda name: name and runs.plain_name(name, "variant", apart="-"))]
 Name = Annotated[str, Field(min_length=1)]
 Rate = Annotated[float, Field(ge=1e-6, lt=1)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -46,6 +47,9 @@ LearningRate = Annotated[float, Field(ge=1e-12, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], *Several]
 HeadName = Literal["simple", "complex"]
+WholeName = Literal[
+    "norm", "last_block", "lora", "finetune", "e2e", "e2e_shipped"
+]  # the arms that train more than a head
 Pooling = Literal[*POOLINGS]
 Pattern = Literal[*PATTERNS]
 Config = dict[str, bool | int | float]
@@ -83,6 +87,7 @@ class Common(BaseModel):
     external: str = ""
     seeds: Seeds = [0]
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    variant: Variant = ""
 
     @model_validator(mode="after")
     def _known(self):
@@ -104,6 +109,7 @@ class Pretrain(Common):
     backbone: BackboneName = "SAITS"
     size: Literal["small", "paper"] = "small"
     config: Config = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     reading: Literal[*READINGS] = "window"
     scaling: Literal[*SCALINGS] = "plain"
     centre: bool = False
@@ -163,9 +169,9 @@ class OneArm(BaseModel):
 
 
 class EndToEnd(Adapt):
-    """Fine-tuning and end-to-end training."""
+    """Training of a part or all of the network beside the head."""
 
-    arms: Annotated[list[Literal["finetune", "e2e", "e2e_shipped"]], *Several] = [
+    arms: Annotated[list[WholeName], *Several] = [
         "finetune",
         "e2e",
         "e2e_shipped",
@@ -177,7 +183,8 @@ class EndToEnd(Adapt):
     e2e_schedule: Literal[*SCHEDULES] = "constant"
     e2e_clip: Weight = 0.0
     auxiliary: Weight = 1.0
-    per_arm: dict[Literal["finetune", "e2e", "e2e_shipped"], Annotated[list[dict], Field(min_length=1)]] = {}
+    lora_rank: Positive = 4
+    per_arm: dict[WholeName, Annotated[list[dict], Field(min_length=1)]] = {}
 
     def of_arm(self, arm: str) -> list[EndToEnd]:
         """What an arm is trained with: these parameters, or the sets of them that `per_arm` changes for it, to be chosen from on validation."""
@@ -190,8 +197,8 @@ class EndToEnd(Adapt):
                 OneArm.model_validate(changed)
             except ValidationError as error:
                 raise ModtsError(f"per_arm of {arm}: {_sentence(OneArm, error)}") from None
-            if arm == "finetune" and "config" in changed:
-                raise ModtsError("per_arm of finetune cannot change config: it goes on from the pretrained network.")
+            if arm not in ("e2e", "e2e_shipped") and "config" in changed:
+                raise ModtsError(f"per_arm of {arm} cannot change config: it goes on from the pretrained network.")
             sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), changed.get("config", self.config))
         return self
 
@@ -222,7 +229,8 @@ class Latency(Extract):
     """Raw window to prediction."""
 
     batch_sizes: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], *Several] = [1, 8, 64, 512]
-    repeats: Positive = 30
+    repeats: Positive = 1000
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
 
 
 class Baselines(Common):

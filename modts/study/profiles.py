@@ -3,22 +3,25 @@
 The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are.
 Settings are given once and inherited: what `pretrain` is told holds for every later stage of the same backbone, what
 `heads` is told also for `end_to_end` and `transfer`. From weak to strong: defaults, what a search chose for the backbone
-(where the profile says `tuned: true`), one backbone's, one cohort's, one cohort's backbone's, one transfer's.
+(where the profile says `tuned: true`), one backbone's, one cohort's, one cohort's backbone's, one variant's, one transfer's.
+A variant is a named set of settings (`variants`); a cohort or transfer that lists several (`variants: ["", block]`, where "" is
+none) has all its runs once for each.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from modts import runs
 from modts.errors import ModtsError
 
 from .jobs import Job
-from .params import STAGE_PARAMS, BackboneName, Common, parse
+from .params import STAGE_PARAMS, BackboneName, Common, Variant, parse
 
 # Whose settings a stage takes, weak to strong.
 INHERITS = {
@@ -41,6 +44,9 @@ Stage = Literal["pretrain", "extract", "heads", "end_to_end", "latency", "baseli
 Settings = dict[Literal["common", *STAGE_PARAMS], dict]
 
 
+Variants = Annotated[list[Variant], Field(min_length=1)]  # which of the file's variants; "" is the settings without any
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -51,6 +57,7 @@ class _Cohort(_Strict):
     only: dict[Stage, list[BackboneName]] = {}  # a stage that runs for fewer backbones
     settings: Settings = {}
     backbone_settings: dict[BackboneName, Settings] = {}
+    variants: Variants = [""]
 
 
 class _Transfer(_Strict):
@@ -58,6 +65,7 @@ class _Transfer(_Strict):
     cohort: str
     backbones: list[BackboneName]
     settings: Settings = {}
+    variants: Variants = [""]
 
 
 class _File(_Strict):
@@ -66,6 +74,7 @@ class _File(_Strict):
     tuned: bool = False  # each backbone's winners of the search (profiles/tuned/) above the defaults
     defaults: Settings = {}
     backbone_settings: dict[BackboneName, Settings] = {}
+    variants: dict[Variant, Settings] = {}
     cohorts: dict[str, _Cohort]
     transfer: list[_Transfer] = []
 
@@ -189,13 +198,12 @@ def _twice(root) -> str:
 
 
 def _grid(path: Path, file: _File):
-    """The jobs of the cohorts, stage by stage, so that what is needed comes first."""
-    for stage in (stage for stage in INHERITS if stage != "transfer"):
-        for cohort, block in file.cohorts.items():
-            if stage not in block.stages:
-                continue
-            for backbone in [None] if stage == "baselines" else block.only.get(stage, block.backbones):
-                fixed = {"cohort": cohort} | ({"backbone": backbone} if backbone else {})
+    """The jobs of the cohorts, one cohort after another as the file has them, stage by stage, so that what is needed comes first."""
+    for cohort, block in file.cohorts.items():
+        for stage in (stage for stage in INHERITS if stage in block.stages):
+            backbones = [None] if stage == "baselines" else block.only.get(stage, block.backbones)
+            for backbone, variant in itertools.product(backbones, block.variants):
+                fixed = {"cohort": cohort, "variant": variant} | ({"backbone": backbone} if backbone else {})
                 params = _params(path, file, stage, fixed, [])
                 yield Job(runs.run_id(stage, params), stage, params, _needs(stage, block, params))
 
@@ -209,8 +217,8 @@ def _needs(stage: str, block: _Cohort, params: dict) -> tuple[str, ...]:
 
 def _transfers(path: Path, file: _File):
     for block in file.transfer:
-        for backbone in block.backbones:
-            fixed = {"cohort": block.cohort, "source": block.source, "backbone": backbone}
+        for backbone, variant in itertools.product(block.backbones, block.variants):
+            fixed = {"cohort": block.cohort, "source": block.source, "backbone": backbone, "variant": variant}
             params = _params(path, file, "transfer", fixed, [(f"transfer to {block.cohort}", block.settings)])
             needs = [
                 runs.run_id("pretrain", {**params, "cohort": cohort, "source": ""})
@@ -228,6 +236,7 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
         (f"backbone_settings.{backbone}", file.backbone_settings.get(backbone, {})),
         (f"cohorts.{fixed['cohort']}.settings", cohort.settings),
         (f"cohorts.{fixed['cohort']}.backbone_settings.{backbone}", cohort.backbone_settings.get(backbone, {})),
+        (f"variants.{fixed['variant']}", _variant(path, file, fixed["variant"])),
         *extra,
     ]
     known, values = STAGE_PARAMS[stage].model_fields, {}
@@ -243,6 +252,13 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
         raise ModtsError(f"{path}, {where}: {error}") from None
 
 
+def _variant(path: Path, file: _File, name: str) -> dict:
+    """The settings of a variant."""
+    if name and name not in file.variants:
+        raise ModtsError(f"{path}: there is no variant {name!r}{_hint(name, list(file.variants) or ['none is given'])}")
+    return file.variants.get(name, {})
+
+
 def _known(path: Path, place: str, block: str, settings: dict) -> None:
     """Refuse a name that the block's stage does not take; the job's name is made from the others."""
     allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {
@@ -250,6 +266,7 @@ def _known(path: Path, place: str, block: str, settings: dict) -> None:
         "cohort",
         "backbone",
         "source",
+        "variant",
     }
     for name in settings:
         if name not in allowed:
@@ -263,7 +280,11 @@ def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
         for need in job.needs:
             other = jobs[need].params
             for name in sorted(names & set(other)):
-                if jobs[need].stage == "pretrain" and job.params[name] != other[name]:
+                if jobs[need].stage != "pretrain" or job.params[name] == other[name]:
+                    continue
+                if name != "seeds" or not set(job.params[name]) <= set(
+                    other[name]
+                ):  # a later stage may take some of the seeds
                     raise ModtsError(
                         f"{path}: {job.run} has {name} = {job.params[name]!r} but {need} has {other[name]!r}; "
                         "a backbone's pretraining settings must be the same in both."

@@ -22,7 +22,7 @@ from modts.errors import ModtsError, choose
 
 from .params import BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
-from .spaces import ARMS, space, suggest
+from .spaces import ARMS, has, space, suggest
 
 MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True}
 
@@ -158,7 +158,7 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
     if arm in ("imputer", "frozen"):
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
-        return Tried(*_validation(params, arm), card["validation_mae"], bool(card.get("capped")))
+        return Tried(*_validation(params, arm), card.get("validation_mae"), bool(card.get("capped")))
     given = winner(search, backbone, "frozen") if arm == "finetune" else {}
     # heads are not trained here: one setting of theirs lets a single candidate pass as a fair choice
     given |= {"arms": [arm], "per_arm": {arm: [chosen]}, "head_weight_decays": [0.1]}
@@ -221,7 +221,7 @@ def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = 
             jobs = {}
             for arm in wave:
                 for backbone in search.backbones:
-                    if not only or backbone in only:
+                    if has(backbone, arm) and (not only or backbone in only):
                         jobs[pool.submit(_in_child, search.model_dump(), backbone, arm, until)] = backbone, arm
             for job in concurrent.futures.as_completed(jobs):
                 backbone, arm = jobs[job]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modts.backbones import row_of
+from modts.backbones import row_of, ships_classifier
 from modts.errors import ModtsError
 
 
@@ -36,6 +36,12 @@ MODELS = {
         "n_layers": (1, 2, 3), "d_model": (32, 64, 128), "d_ffn": (64, 128, 256), "n_heads": (1, 2, 4, 8),
         "moving_avg_window_size": (5, 13, 25), "dropout": _DROPOUT,
     },
+    # HELIX's own space (github.com/milaogou/HELIX) at smaller widths; TS2Vec's paper names one size
+    "HELIX": {
+        "d_pe": (8, 12, 16), "d_feature_embed": (8, 10, 16), "d_model": (16, 32, 64), "n_heads": (2, 4), "n_layers": (1, 2),
+        "dropout": (0.0, 0.1, 0.2),
+    },
+    "TS2Vec": {"n_pred_features": (32, 64, 128), "d_hidden": (32, 64), "n_layers": (3, 4, 5)},
 }  # fmt: skip
 _RATE = Log(5e-5, 1e-2)  # learning rates
 _PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128)}
@@ -48,6 +54,11 @@ ARMS = {
     "e2e": (True, {**_WHOLE, "auxiliary": (0.0, 0.3, 1.0)}),
     "e2e_shipped": (True, _WHOLE),
 }
+
+
+def has(backbone: str, arm: str) -> bool:
+    """Whether a backbone has that arm: TS2Vec is no imputer, and PyPOTS does not ship a classifier of each."""
+    return {"imputer": row_of(backbone).imputes, "e2e_shipped": ships_classifier(backbone)}.get(arm, True)
 
 
 def space(backbone: str, arm: str) -> dict:

@@ -15,6 +15,7 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
+from . import processes as plainly
 from .collect import all_runs
 from .jobs import UNTIL, Job
 from .profiles import Profile
@@ -48,7 +49,7 @@ def plan(
     """
     lanes, end, chosen, left = [0.0] * max(1, cores), {}, [], []
     for job in jobs.values():
-        if job.path.is_file() and job.same_as(runs.read_json(job.path)):
+        if job.done():
             end[job.run] = 0.0
             continue
         took = estimate(job, known)
@@ -65,22 +66,28 @@ def plan(
     return chosen, left
 
 
-def run(profile: Profile, minutes: float, cores: int) -> tuple[list[str], bool]:
+def run(profile: Profile, minutes: float, cores: int, processes: int = 0) -> tuple[list[str], bool]:
     """Run what fits of a profile's grid. Returns lines on what is left, and whether a job failed for another reason than time.
+
+    With `processes` so many processes of Python run beside each other, without papermill and Snakemake (see `processes`); then everything is
+    started in its order, and what still runs at the end is stopped and goes on in the next box.
 
     Raises
     ------
     ModtsError
         The minutes or cores are no number above 0, or there is no Snakefile.
     """
-    if not 0 < minutes < 1e6 or cores < 1:
+    if not 0 < minutes < 1e6 or cores < 1 or processes < 0:
         raise ModtsError(f"A box of {minutes:g} minutes on {cores} cores cannot be filled; give numbers above 0.")
     until = time.time() + 60 * minutes - MARGIN
     jobs, known = profile.wanted(), [record for _, record in all_runs()]
-    chosen, _ = plan(jobs, 60 * minutes - MARGIN, cores, known)
-    code = _engine(profile, chosen, cores, until) if chosen else 0
+    if processes:
+        code = plainly.run(jobs, processes, until)
+    else:
+        chosen, _ = plan(jobs, 60 * minutes - MARGIN, cores, known)
+        code = _engine(profile, chosen, cores, until) if chosen else 0
     over = time.time() >= until
-    left = [job for job in jobs.values() if not (job.path.is_file() and job.same_as(runs.read_json(job.path)))]
+    left = [job for job in jobs.values() if not job.done()]
     times = [estimate(job, known) for job in left]
     lines = [
         f"left: {job.label}  {'never measured' if took is None else _words(took)}"

@@ -15,10 +15,11 @@ from modts.learning import Head, pretrain
 
 STEPS, FEATURES = 8, 5
 WIDTH = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": STEPS * 32, "Autoformer": 64}
-WIDTH["HELIX"] = FEATURES * 32
+WIDTH |= {"HELIX": FEATURES * 32, "TS2Vec": 64}
 STATES = {"BRITS": 128, "GRU-D": 64, "SAITS": 64, "CSAI": 128, "TimesNet": 32, "Autoformer": 64}
-STATES["HELIX"] = FEATURES * 32
+STATES |= {"HELIX": FEATURES * 32, "TS2Vec": 64}
 EACH = pytest.mark.parametrize("name", BACKBONES)
+IMPUTING = [name for name, row in BACKBONES.items() if row.imputes]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_gradients_reach_the_backbone_through_the_latents(cohort, name):
 
 
 @EACH
-def test_the_reconstruction_loss_falls(cohort, name):
+def test_the_loss_falls(cohort, name):
     backbone = build(name, cohort, seed=0)
     history = pretrain(
         backbone, cohort.part("train")[0], cohort.part("val")[0], epochs=4, batch_size=16, lr=3e-3, seed=0
@@ -119,7 +120,7 @@ def test_the_reconstruction_loss_falls(cohort, name):
     assert history.best == min(history.validation)
 
 
-@EACH
+@pytest.mark.parametrize("name", IMPUTING)
 def test_imputation_fills_every_gap_and_leaves_observed_values(made, cohort, name):
     X = cohort.X[:10].copy()
     X[0, 3] = 0.0123  # a value that does not survive the way to z-scores and back
@@ -136,7 +137,7 @@ def test_imputation_fills_every_gap_and_leaves_observed_values(made, cohort, nam
 def test_one_window_alone_is_enough(made, cohort, name):
     X = cohort.X[:1]
     assert made[name].latents(X).shape == (1, WIDTH[name])
-    assert np.isfinite(made[name].impute(X)).all()
+    assert name not in IMPUTING or np.isfinite(made[name].impute(X)).all()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,8 @@ def test_one_file_brings_back_the_same_latents(made, cohort, name, tmp_path, mon
     assert not again.training
     for pooling in ("paper", "mean+max+last"):
         assert np.array_equal(again.latents(cohort.X[:9], pooling), made[name].latents(cohort.X[:9], pooling))
-    assert np.array_equal(again.impute(cohort.X[:9]), made[name].impute(cohort.X[:9]))
+    if name in IMPUTING:
+        assert np.array_equal(again.impute(cohort.X[:9]), made[name].impute(cohort.X[:9]))
     assert (again.name, again.features, again.n_steps, again.config) == (
         name,
         cohort.features,

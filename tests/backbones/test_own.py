@@ -6,10 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from core_fixture import places, tiny  # noqa: F401
 from own_fixture import EXAMPLE, changed
 
 from modts.backbones import Backbone, Scaler, build, load_backbone, row_of, sizes
+from modts.backbones.inputs import level
 from modts.errors import ModtsError
 from modts.learning import ARMS, Head, Training, adapt, labels, pretrain
 from modts.serving import Predictor, stream
@@ -182,3 +184,18 @@ def test_a_criterion_is_checked_for_it_too(cohort):
         build(MINE, cohort, criterion="huber")
     with pytest.raises(ModtsError, match="does not construct: TypeError"):
         Backbone(MINE, 8, cohort.features, Scaler.fit(cohort.X), {"depth": 3})
+
+
+def test_a_class_of_ones_own_reads_centred_windows_too(cohort, tmp_path):
+    """What it reads is each window without its level; the level comes back with its imputation and beside its states."""
+    backbone = build(MINE, cohort, seed=1, centre=True).eval()
+    plain = build(MINE, cohort, seed=1).eval()
+    Z = backbone.tensor(cohort.X[:4])
+    height = level(Z)
+    with torch.no_grad():
+        moved, wanted = (b.run(b.inputs(z))[0]["imputation"] for b, z in ((backbone, Z), (plain, Z - height[:, None])))
+    torch.testing.assert_close(moved, wanted + height[:, None])
+    latents = backbone.latents(cohort.X[:4])
+    np.testing.assert_allclose(latents[:, -height.shape[1] :], height, atol=1e-6)
+    again = load_backbone(backbone.save(tmp_path / "b.safetensors"), own=EXAMPLE)
+    np.testing.assert_array_equal(again.latents(cohort.X[:4]), latents)

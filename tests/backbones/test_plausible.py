@@ -139,6 +139,8 @@ def test_a_feature_never_observed_in_training_disturbs_nothing(name, tmp_path):
     for b in (backbone, again):
         for pooling in ("paper", "mean+max+last"):
             np.testing.assert_array_equal(b.latents(X, pooling), b.latents(without(X), pooling))
+        if not b.row.imputes:
+            continue
         filled = b.impute(X)
         np.testing.assert_array_equal(filled[..., 1], X[..., 1])  # as it was
         holes = b.impute(without(X))

@@ -20,7 +20,20 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts.book import effects, figures, fragments, pages, plots, results, tables, verdicts
+from modts.book import (
+    effects,
+    figures,
+    fragments,
+    front,
+    internals,
+    pages,
+    plots,
+    prediction,
+    prose,
+    results,
+    tables,
+    verdicts,
+)
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
@@ -101,7 +114,11 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
     assert not pages.build(), "nothing changed, and yet the pieces were written again"
     out = fragments.out_dir()
     front, text = (out / "front.md").read_text(), (out / "classification.md").read_text()
-    assert front.count("\n- ") + front.startswith("- ") == 3, "the front page answers in three sentences"
+    if kind != "none":
+        words = front.split("\n")[0]
+        assert re.match(r"\*\*(Yes|Partly|No)\.\*\* ", words) and words.count(". ") <= 2, "a word and two sentences"
+        assert not re.search(r"[+−]0\.", words), "no string of numbers"
+        assert "**On what.**" in front and "**How sure" in front
     speed = (out / "speed.md").read_text()
     if kind == "none":
         assert "not been made yet" in front and "Not here yet" in text
@@ -111,9 +128,18 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert "not tested here yet" in (out / "claims.md").read_text()
     if kind == "partial":
         assert tables.NOT_RUN in text
-        assert speed.count("not been measured yet") >= 2 and "<strong>missed</strong>" in speed
+        assert (
+            speed.count("not been measured yet") >= 2
+            and "<strong>missed</strong>" in (out / "internals.md").read_text()
+        )
     if kind == "full":
         assert tables.NOT_RUN not in text.split("## Simulated")[0]
+        lead = next(line for line in text.split("\n")[1:] if line)
+        assert re.match(r"\*\*A linear layer on a frozen imputer .* with all labels\*\*: AUROC [+−]", lead), lead
+        heads = re.findall(r'<th scope="col">([^<]*)</th>', text.split("<table")[1].split("</thead>")[0])
+        assert heads == ["Backbone", "Frozen", "End to end", "As shipped", "Fine-tuned", "Untrained"]
+        assert text.count("\n## ") + text.startswith("## ") == 2 and "dropdown} Simulated stays" in text
+        assert "Figure 1 shows the differences" in text and "<span>Table 1.</span>" in text and "§" not in text
         assert (
             "LightGBM" in text
             and text.count("**Frozen minus fine-tuned**, mean of these six backbones: AUROC with all labels") == 2
@@ -128,10 +154,78 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
             folded = re.split("^:+$", folded, flags=re.M)[0]
             assert all(f">{name}</th>" in folded for name in BASELINES["classification"])
             assert "TabICL: no weights were &#60;given&#62;." in folded
+        claims = (out / "claims.md").read_text()
+        numbers = {word: place for place, word in enumerate(prose.WORDS)}
+        counts = re.findall(r"(\w+) (?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
+        assert claims.startswith("Of ten claims: ") and sum(numbers[word] for word in counts) == 10
+        assert claims.split("</table>")[0].count("<tr>") == 11  # the heading and ten claims
     for words in ("are noise", "flatters itself"):
         assert words not in text
     for piece in (text, speed):
         assert "nan" not in piece.lower().replace("finance", ""), "a missing number was printed"
+
+
+def _mean(verdict):
+    return pd.Series({"verdict": verdict, "difference": 0.0, "low": -0.01, "high": 0.01})
+
+
+@pytest.mark.parametrize(
+    "e2e, rival, word",
+    [
+        ("equivalent", "equivalent", "Yes"),
+        ("better", "better", "Yes"),
+        ("equivalent", "worse", "Partly"),
+        ("cannot tell", "better", "Partly"),
+        ("worse", "better", "No"),
+    ],
+)
+def test_the_front_pages_word_follows_from_the_verdicts(e2e, rival, word):
+    means = {"frozen - e2e": _mean(e2e), "frozen - finetune": _mean(rival), "frozen - LightGBM": _mean(rival)}
+    assert front.word({1.0: means, 0.1: means}) == word
+    assert front.word({}) == "Partly"
+
+
+def test_figures_and_tables_are_numbered_through_a_page():
+    mark = fragments.FIGURE.format
+    pieces = {
+        "a": f"{mark('x')} {fragments.TABLE}",
+        "b": f"see {fragments.SEE.format('y')} {mark('y')} {fragments.TABLE}",
+        "c": mark("z"),
+    }
+    made = fragments.number(pieces, [["a", "b", "elsewhere"], []])
+    assert made == {"a": "Figure 1 Table 1", "b": "see Figure 2 Figure 2 Table 2", "c": "Figure 1"}
+
+
+def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
+    found = results.Results(*(pd.DataFrame() for _ in range(4)))
+    rows = pd.DataFrame(
+        [_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "simulated_icu", "eicu")]
+    )
+
+    def block(key, part):
+        return f"answer {key[0]}", "" if key[0] == "eicu" else f"rest {key[0]}"
+
+    text = prediction.parted(found, rows, block)
+    outside = re.sub(r"^(:{4,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "rest physionet&#95;2012" in outside or "rest physionet_2012" in outside
+    assert "answer italy_air" in outside and "rest italy_air" not in outside and "rest italy_air" in text
+    assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
+    alone = prediction.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
+    assert "dropdown" not in alone and "rest simulated_icu" in alone
+
+
+def test_the_untrained_network_is_told_where_it_is_ahead():
+    rows = pd.DataFrame(
+        [
+            _row(task="regression", metric="mae", head="complex", arm=arm, backbone=name, value=value)
+            for name, both in {"SAITS": (0.4, 0.3), "BRITS": (0.5, 0.2), "CSAI": (0.2, 0.3)}.items()
+            for arm, value in zip(("frozen", "untrained"), both, strict=True)
+        ]
+    )
+    (words,) = prediction.untrained_ahead(None, None, rows, "mae")
+    assert "for two of three backbones, most with BRITS (0.200 beside 0.500)" in words and "does not pay" in words
+    (words,) = prediction.untrained_ahead(None, None, rows[rows["backbone"] == "CSAI"], "mae")
+    assert "for no of one backbone" not in words
 
 
 def test_a_picture_without_words_is_refused(tmp_path):
@@ -336,9 +430,9 @@ def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
 @pytest.mark.parametrize(
     "size, pretrained, word, lacks",
     [
-        ("paper", {"capped": False}, verdicts.DIFFERS, None),
-        ("small", {"capped": False}, verdicts.SMALL, "size small."),
-        ("paper", {"capped": True}, verdicts.SMALL, "ended at its cap of 40 epochs."),
+        ("paper", {"capped": []}, verdicts.DIFFERS, None),
+        ("small", {"capped": []}, verdicts.SMALL, "size small."),
+        ("paper", {"capped": ["pretrain seed 0"]}, verdicts.SMALL, "ended at its cap of 40 epochs."),
         ("paper", {}, verdicts.SMALL, "not stored whether"),
     ],
 )
@@ -453,14 +547,20 @@ def measured(tmp_path, monkeypatch):
     return write
 
 
-def test_the_speed_page_counts_targets_and_says_what_is_missed(measured):
+def test_the_speed_page_is_for_users_and_the_appendix_for_the_code(measured):
+    found = measured(benchmark_rows())
+    page = speed_pages.speed(found)
+    assert re.findall("^## (.*)$", page, re.MULTILINE) == ["What one more task costs", "Where serving spends its time"]
+    assert "Targets" not in page and "missed" not in page and page.split("\n\n")[0].count("- ") == 2
+
+
+def test_the_appendix_counts_targets_and_says_what_is_missed(measured):
     rows = benchmark_rows()
-    page = speed_pages.speed(measured(rows))
+    page = internals.internals(measured(rows))
     below = [row for row in rows if row["target"] != "" and float(row["ratio"]) < row["target"]]
     aimed = [row for row in rows if row["target"] != ""]
     assert 0 < len(below) < len(aimed)
     assert page.startswith(f"- Targets met: {len(aimed) - len(below)} of {len(aimed)}; missed: one in heads")
-    assert page.split("\n\n")[0].count("- ") == 3
     assert page.count("<strong>missed</strong>") == len(below)
     assert page.count("<td>met<") == len(aimed) - len(below)
     unsure = [row for row in aimed if row["low"] != "" and row["low"] <= row["target"] <= row["high"]]
@@ -475,33 +575,43 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     sizes = speed_pages.costs(found)
     assert len(sizes) == 10 and set(sizes["backbone"]) == {"GRU-D", "SAITS"}
     assert (sizes["paid"] - sizes["once"] / (sizes["whole"] - sizes["head"])).abs().max() < 1e-9
-    assert "1.8 tasks with GRU-D" in " ".join(speed_pages.headline(found, sizes[sizes["n"] == 2557]))
+    assert "1.8 tasks with GRU-D" in " ".join(speed_pages.headline(sizes[sizes["n"] == 2557]))
     assert "grows by a factor of 4, a head by 1, an end-to-end run by 4." in " ".join(speed_pages.growth(sizes))
     served = speed_pages.times(found)
     assert len(served) == 12 and not served.isna().any(axis=None)
-    assert "With the code around them" in speed_pages.models_or_code(served)[0]
-    slow = served.assign(their_forward=4 * served["forward"], theirs=4 * served["forward"] + 1)
-    assert "The models alone reach" in speed_pages.models_or_code(slow)[0]
-    assert "neither alone nor" in speed_pages.models_or_code(served.assign(theirs=served["ours"]))[0]
+    verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
+    claim, factors, *_ = speed_pages.models_or_code(served, verdict)
+    assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
+    whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
+    assert (
+        f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"
+        in factors
+    )
     never = sizes.assign(paid=float("inf"))
-    assert "no number of tasks" in speed_pages.headline(found, never)[2]
+    assert "no number of tasks" in speed_pages.headline(never)[1]
     plots.tasks(never, narrow=True)  # draws no mark where there is none
+
+
+def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
+    rows = benchmark_rows()
+    assert "p99" in speed_pages.speed(measured(rows))
+    assert "p99" not in speed_pages.speed(measured([row | {"rounds": 300} for row in rows]))
 
 
 def test_a_missed_target_says_what_the_machine_could_do(measured):
     found = measured(benchmark_rows())
-    near = speed_pages.limits(found.benchmarks, found.roofline)
+    near = internals.limits(found.benchmarks, found.roofline)
     assert len(near) == len(found.roofline) > 0
     heads, latents = (near[near["kind"] == kind].iloc[0] for kind in ("simple heads", "latents"))
     assert (heads["floor"], heads["bound"]) == (1, "arithmetic")  # 200 GFLOP at 200 a second
     assert (latents["floor"], latents["bound"]) == (0.1, "memory")  # 2 GB at 20 a second
     assert (heads["rate"], heads["intensity"]) == (100, 200)
-    table = speed_pages._limits_table(near[near["ratio"] < near["target"]])
+    table = internals._limits_table(near[near["ratio"] < near["target"]])
     assert len(table.rows) > 1
     for row in table.rows:  # scikit-learn: 3 at best, 4 wanted
         assert (row[3].small == "out of reach") == ("scikit-learn" in row[0].small)
     plots.roofline(near, narrow=True)
-    page = speed_pages.speed(found)
+    page = internals.internals(found)
     assert "200 GFLOP/s in a large matrix product or convolution, 20 GB/s" in page and "out of reach" in page
     assert (
         "the matrix products alone take 1.6 s, a ratio of 3.5; the target of 4 is out of reach for these operations"
@@ -513,14 +623,14 @@ def test_benchmarks_write_what_the_page_reads():
     source = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
     assert "from modts.book.results import BENCHMARKS, ROOFLINE" in source["conftest"]
     parts = {re.sub("^(bench|check)_", "", name) for name in source if re.match("(bench|check)_", name)}
-    assert set(speed_pages.PARTS) == parts - {"limits"}  # those are rows of the roofline
+    assert set(internals.PARTS) == parts - {"limits"}  # those are rows of the roofline
     for words in (speed_pages.ONCE, speed_pages.HEAD, speed_pages.PAID):
         assert f'"{words}, {{what}}"' in source["bench_economics"]
     for words in (speed_pages.WHOLE, speed_pages.FLOOR, speed_pages.THEIR_FLOOR):
         assert f'"{words}"' in source["bench_serving"]
 
 
-def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_path, monkeypatch):
+def test_other_backbones_stand_after_the_six_and_change_no_verdict(tmp_path, monkeypatch):
     def written(folder):
         for name, value in {"HOME": folder, "RESULTS": folder / "results", "WORK": folder / "work"}.items():
             monkeypatch.setenv(f"MODTS_{name}", str(value))
@@ -533,16 +643,22 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
     (tmp_path / "book" / "data").symlink_to(ROOT / "book" / "data")
     monkeypatch.setattr(figures, "svg", lambda figure: "<svg/>")
     before = written(tmp_path)
-    assert "No backbone beyond the six" in before["own_backbone"]
+    assert "No backbone of one's own has been run" in before["own_backbone"]
     for name in ("metrics.csv", "latency.csv"):
         path = tmp_path / "results" / name
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-        own = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")].assign(backbone="mine.MyImputer")
-        pd.concat([rows, own]).to_csv(path, index=False)
+        more = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")]
+        added = [more.assign(backbone=other) for other in ("mine.MyImputer", "TS2Vec", "HELIX")]
+        if "task" in rows:  # TS2Vec has no imputation to score
+            added[1] = added[1][added[1]["task"] != "imputation"]
+        pd.concat([rows, *added]).to_csv(path, index=False)
     after = written(tmp_path)
     for page in ("imputation", "classification", "regression", "scarcity", "latency", "own_backbone"):
-        following = re.findall(r'>Autoformer</th>.*?<th scope="row">([^<]*)<', after[page], flags=re.DOTALL)
-        assert following and following[0] == "mine.MyImputer", (page, following)
+        names = re.findall(r'<th scope="row">([^<]*)</th>', after[page])
+        start = names.index("Autoformer") + 1
+        others = ["HELIX", *(["TS2Vec"] if page != "imputation" else []), "mine.MyImputer"]
+        assert names[start : start + len(others)] in (others, ["HELIX", "mine.MyImputer"]), (page, names)
+        assert ("TS2Vec" in names) == (page != "imputation") and "HELIX" not in before[page], page
     words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
     assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)
 

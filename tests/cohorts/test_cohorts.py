@@ -1,6 +1,7 @@
 """The Cohort itself, splits, label subsets, and the two simulated cohorts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -252,3 +253,22 @@ def test_hash_sees_values_labels_and_features_but_not_the_kind_of_nan():
     assert cohort_from_arrays(changed, y).content_hash != first
     assert cohort_from_arrays(X, 1 - y).content_hash != first
     assert cohort_from_arrays(X, y, features=["a", "b"]).content_hash != first
+
+
+def test_a_prepared_copy_stands_in_for_raw_files_but_for_no_other_cohort_and_no_sealed_one(tmp_path, monkeypatch):
+    ward = load_cohort("simulated_ward")
+    copy = replace(ward, name="physionet_2012")
+    monkeypatch.setenv("MODTS_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("MODTS_PREPARED", str(tmp_path))
+    copy.save(tmp_path / "physionet_2012.npz")
+    for seed in (0, 31):
+        assert load_cohort("physionet_2012", seed).content_hash == copy.resplit(seed).content_hash
+    copy.save(tmp_path / "physionet_2019.npz")
+    with pytest.raises(
+        ModtsError, match="holds 'physionet_2012', split by stratified; only a copy of 'physionet_2019' itself"
+    ):
+        load_cohort("physionet_2019")
+    replace(ward, name="physionet_2012_c").save(tmp_path / "physionet_2012_c.npz")
+    monkeypatch.setenv("MODTS_RESULTS", str(tmp_path))
+    with pytest.raises(ModtsError, match="sealed"):
+        load_cohort("physionet_2012_c")

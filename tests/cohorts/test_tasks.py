@@ -93,7 +93,7 @@ def test_classes_are_words_or_numbers_in_the_order_asked_for():
     "y, given, sentence",
     [
         (np.arange(40) % 3, {}, "Labels must be 0 or 1, not .2.0.; for several classes say task='multiclass'"),
-        (np.array(["a", "b"])[np.arange(40) % 2], {}, "y holds words; say task='multiclass'"),
+        (np.array(["a", "b"])[np.arange(40) % 2], {}, "but holds words; for classes in words say task='multiclass'"),
         (["a", None] * 20, {"task": "multiclass"}, "class of row 1 is missing"),
         ([1.0, np.nan] * 20, {"task": "multiclass"}, "class of row 1 is missing"),
         (["a"] * 40, {"task": "multiclass"}, "two names or more that differ"),

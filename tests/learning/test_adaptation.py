@@ -176,7 +176,7 @@ def test_arms_that_train_everything_change_the_backbone(icu, name, arm):
     assert ((outcome.prediction > 0) & (outcome.prediction < 1)).all()
 
 
-@pytest.mark.parametrize("name", filter(ships_classifier, BACKBONES))
+@pytest.mark.parametrize("name", SIX)
 def test_the_shipped_classifier_trains_and_predicts(icu, name):
     backbone = build(name, icu, seed=0)
     before = backbone.weights_hash()
@@ -208,6 +208,9 @@ def test_the_table_of_arms():
     assert {arm: (a.start, a.train) for arm, a in ARMS.items()} == {
         "untrained": ("random", "head"),
         "frozen": ("pretrained", "head"),
+        "norm": ("pretrained", "norm"),
+        "last_block": ("pretrained", "last_block"),
+        "lora": ("pretrained", "lora"),
         "finetune": ("pretrained", "all"),
         "e2e": ("random", "all"),
         "e2e_shipped": ("random", "shipped"),

@@ -121,12 +121,15 @@ def test_classifiers_find_what_is_there(icu):
 
 def test_measurement_by_hand(holes):
     got = features.measured(holes)
-    assert got.shape == (40, 5 * 4 + 1)
-    assert not np.isnan(got[:, -1]).any()
-    np.testing.assert_allclose(got[:, -1], 1 - np.isnan(holes).mean((1, 2)))
+    assert got.shape == (40, 5 * 4 + 2) and (got[:, -1] == 9).all()
+    np.testing.assert_allclose(got[:, -2], 1 - np.isnan(holes).mean((1, 2)))
+    short = np.concatenate(
+        [holes, np.full((40, 3, 4), np.nan, np.float32)], axis=1
+    )  # what lies behind an end counts nowhere
+    np.testing.assert_array_equal(features.measured(short, np.full(40, 9)), got)
     for i, f in np.ndindex(len(holes), 4):
         at = np.flatnonzero(~np.isnan(holes[i, :, f]))
-        share, late, first, since, apart = got[i, :-1].reshape(5, 4)[:, f]
+        share, late, first, since, apart = got[i, :-2].reshape(5, 4)[:, f]
         assert (share, late) == (len(at) / 9, (at >= 7).sum() / 2)
         np.testing.assert_equal((first, since), (at[0], 8 - at[-1]) if len(at) else (np.nan, np.nan))
         np.testing.assert_allclose(apart, np.diff(at).mean() if len(at) > 1 else np.nan)

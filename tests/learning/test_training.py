@@ -23,7 +23,7 @@ from modts.learning.training import History, fit, pretrain
 class Toy(nn.Module):
     """The parts of a Backbone that pretraining uses, on a network that needs no PyPOTS."""
 
-    device = torch.device("cpu")
+    device, centre = torch.device("cpu"), False
     name, n_steps, features, config, criterion, options = "toy", 6, ("a", "b", "c"), {}, "mse", {}
     scaler = Scaler(np.zeros(3, np.float32), np.ones(3, np.float32))
     row = BACKBONES["SAITS"]
@@ -43,7 +43,7 @@ class Toy(nn.Module):
     def windows(self, X):
         return X
 
-    def inputs(self, Z, Z_ori=None):
+    def inputs(self, Z, Z_ori=None, lengths=None):
         return Z, Z if Z_ori is None else Z_ori
 
     def run(self, inputs):

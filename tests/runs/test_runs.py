@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from core_fixture import places  # noqa: F401
+from core_fixture import places, tiny  # noqa: F401
 
 import modts
 from modts import runs
@@ -58,6 +59,43 @@ def test_run_names():
     assert runs.run_id("heads", mine) == "quick-heads-italy_air-my_net_v2.MyImputer"
     with pytest.raises(ModtsError, match="Unknown stage 'head'"):
         runs.run_id("head", PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "ending"),
+    [
+        ({"pattern": "block"}, "-block"),
+        ({"rate": 0.5}, "-rate0.5"),
+        ({"size": "paper"}, "-size_paper"),
+        ({"device": "cuda"}, "-cuda"),
+        ({"centre": True, "scaling": "robust", "device": "cuda", "criterion": "mae"}, "-cuda-robust-centred-mae"),
+        ({"config": {"n_layers": 1}}, "-config_7dd4f8"),
+        ({"threads": 4}, "-4threads"),
+        ({"variant": "wide"}, "-wide"),
+        ({"pattern": "block", "rate": 0.3, "variant": "b"}, "-block-rate0.3-b"),
+        ({"pattern": "point", "rate": 0.1, "size": "small", "config": {}, "threads": 1, "variant": ""}, ""),
+    ],
+)
+def test_a_runs_name_says_what_is_not_as_usual(changed, ending):
+    name = runs.run_id("heads", PARAMS | changed)
+    assert name == f"quick-heads-italy_air-SAITS{ending}"
+    assert runs.run_path(name).stem == name
+
+
+def test_two_files_of_one_stem_are_two_cohorts(tmp_path):
+    paths = [tiny(n=40, seed=seed).save(tmp_path / str(seed) / "mine.npz") for seed in (0, 1)]
+    labels = [runs.cohort_label(str(path)) for path in paths]
+    assert labels[0] != labels[1] and all(re.fullmatch(r"mine\.[0-9a-f]{6}", label) for label in labels)
+    assert labels[0] == f"mine.{tiny(n=40, seed=0).content_hash[:6]}"
+    names = [runs.run_id("heads", PARAMS | {"cohort": str(path)}) for path in paths]
+    assert names == [f"quick-heads-{label}-SAITS" for label in labels]
+    again = tiny(n=40, seed=1).save(paths[0])  # another cohort in its place
+    os.utime(again, (1, 1))
+    assert runs.cohort_label(str(again)) == labels[1]
+    for content in (b"", b"no zip"):
+        (tmp_path / "odd.npz").write_bytes(content)
+        assert runs.cohort_label(str(tmp_path / "odd.npz")) == "odd"
+    assert runs.cohort_label("italy_air") == "italy_air" and runs.cohort_label("/nowhere/mine.npz") == "mine"
 
 
 # --- whole files only -----------------------------------------------------------------------------------------------
@@ -311,7 +349,7 @@ def test_a_new_cohort_module_and_an_offered_name_count(copied):
     assert code_hash("pretrain") != before
     (folder / "backbones" / "extra.py").write_text("more = 1\n")
     room = folder / "backbones" / "__init__.py"
-    room.write_text(room.read_text().replace('"scaling": "Scaler"', '"scaling": "Scaler", "extra": "more"'))
+    room.write_text(room.read_text().replace('"scaling": "', '"extra": "more", "scaling": "'))
     with open(folder / "learning" / "training.py", "a") as file:
         file.write("\nfrom modts.backbones import more\n")
     before = code_hash("pretrain")

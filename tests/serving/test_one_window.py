@@ -20,9 +20,9 @@ def answers(backbone, X) -> list[np.ndarray]:
     """Latents by both poolings, imputations in standard deviations, probabilities; a batch holds all windows."""
     size = backbone.latents(X[:1]).shape[1]
     predictor = Predictor(backbone, Head("simple", size, 1, seed=1))
-    imputed = backbone.impute(X, batch_size=len(X)) / backbone.scaler.std
+    imputed = [backbone.impute(X, batch_size=len(X)) / backbone.scaler.std] if backbone.row.imputes else []
     latents = [backbone.latents(X, pooling, batch_size=len(X)) for pooling in ("paper", "mean+max+last")]
-    return [*latents, imputed, predictor.predict(X, batch_size=len(X))]
+    return [*latents, *imputed, predictor.predict(X, batch_size=len(X))]
 
 
 def apart(backbone, X) -> float:

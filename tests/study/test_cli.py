@@ -144,7 +144,10 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     other = _record(made["heads"]) | {"run": "other-heads-x-SAITS", "profile": "other"}
     other["params"] = {**other["params"], "cohort": "x"}
     runs.write_json(results / "runs" / "other-heads-x-SAITS.json", other)
-    old = OLD | {"run": "other-heads-x-SAITS,other-baselines-x", "family": "other, frozen - LightGBM, x, auroc"}
+    old = OLD | {
+        "run": "other-heads-x-SAITS,other-baselines-x",
+        "family": "other, frozen - LightGBM, x, auroc, each backbone",
+    }
     runs.atomic_write(results / "effects.csv", collect.table([old], effects.EFFECT_COLUMNS))
     assert cli.main(["publish", "tiny"]) == 0
     names = ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")
@@ -160,7 +163,7 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
 
 
 OLD = {
-    "cohort": "x", "task": "classification", "question": "frozen - LightGBM", "backbone": "SAITS", "label_fraction": "1",
+    "cohort": "x", "variant": "", "task": "classification", "question": "frozen - LightGBM", "backbone": "SAITS", "label_fraction": "1",
     "metric": "auroc", "test": "split", "difference": "0.1", "low": "0.05", "high": "0.15", "p": "0.001", "p_holm": "0.001",
     "family": "", "n_splits": "3", "n_draws": "1", "verdict": "better", "run": "",
 }  # fmt: skip
@@ -173,7 +176,7 @@ def test_effects_of_absent_data_stay_as_published(made, monkeypatch, capsys):
     def absent(*args, **options):
         raise ModtsError("The data are not here.")
 
-    monkeypatch.setattr("modts.study.artefacts.cohort_for", absent)
+    monkeypatch.setattr("modts.study.artefacts.tested", absent)
     monkeypatch.setattr("modts.cohorts.load_cohort", absent)
     for command in (["publish", "tiny"], ["effects"]):
         assert cli.main(command) == 0

@@ -1,11 +1,15 @@
 """Effects: questions from stored predictions, pooled and over cohorts, in small families, with one of four words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from core_fixture import tiny
 
 from modts import runs
 from modts.cohorts import load_cohort
 from modts.learning import labels
+from modts.learning.resampling import levels
 from modts.study import effects
 
 SEEDS = (0, 1)
@@ -67,9 +71,12 @@ def test_every_question_is_asked_of_what_was_stored(stored):
         one, other, both = (found[question, name, "auroc"] for name in ("SAITS", "BRITS", "all"))
         assert both["difference"] == pytest.approx((one["difference"] + other["difference"]) / 2)
         assert set(both["run"].split(",")) == {*one["run"].split(","), *other["run"].split(",")}
-        assert one["family"] == both["family"] == f"tiny, {question}, simulated_icu, auroc"
-        p = [float(row["p"]) for row in (one, other, both)]
-        assert sorted(row["p_holm"] for row in (one, other, both)) == pytest.approx(sorted(effects.holm(p)))
+        name = f"tiny, {question}, simulated_icu, auroc"
+        assert both["family"] == f"{name}, mean over backbones"  # the primary family: one share of the labels, one test
+        assert both["p_holm"] == both["p"]
+        assert one["family"] == other["family"] == f"{name}, each backbone"
+        p = [float(row["p"]) for row in (one, other)]
+        assert [row["p_holm"] for row in (one, other)] == pytest.approx(effects.holm(p))
 
 
 def test_draws_are_those_that_both_arms_have(stored):
@@ -112,6 +119,53 @@ def test_a_series_is_resampled_in_blocks(tmp_path, monkeypatch):
     )
     rows, _ = effects.effects(made, tmp_path, 10)
     assert {row["metric"] for row in rows} == {"mae", "mse"} and taken[0] >= np.ceil(shape[0] ** (1 / 3))
+
+
+def test_an_external_test_is_a_family_of_its_own_and_stands_first(stored, tmp_path, monkeypatch):
+    """Good on the own test stays, the other way round on the external ones."""
+    cohort, outside = load_cohort("simulated_icu"), tiny(n=60, name="outside")
+    X = np.random.default_rng(0).normal(size=(60, cohort.n_steps, cohort.n_features)).astype(np.float32)
+    path = str(replace(outside, X=X, features=cohort.features, units=cohort.units).save(tmp_path / "outside.npz"))
+    outside = load_cohort(path)
+    made = []
+    for stage, arm, gain in (("heads", "frozen|simple|paper", 2.0), ("end_to_end", "e2e|simple|paper", 0.0)):
+        made.append(record(stage, "SAITS"))
+        made[-1]["params"]["external"], made[-1]["external"] = path, {"data": outside.content_hash}
+        arrays = {}
+        for seed in SEEDS:
+            rng = np.random.default_rng(seed)
+            for end, y, sign in (
+                ("", load_cohort("simulated_icu", seed=seed).part("test")[1], 1),
+                ("|external", outside.y, -1),
+            ):
+                arrays[f"{arm}|1|{seed}|{seed}|0{end}"] = (sign * gain * y + rng.normal(size=len(y))).astype(np.float32)
+        runs.write_arrays(tmp_path / f"{made[-1]['run']}.npz", made[-1]["run"], **arrays)
+    rows, said = effects.effects(made, tmp_path, 300)
+    assert said == []
+    found = effects.judged(rows, made)
+    assert [row["test"] for row in found] == ["external", "external", "split", "split"]  # two metrics each
+    signs = {(row["test"], row["metric"]): np.sign(row["difference"]) for row in found}
+    assert signs["split", "auroc"] == 1 and signs["external", "auroc"] == -1
+    assert found[0]["family"].endswith("auprc, external, each backbone") and found[0]["n_splits"] == 2
+    taken = []
+    monkeypatch.setattr(
+        "modts.learning.intervals.levels", lambda units, *rest: taken.append(units) or levels(units, *rest)
+    )
+    effects.effects(made, tmp_path, 10)
+    ys = [[next(iter(draws[0].values())).y for draws in units] for units in taken]
+    assert [np.array_equal(a, b) for a, b in ys] == [False, True]  # the external stays are the same for every split
+    made[0]["external"]["data"] = "other"
+    assert "was made with other data" in effects.effects(made, tmp_path, 10)[1][0]
+
+
+def test_an_external_test_that_is_sealed_keeps_its_effects(stored):
+    made, folder = stored("heads", "SAITS", {"frozen|simple|paper": 2.0, "untrained|simple|paper": 1.0})
+    made[0]["params"]["external"] = "physionet_2012_c"
+    rows, said = effects.effects(made, folder, 50)
+    assert {row["test"] for row in rows} == {"split"}
+    assert said[0].startswith(
+        "external test physionet_2012_c of simulated_icu cannot be compared, its effects are kept"
+    )
 
 
 def test_origins_of_a_series_are_its_splits(tmp_path):
@@ -179,10 +233,19 @@ def test_a_mean_over_cohorts_is_of_real_ones():
         "task": "classification", "question": "frozen - e2e", "backbone": "all", "label_fraction": 1.0, "metric": "auroc", "test": "split",
         "difference": 0.03, "low": 0.02, "high": 0.04, "p": 0.001, "n_splits": 3, "n_draws": 1,
     }  # fmt: skip
-    cohorts = {"physionet_2012": "cpu", "eicu": "cpu", "simulated_icu": "cpu", "mimic": "paper"}
+    cohorts = {
+        "physionet_2012": "cpu",
+        "eicu": "cpu",
+        "simulated_icu": "cpu",
+        "physionet_2012_b": "cpu",
+        "mimic": "paper",
+    }
     rows = [{**row, "cohort": name, "run": f"{profile}-{name}"} for name, profile in cohorts.items()]
     means = [one for one in effects.judged(rows, []) if one["cohort"] == "all"]
     assert len(means) == 1 and set(means[0]["run"].split(",")) == {"cpu-physionet_2012", "cpu-eicu"}
-    assert means[0]["difference"] == pytest.approx(0.03) and means[0]["family"] == "cpu, frozen - e2e, all, auroc"
+    assert (
+        means[0]["difference"] == pytest.approx(0.03)
+        and means[0]["family"] == "cpu, frozen - e2e, all, auroc, mean over backbones"
+    )
     assert means[0]["high"] - means[0]["low"] > 0.02  # two cohorts know little of others
     assert len([one for one in effects.judged(effects.judged(rows, []), []) if one["cohort"] == "all"]) == 1

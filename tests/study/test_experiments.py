@@ -138,14 +138,14 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
         (arm, "simple", fraction) for arm in ("frozen", "untrained") for fraction in (1.0, 0.5)
     }
     saved = runs.read_json(run.path)
-    assert saved["rows"] == run.rows and run.id == "quick-heads-icu-GRU-D"
+    assert saved["rows"] == run.rows and run.id == f"quick-heads-{runs.cohort_label(files['icu'])}-GRU-D"
     assert len(saved["data_hash"]) == 2  # two seeds, two splits
     assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
         f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
     )
-    assert {p.dtype.name for p in predictions.values()} == {"float16"}
+    assert {p.dtype.name for p in predictions.values()} <= {"float16", "float32"}
 
 
 def test_a_regression_run_has_errors_and_no_shipped_arm(files):
@@ -187,12 +187,48 @@ def test_standardised_predictions_change_their_unit():
     assert arms.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
 
 
+def test_heads_read_the_latents_of_every_step(files):
+    groups = check_rows(
+        go("heads", files["air"], **HEADS | {"label_fractions": [1.0], "poolings": ["paper", "steps"]}), "regression"
+    )
+    assert {key[3] for key in groups} == {"paper", "steps"}
+    with pytest.raises(ModtsError, match="Pooling 'steps' .* needs a target at each of them"):
+        go("heads", files["icu"], **HEADS | {"poolings": ["steps"]})
+
+
+def test_arms_between_frozen_and_everything(files):
+    between = WHOLE | {"arms": ["norm", "last_block", "lora"], "seeds": [0]}
+    groups = check_rows(go("end_to_end", files["icu"], **between), "classification", 1)
+    assert {key[1] for key in groups} == {"norm", "last_block", "lora"}
+    before = set(outcomes())
+    go("end_to_end", files["icu"], **between | {"lora_rank": 1})
+    assert len(set(outcomes()) - before) == 2  # the rank is of LoRA's recipe alone: its two candidates
+
+
 def test_a_pretraining_run_scores_hidden_test_values(files):
     run = go("pretrain", files["icu"], **SHORT)
     groups = check_rows(run, "imputation")
     assert {(key[0], key[1]) for key in groups} == {("GRU-D", "frozen")}
     assert {row["pattern"] for row in run.rows} == {"point"}
     assert {len(curve) for curve in run.history.values()} == {2}
+    seeds = run.params["seeds"]
+    assert run.extra["capped"] == [f"pretrain seed {seed}" for seed in seeds]  # two epochs are no time to be done
+    done = go(
+        "pretrain", files["icu"], **SHORT | {"schedule": "cosine", "clip": 1.0, "centre": True, "scaling": "winsorised"}
+    )
+    assert done.extra["capped"] == [] and {row["n_test"] for row in done.rows} == {row["n_test"] for row in run.rows}
+
+
+def test_predictions_are_halved_where_that_changes_no_third_digit():
+    rng = np.random.default_rng(0)
+    y = (rng.random(800) < 0.2).astype(np.int64)
+    spread, close = rng.random(800).astype(np.float32), (0.9 + 1e-4 * (rng.normal(size=800) + y)).astype(np.float32)
+    assert arms.small("classification", y, spread, None).dtype == np.float16
+    kept = arms.small("classification", y, close, None)
+    assert kept.dtype == np.float32 and np.array_equal(kept, close)
+    number = rng.normal(size=(50, 6))
+    half = arms.small("regression", rng.normal(size=(50, 6)), number, number > -2)
+    assert half.dtype == np.float16 and np.abs(half - number).max() < 2e-3
 
 
 def values(run, test):
@@ -228,7 +264,7 @@ def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
     n = len(y) - 100
 
     def knows(*_, **__):
-        return lambda X: np.concatenate([1 - y[:n], y[n:]]) if len(X) == len(y) else np.zeros(len(X))
+        return lambda X, lengths: np.concatenate([1 - y[:n], y[n:]]) if len(X) == len(y) else np.zeros(len(X))
 
     monkeypatch.setattr(artefacts, "fit_baseline", knows)
     run = go("baselines", files["icu"], seeds=[0], external=files["clinic"], label_fractions=[1.0])
@@ -239,16 +275,22 @@ def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
 def test_transfer_puts_three_arms_side_by_side(files):
     run = go("transfer", files["icu"], **WHOLE | {"source": files["other"]})
     groups = check_rows(run, "classification")
-    assert {(key[1], key[6]) for key in groups} == {("frozen", ""), ("transfer", "other"), ("e2e", "")}
-    assert run.id == "quick-transfer-icu-GRU-D-other"
+    assert {(key[1], key[6]) for key in groups} == {
+        ("frozen", ""),
+        ("transfer", runs.cohort_label(files["other"])),
+        ("e2e", ""),
+    }
+    assert run.id == "quick-transfer-{}-GRU-D-{}".format(*map(runs.cohort_label, (files["icu"], files["other"])))
     assert runs.read_json(run.path)["overlap"]["n_shared"] == 4
 
 
 def test_latency_rows_name_every_stage(files):
     run = go("latency", files["icu"], **SHORT | {"seeds": [0], "batch_sizes": [1, 4], "repeats": 2})
     rows = runs.read_json(run.path)["latency"]
-    assert {(r["arm"], r["stage"]) for r in rows} >= {("frozen", s) for s in ("inputs", "backbone", "head", "total")}
-    assert {r["batch"] for r in rows} == {1, 4} and all(0 < r["p50_ms"] <= r["p99_ms"] for r in rows)
+    stages = {("frozen", s) for s in ("inputs", "backbone", "head", "total")}
+    assert {(r["arm"], r["stage"]) for r in rows} >= stages | {("predictor", "total"), ("e2e_shipped", "total")}
+    assert {r["batch"] for r in rows} == {1, 4} and all(r["p50_ms"] > 0 and r["repeats"] == 2 for r in rows)
+    assert {r["p99_ms"] for r in rows} == {""}  # not of two calls
 
 
 def test_an_extraction_run_records_counts_and_widths(files):
@@ -293,13 +335,11 @@ def test_few_labels_are_drawn_several_times(files, monkeypatch):
     keys = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert {key.split("|", 3)[3] for key in keys} == {f"{f:g}|{s}|{s}|{d}" for s, f, d in at}
     whole = go("end_to_end", files["icu"], **WHOLE | FEW | {"arms": ["e2e"], "e2e_draws": 2})
-    assert Counter(r["draw"] for r in check_rows(whole, "classification")[LAST] if r["draw"] != "") == {0: 2, 1: 2}
+    (rows,) = (rows for key, rows in check_rows(whole, "classification").items() if key[4:6] == (0.25, "auroc"))
+    assert Counter(r["draw"] for r in rows if r["draw"] != "") == {0: 2, 1: 2}
     simple = go("baselines", files["icu"], seeds=[0], label_fractions=[0.25], draws=2)
     assert {r["draw"] for r in simple.rows if r["task"] == "classification"} == {0, 1, ""}
     assert all(key.count("|") == 6 for key in simple.predictions)
-
-
-LAST = ("GRU-D", "e2e", "simple", "paper", 0.25, "auroc", "")
 
 
 def test_each_split_chooses_on_its_own_validation(files):

@@ -33,7 +33,8 @@ def test_every_stage_runs_and_all_that_it_executes_is_counted(files, stage):  # 
     more |= {"source": files["other"]} if stage == "transfer" else {}
     ran = executed(lambda: made.append(go(stage, files["icu"], **values(stage, **more))))
     (run,) = made
-    assert run.id == f"quick-{stage}-icu-mine.MyImputer{'-other' if stage == 'transfer' else ''}"
+    source = f"-{runs.cohort_label(files['other'])}" if stage == "transfer" else ""
+    assert run.id == f"quick-{stage}-{runs.cohort_label(files['icu'])}-mine.MyImputer{source}"
     assert {row["backbone"] for row in run.rows} <= {"mine.MyImputer"}
     beside = {name for name in ran if name.split(".")[0] in ("study", "__init__")} | set(code.NEUTRAL)
     missed = {name for name in ran if not name.endswith("__init__")} - beside
@@ -147,4 +148,4 @@ def test_papermill_takes_its_name(places, files):  # noqa: F811
     assert done.returncode == 0, done.stderr[-2000:]
     text = json.dumps(json.loads(out.read_text()))
     assert "ways timed: ['Modular']" in text
-    assert runs.run_path("quick-latency-icu-mine.MyImputer").is_file()
+    assert runs.run_path(f"quick-latency-{runs.cohort_label(files['icu'])}-mine.MyImputer").is_file()

@@ -49,6 +49,13 @@ def test_what_is_published_agrees_with_itself_and_is_checked_in_no_time(publishe
     assert record["hash"] == collect.seal(record)
 
 
+def test_results_stay_small():
+    """What is committed must stay fit for a clone: under 25 MB, predictions included."""
+    sizes = {path: path.stat().st_size for path in (HOME / "results").rglob("*") if path.is_file()}
+    total = sum(sizes.values()) / 1e6
+    assert total < 25, f"results/ holds {total:.1f} MB; the largest: {sorted(sizes, key=sizes.get)[-3:]}"
+
+
 @pytest.mark.parametrize("value", ["0.999999", "abc", "", "nan", "1e999", "=1+1"])
 def test_a_changed_number_in_the_table_is_named(published, value, capsys):
     text = (published / "metrics.csv").read_text()

@@ -189,6 +189,23 @@ def test_a_mistake_in_a_profile_is_one_sentence(project, before, after, sentence
     assert "\n" not in str(caught.value)
 
 
+def test_a_later_stage_may_take_some_of_the_seeds_and_no_others(project):
+    change(project, "  common: {seeds: [0]}", "  common: {seeds: [0, 1]}\n  end_to_end: {seeds: [1]}")
+    jobs = profiles.read_profile("small").jobs
+    assert jobs["small-end_to_end-simulated_icu-SAITS"].params["seeds"] == [1]
+    assert jobs["small-heads-simulated_icu-SAITS"].params["seeds"] == [0, 1]
+    change(project, "seeds: [1]", "seeds: [2]")
+    with pytest.raises(ModtsError, match=r"has seeds = \[2\] but small-pretrain.* has \[0, 1\]"):
+        profiles.read_profile("small")
+
+
+def test_one_cohort_is_done_before_the_next(project):
+    cohorts = [job.params["cohort"] for job in profiles.read_profile("small").jobs.values() if job.stage != "transfer"]
+    assert cohorts == sorted(cohorts) and len(set(cohorts)) == 2
+    for job in (jobs := profiles.read_profile("small").jobs).values():
+        assert all(list(jobs).index(need) < list(jobs).index(job.run) for need in job.needs)
+
+
 def test_the_engine_shows_the_sentence(project):
     change(project, "head_epochs", "head_epoch")
     done = snakemake(project, "--dry-run")

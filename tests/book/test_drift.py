@@ -1,0 +1,75 @@
+"""The part on drift, and which training ended at its cap: in words from rows."""
+
+import pandas as pd
+import pytest
+from core_fixture import places  # noqa: F401
+
+from modts.book import drift, fragments, results, status
+
+
+def row(**values):
+    return {**dict.fromkeys(results.DRIFT, ""), "cohort": "italy_air", "capped": 0, **values}
+
+
+ROWS = [
+    row(what="level", name="CO", part="val", value=2.0),
+    row(what="level", name="NOx", part="val", value=-0.2),
+    row(what="level", name="CO", part="test", value=0.6),
+    row(what="level", name="NOx", part="test", value=-1.9),
+    row(what="error", name="SAITS", part="plain", value=0.34, capped=1),
+    row(what="error", name="SAITS", part="centred", value=0.22),
+    row(what="error", name="GRU-D", part="plain", value=0.55),
+    row(what="error", name="Linear interpolation", value=0.25),
+]
+
+
+def found(rows=ROWS, runs=None):
+    empty = pd.DataFrame()
+    made = results.Results(empty, empty, empty, empty, runs=runs or {}, cohorts={"italy_air": {"title": "Italy & air"}})
+    made.drift = pd.DataFrame(rows, columns=list(results.DRIFT))
+    return made
+
+
+def test_the_rows_are_told_in_words():
+    said = drift.sentences(found().drift, "Italy & air")
+    assert said[0].startswith(
+        "In the validation months of Italy &#38; air the variables' means lie between −0.2 and +2.0 standard"
+    )
+    assert "1 of 2 of them more than half" in said[0] and "between −1.9 and +0.6" in said[1]
+    assert said[2] == (
+        "SAITS errs by 0.340 standard deviations on hidden validation values, and by 0.220 when each window is centred on what is visible "
+        "in it; linear interpolation has 0.250."
+    )
+    assert said[3:] == ["Ended at its cap of epochs: SAITS (plain)."]  # GRU-D has one way only: nothing to compare
+
+
+def test_the_picture_has_both_shapes_and_words(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    text = drift.drift(found())
+    assert "### Italy &#38; air" in text and (tmp_path / "drift-italy_air-wide.svg").stat().st_size > 2000
+    svg = (tmp_path / "drift-italy_air-narrow.svg").read_text()
+    assert "standard deviations of training" in svg and "NOx" in svg
+    assert "benchmarks/drift.py" in drift.drift(found([]))
+
+
+def record(stage, **more):
+    about = {"run": f"cpu-{stage}-icu-SAITS", "stage": stage, "profile": "cpu", "place": "published"}
+    return about | {"params": {"cohort": "icu", "backbone": "SAITS", "epochs": 3}, "code_version": "1", **more}
+
+
+@pytest.mark.parametrize("capped", [["pretrain seed 0"], []])
+def test_pages_say_which_training_ended_at_its_cap(capped):
+    made = {r["run"]: r for r in (record("pretrain", capped=capped), record("heads", capped=["a", "b"]))}
+    words = "ended at its cap of epochs, and might have gone on: SAITS."
+    for run in made:  # of heads it is their backbone's training that counts
+        assert (words in fragments.how_made([run], made)) == bool(capped)
+    table = status.status(found(runs=made))
+    assert (
+        "Ended at its cap" in table and ("<td>1</td>" if capped else "<td>no</td>") in table and "<td>2</td>" in table
+    )
+
+
+def test_runs_of_before_are_read_off_their_curves():
+    assert results.ended_at_cap(record("pretrain", history={"0": [1, 2, 3], "1": [1, 2]})) == ["0"]
+    assert results.ended_at_cap(record("heads")) is None
+    assert results.ended_at_cap(record("pretrain", capped=[], history={"0": [1, 2, 3]})) == []

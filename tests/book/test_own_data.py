@@ -1,0 +1,58 @@
+"""What a reader with own data looks up: the API page holds every public name, and "which backbone for what" follows the rows."""
+
+import re
+
+import pandas as pd
+import pytest
+from book_fixture import ROOT, fabricate
+
+import modts
+import modts.sklearn
+from modts.book import results, which
+
+
+def test_every_public_name_is_on_the_api_page_and_documented():
+    text = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"modts\.((?:sklearn\.)?\w+)", text))
+    assert not set(modts.__all__) - listed
+    assert {f"sklearn.{name}" for name in ("ModularClassifier", "ModularRegressor", "ImputerLatents")} <= listed
+    for name in set(modts.__all__) - {"BACKBONES", "METRICS"}:
+        assert len(getattr(modts, name).__doc__ or "") > 40, name
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    fabricate(tmp_path, "full")
+    for name, value in {"HOME": ROOT, "RESULTS": tmp_path / "results", "WORK": tmp_path / "nowhere"}.items():
+        monkeypatch.setenv(f"MODTS_{name}", str(value))
+    return results.collect()
+
+
+def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found):
+    rows = pd.DataFrame(
+        {
+            "backbone": ["BRITS", "SAITS", "CSAI"],
+            "value": [0.80, 0.79, 0.60],
+            "low": [0.77, 0.76, 0.55],
+            "high": [0.83, 0.82, 0.65],
+        }
+    )
+    best, near = which.overlapping(rows, "auroc")
+    assert best["backbone"] == "BRITS" and near == ["SAITS"]
+    best, near = which.overlapping(rows, "mae")
+    assert best["backbone"] == "CSAI" and near == []
+    text = which.which(found)
+    for use in (
+        "Filling gaps",
+        "Latents that predict",
+        "Latents that predict, 10 % of the labels",
+        "Latents that predict a number",
+    ):
+        assert f">{use}</th>" in text
+    assert "Quick answers, one window" in text and "LightGBM" in text and "nan" not in text.lower()
+
+
+def test_without_real_rows_it_says_so(tmp_path, monkeypatch):
+    for name, value in {"HOME": ROOT, "RESULTS": tmp_path, "WORK": tmp_path}.items():
+        monkeypatch.setenv(f"MODTS_{name}", str(value))
+    assert "Not here yet" in which.which(results.collect())

@@ -1,0 +1,66 @@
+"""The factorial of pretraining's choices: a design whose effects are not mixed up, a row a run, and effects read off rows."""
+
+import importlib.util
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from core_fixture import HOME, places, tiny  # noqa: F401
+
+from modts import runs
+
+
+@pytest.fixture(scope="module")
+def choices():
+    spec = importlib.util.spec_from_file_location("choices", HOME / "benchmarks" / "choices.py")
+    module = sys.modules["choices"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_half_of_the_combinations_mixes_up_no_factor_with_another_or_with_a_pair(choices):
+    made = choices.half()
+    assert len(made) == 16 == len({tuple(run.values()) for run in made})
+    signs = np.array(
+        [[1 if run[name] == levels[1] else -1 for name, levels in choices.FACTORS.items()] for run in made]
+    )
+    pairs = [signs[:, i] * signs[:, j] for i, j in itertools.combinations(range(5), 2)]
+    every = np.column_stack([signs, *pairs])
+    np.testing.assert_array_equal(every.T @ every, 16 * np.eye(15))
+
+
+def test_a_run_is_a_row_and_is_not_made_again(choices, monkeypatch, capsys):
+    cohort = tiny(n=96, steps=6, features=4)
+    monkeypatch.setattr(choices, "load_cohort", lambda name, seed: cohort)
+    monkeypatch.setattr(choices, "COHORTS", {"tiny": {"batch_size": 16, "epochs": 2, "centre": True}})
+    monkeypatch.setattr(choices, "BACKBONES", ("GRU-D",))
+    monkeypatch.setattr(sys, "argv", ["choices.py", "--runs", "2"])
+    path = runs.results_dir() / "choices.csv"
+    choices.main()
+    first = choices.read(path)
+    assert [choices.key(row) for row in first] == [choices.key(row) for row in choices.plan()[:2]]
+    assert all(0 < float(row["mae"]) < 3 and 0 <= float(row["head_10"]) <= 1 for row in first)
+    assert {row["head_metric"] for row in first} == {"auroc"} and {row["capped"] for row in first} <= {"0", "1"}
+    monkeypatch.setattr(sys, "argv", ["choices.py", "--runs", "1"])
+    choices.main()
+    assert choices.read(path)[:2] == first and len(choices.read(path)) == 3
+    assert "rate" not in capsys.readouterr().out  # effects wait for all sixteen
+
+
+def test_effects_are_read_off_the_rows(choices):
+    rng, rows = np.random.default_rng(0), []
+    for run in choices.plan():
+        if (run["cohort"], run["backbone"]) == ("italy_air", "SAITS"):
+            value = 0.4 - 0.1 * (run["rate"] == 0.2) + 0.02 * (run["clip"] == 1.0) + rng.normal(0, 0.002)
+            rows.append(
+                {name: str(value) for name in run}
+                | dict.fromkeys(choices.MEASURED, str(value))
+                | {k: str(v) for k, v in run.items()}
+            )
+    found = {(e["factor"], e["measure"]): e for e in choices.effects(rows)}
+    assert len(found) == 5 * len(choices.MEASURED)
+    assert found["rate", "mae"]["difference"] == pytest.approx(-0.1, abs=0.004)
+    assert found["clip", "mae"]["difference"] == pytest.approx(0.02, abs=0.004)
+    assert abs(found["scaling", "mae"]["difference"]) < 0.004 and 0.0003 < found["rate", "mae"]["error"] < 0.003
+    assert choices.effects(rows[:-1]) == []
