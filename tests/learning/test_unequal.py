@@ -1,6 +1,10 @@
 """Series that end early, through heads, whole networks, baselines, the predictor, the estimators and the notebooks' functions."""
 
+import re
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from core_fixture import places, tiny  # noqa: F401
@@ -140,3 +144,23 @@ def test_a_cohort_that_ends_early_runs_through_the_notebooks_functions(tmp_path)
     rows = [row for run in done for row in run.rows]
     assert {row["task"] for row in rows} == {"imputation", "stepwise"}
     assert all(np.isfinite(row["value"]) and row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
+def test_the_readmes_warning_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "stepwise" in block]
+    cohort = ended("stepwise")
+    table = pd.DataFrame(cohort.X.reshape(-1, F), columns=list(cohort.features))
+    table.insert(0, "patient", np.repeat(np.arange(N), T))
+    table.insert(1, "hour", np.tile(np.arange(T), N))
+    table["alarm"] = cohort.y.ravel()
+    table[table.hour < np.repeat(cohort.lengths, T)].to_csv(tmp_path / "mine.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    told = {"modts": modts}
+    exec(code.replace("epochs=50", "epochs=1").replace(":20", ":3").replace("[20]", "[3]"), told)
+    np.testing.assert_array_equal(told["cohort"].lengths, cohort.lengths)
+    assert "auroc" in capsys.readouterr().out and told["warning"].task == "stepwise"
+    # GRU-D reads forward only: what a stay has brought so far is answered as if nothing followed
+    whole = told["warning"].predict(told["X"]["test"], lengths=told["ends"]["test"])
+    so_far = told["warning"].predict(told["X"]["test"][:1, :3], lengths=[3])
+    np.testing.assert_allclose(so_far, whole[:1, :3], atol=1e-5)
