@@ -51,6 +51,7 @@ def rendered(text: str):
         "myst_enable_extensions": ["attrs_inline", "colon_fence", "deflist"],
         "report_level": 2,
         "halt_level": 2,  # a warning fails the build of the book
+        "line_length_limit": 10_000_000,  # as Sphinx has it: data stand on one line
         "embed_stylesheet": False,
         "doctitle_xform": False,
         "myst_suppress_warnings": ["myst.header"],
