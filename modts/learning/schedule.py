@@ -7,10 +7,10 @@ import math
 SCHEDULES = ("constant", "cosine")
 
 
-def annealed(done: float) -> float:
+def share_left(done: float) -> float:
     """Cosine annealing: which share of the learning rate is left when that share of the steps is done.
 
-    >>> annealed(0.0), annealed(0.5), annealed(1.0)
+    >>> share_left(0.0), share_left(0.5), share_left(1.0)
     (1.0, 0.5, 0.0)
     """
     return (1 + math.cos(math.pi * done)) / 2

@@ -25,7 +25,7 @@ from modts.errors import ModtsError, choose
 
 from .batches import Held, Windows
 from .gaps import rivals
-from .schedule import SCHEDULES, annealed
+from .schedule import SCHEDULES, share_left
 
 
 @dataclass
@@ -115,7 +115,7 @@ def fit(
         for number, indices in enumerate(_batches(n, batch_size, steps)):
             if schedule == "cosine":
                 for group in optimiser.param_groups:
-                    group["lr"] = lr * annealed((epoch * steps + number) / (epochs * steps))
+                    group["lr"] = lr * share_left((epoch * steps + number) / (epochs * steps))
             optimiser.zero_grad(set_to_none=True)
             loss = step(indices, runs.batch_seed(start, number))
             loss.backward()

@@ -26,7 +26,7 @@ ENTRIES = {
     "heads": (*_EXTRACT, "learning.adaptation", "learning.sweep"),
     "end_to_end": (*_EXTRACT, "learning.adaptation"),
     "transfer": (*_EXTRACT, "learning.adaptation", "learning.sweep", "cohorts.alignment", "cohorts.synonyms"),
-    "latency": (*_EXTRACT, "learning.adaptation", "serving.latency"),
+    "latency": (*_EXTRACT, "learning.adaptation", "serving.latency", "serving.predictor"),
     "baselines": ("runs.seeding", "cohorts", "learning.targets", "learning.baselines"),
 }
 ROWS = ("learning.intervals",)  # what turns stored predictions into rows, at every stage

@@ -175,7 +175,7 @@ class HeadArm(Arm):
             trained = train_heads(
                 self.head,
                 parts,
-                labels(cohort, some[0], self.params.class_weight)[0],
+                labels(cohort, self.params.class_weight, some[0])[0],
                 [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
                 epochs=self.params.head_epochs,
                 patience=self.params.head_patience,
@@ -310,7 +310,7 @@ class Units:
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             rows = labelled_rows(cohort, self.fraction, seed, draw)
-            targets, seen = labels(cohort, rows, params.class_weight)
+            targets, seen = labels(cohort, params.class_weight, rows)
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,

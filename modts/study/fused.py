@@ -42,7 +42,7 @@ class Fused(Arm):
         return runs.code_hash(self.stage, self.params.backbone, rows=True)
 
     def train(self, seed, targets, rows, candidate, file):
-        found, history = self.answers(seed, rows, labels(self.cohort(seed), rows, self.params.class_weight)[1])
+        found, history = self.answers(seed, rows, labels(self.cohort(seed), self.params.class_weight, rows)[1])
         return Outcome(found["test"].astype(np.float32), validated(targets["val"], found["val"]), history, None)
 
     def answers(self, seed: int, rows: np.ndarray, scaler) -> tuple[dict[str, np.ndarray], History]:
