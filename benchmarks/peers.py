@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modts.backbones import Backbone, Scaler, classifier_settings, pypots, sizes
+from modts.backbones import Backbone, Scaler, classifier_settings, pypots
+from modts.backbones import sizes as sizes_of
 
 T, F = 48, 35
 # What a process of its own ends with: GiB at its peak. Not getrusage, whose maximum a child takes over from its parent.
@@ -35,7 +36,7 @@ def backbone(name: str, T: int = T) -> Backbone:
     """Ours, small, untrained: speed does not depend on the weights."""
     X = windows(256, 1, T)
     return Backbone(
-        name, T, [f"v{i}" for i in range(F)], Scaler.fit(X), sizes(name), interval=np.ones(F, np.float32)
+        name, T, [f"v{i}" for i in range(F)], Scaler.fit(X), sizes_of(name), interval=np.ones(F, np.float32)
     ).eval()
 
 
@@ -46,9 +47,9 @@ def given(ours: Backbone, X: np.ndarray) -> dict:
 
 
 def untrained_imputer(ours: Backbone, **settings):
-    """PyPOTS's imputer of the same sizes."""
+    """PyPOTS's imputer of the same sizes; of TS2Vec, what learns its representation."""
     fixed = {k: v for k, v in ours.row.fixed.items() if k != "diagonal_attention_mask"}
-    return _model("imputation", ours, fixed | settings)
+    return _model("imputation" if ours.row.imputes else "representation", ours, fixed | settings)
 
 
 def imputer(ours: Backbone, **settings):
@@ -73,13 +74,14 @@ def _model(task: str, ours: Backbone, settings: dict):
     package, cls = CLASSES.get(ours.name, f"{ours.name.lower()}.{ours.name}").split(".")
     if ours.name == "CSAI":
         settings = {"removal_percent": 0.1, "increase_factor": 0.1} | settings
+    sizes = {{"n_pred_features": "n_output_dims"}.get(name, name): value for name, value in ours.config.items()}
     model = getattr(pypots(f"{task}.{package}"), cls)(
         n_steps=ours.n_steps,
         n_features=len(ours.features),
         device="cpu",
         verbose=False,
         model_saving_strategy=None,
-        **{"batch_size": 256, "epochs": 1} | ours.config | settings,
+        **{"batch_size": 256, "epochs": 1} | sizes | settings,
     )
     return model
 

@@ -232,7 +232,7 @@ def _effects(profile, cohort, backbones, draw):
                     )
                     word = draw.choice(("better", "worse", "equivalent", "cannot tell"))
                     run = f"{profile}-heads-{cohort}-{backbones[0] if name == 'all' else name}"
-                    row = (cohort, task, question, name, fraction, metric, "split", *values, word, run)
+                    row = (cohort, "", task, question, name, fraction, metric, "split", *values, word, run)
                     rows.append(dict(zip(EFFECT_COLUMNS, row, strict=True)))
     return rows
 

@@ -1,9 +1,13 @@
 /* What the book's own pictures and quiz do when JavaScript is there; without it everything can be read. No library. */
 document.addEventListener("DOMContentLoaded", () => {
   // What the theme leaves open for who reads by ear or by keyboard.
-  for (const button of document.querySelectorAll(".search-button-field, .theme-switch-button, a.nav-link[aria-label]")) {
+  for (const button of document.querySelectorAll(".search-button-field")) {
     const text = button.textContent.replace(/\s+/g, " ").trim();
     if (text && !(button.getAttribute("aria-label") || "").includes(text)) button.setAttribute("aria-label", text);
+  }
+  for (const icon of document.querySelectorAll(".theme-switch-button i")) {
+    icon.setAttribute("aria-hidden", "true");
+    icon.removeAttribute("title");
   }
   for (const entry of document.querySelectorAll("[role=doc-biblioentry], .citation-list[role=list]")) entry.removeAttribute("role");
   for (const box of document.querySelectorAll(".cell_output .output, .cell_output .text_html > div, .highlight pre"))

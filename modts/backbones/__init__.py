@@ -8,7 +8,7 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "table": "BACKBONES POOLINGS READINGS SIX classifier_settings options_of row_of ships_classifier sizes",
+        "table": "BACKBONES POOLINGS READINGS SCALINGS SIX classifier_settings options_of row_of ships_classifier sizes",
         "own": "error_words",
         "shipped": "core pypots",
         "backbone": "Backbone accelerate build",
@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = door(
         "exchange": "from_pypots",
         "latents": "extract live pool read",
         "ends": "behind checked cut ends_on",
-        "scaling": "SCALINGS Scaler quantiles",
+        "scaling": "Scaler quantiles",
         "graphs": "replay",
     },
 )

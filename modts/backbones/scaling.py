@@ -14,7 +14,8 @@ import torch
 from modts import runs
 from modts.errors import ModtsError, choose
 
-SCALINGS = ("plain", "winsorised")
+from .table import SCALINGS
+
 TAIL = 0.005  # share drawn in at each end
 EDGE = 6.0  # where z-scores are then cut
 _SAMPLE = 50_000  # windows that quantiles are taken from, evenly spread

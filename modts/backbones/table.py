@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from modts.errors import ModtsError, choose
 
 READINGS = ("window", "shipped")
+SCALINGS = ("plain", "winsorised")  # what mean and deviation are taken from: see modts.backbones.scaling
 POOLINGS = (
     "paper",
     "mean+max+last",

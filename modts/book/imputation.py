@@ -8,7 +8,7 @@ from modts.study import METRIC_NAMES
 
 from . import answers, fragments, plots, prediction, tables
 from .figures import save
-from .prose import alt, said, setting
+from .prose import alt, count, plural, said, setting
 from .results import Results
 from .tables import Cell, Table
 
@@ -21,7 +21,7 @@ def imputation(found: Results) -> str:
     return prediction.parted(found, rows, lambda key, part: _block(found, key, part))
 
 
-def _block(found: Results, key, part: pd.DataFrame) -> str:
+def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     """One cohort: the answer, a figure, a table; downloads and runs in boxes."""
     title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
     shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
@@ -30,7 +30,8 @@ def _block(found: Results, key, part: pd.DataFrame) -> str:
     same = (
         theirs if key[0] != "italy_air" else theirs.iloc[:0]
     )  # those are of other data: in the table, not in the picture
-    out = [answers.shown([f"**{fragments.plain(words)}**" for words in _beside_interpolation(shown, title)])]
+    answer = answers.shown([f"**{fragments.plain(words)}**" for words in _beside_interpolation(shown, title)])
+    out = []
     if len(shown[shown["arm"] != "baseline"]):
         out.append(
             fragments.picture(
@@ -49,7 +50,7 @@ def _block(found: Results, key, part: pd.DataFrame) -> str:
     made = table(part, title, theirs)
     out += [fragments.raw(made.html()), setting(found, key, part)]
     out.append(fragments.fold("Downloads", fragments.downloads(stem, part, [made])))
-    return "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
+    return answer, "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
 
 
 def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
@@ -59,7 +60,9 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
     ahead = int((models["value"] < line["value"].iloc[0]).sum())
     best = models.loc[models["value"].idxmin()]
     words = (
-        f"{ahead} of {len(models)} backbones have a lower mean error on {title} than linear interpolation, "
+        f"{count(ahead).capitalize() if ahead else 'None'} of {plural(len(models), 'backbone')} "
+        f"{'has' if ahead == 1 else 'have'} a lower mean error "
+        f"on {title} than linear interpolation, "
         f"{said(line.iloc[0])}; the lowest is {best['backbone']}, {said(best)}."
     )
     return [words]

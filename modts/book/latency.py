@@ -22,7 +22,7 @@ def latency(found: Results) -> str:
     return prediction.parted(found, rows, lambda key, part: _block(found, key, part, ratios))
 
 
-def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> str:
+def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tuple[str, str]:
     title, stem = found.title(key[0]), f"latency-{'-'.join(key).lower()}"
     near = ratios[(ratios["cohort"] == key[0]) & (ratios["profile"] == key[1])]
     total = part[part["stage"] == "total"]
@@ -40,7 +40,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> str
         for batch in ends
         if len(near[near["batch"] == batch])
     ]
-    out.append(fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)]))
+    answer = fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)])
     out.append(
         fragments.picture(
             save(
@@ -59,7 +59,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> str
         fragments.fold("Downloads", fragments.downloads(stem, part, made)),
         fragments.how_made(list(part["run"]), found.runs),
     ]
-    return "\n".join(out)
+    return answer, "\n".join(out)
 
 
 def _stages_and_total(part: pd.DataFrame) -> list[str]:

@@ -22,7 +22,7 @@ from . import learn_numbers as numbers
 from .figures import mark_of
 from .learn_plots import name_of
 from .results import SINGLE, Results, for_figure, fractions
-from .tables import percent
+from .tables import backbone_names, percent
 
 RATES = (0.2, 0.5, 0.8)
 STAYS = 6  # test stays to choose from
@@ -55,7 +55,7 @@ def dots(title: str, rows: pd.DataFrame) -> str:
         return ""
     arms = sorted(set(zip(models["arm"], models["head"], strict=True)), key=lambda pair: arm_order(*pair))
     usual = {(arm, head) for arm, head in zip(for_figure(models)["arm"], for_figure(models)["head"], strict=True)}
-    metrics, shares = list(dict.fromkeys(models["metric"])), fractions(models)
+    metrics, shares = [name for name in METRIC_NAMES if (models["metric"] == name).any()], fractions(models)
     listed = [
         [row["metric"], _share(row["label_fraction"]), row["backbone"], f"{row['arm']}|{row['head']}"]
         + [None if pd.isna(row[name]) else round(float(row[name]), 3) for name in ("value", "low", "high")]
@@ -68,7 +68,7 @@ def dots(title: str, rows: pd.DataFrame) -> str:
             f"{arm}|{head}": [arm_name(arm, head), *mark_of(arm, head), (arm, head) in usual] for arm, head in arms
         },
         "metrics": {name: [METRIC_NAMES[name], HIGHER_IS_BETTER[name]] for name in metrics},
-        "backbones": list(dict.fromkeys(models["backbone"])),
+        "backbones": [name for name in backbone_names(models) if name in set(models["backbone"])],
     }
     choices = [
         ("metric", "Score", [(name, METRIC_NAMES[name]) for name in metrics]),

@@ -21,26 +21,28 @@ REGRESSION_ARMS = (
     ("untrained", "complex"),
 )  # fmt: skip
 EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
-SIMULATED = "Simulated cohorts: they show that everything runs, and prove nothing about the paper"
+SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
 def parted(found: Results, rows: pd.DataFrame, block) -> str:
-    """A section for each real cohort, and one box for each simulated one below; without real ones, the first simulated one is a section.
+    """A section for each real cohort, of which only the first is unfolded; a box for each simulated one below, or the first of them unfolded.
 
-    `block(key, rows)` gives the body; a cohort that it says nothing of is left out.
+    `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out.
     """
-    made = [(key, block(key, part)) for key, part in blocks(rows)]
-    made = [(key, body) for key, body in made if body]
-    open_ = [pair for pair in made if not pair[0][0].startswith("simulated")] or made[:1]
-    closed = [pair for pair in made if pair not in open_]
-    out = [fragments.heading(2, found.title(key[0])) + "\n" + body for key, body in open_]
+    made = [(key, *block(key, part)) for key, part in blocks(rows)]
+    made = [one for one in made if one[2]]
+    real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
+    out = []
+    for place, (key, answer, rest) in enumerate(real):
+        out += [fragments.heading(2, found.title(key[0])), answer]
+        out.append(fragments.fold("The figure, the table, and all else", rest) if place else rest)
+    closed = [one for one in made if one not in real]
     if closed:
-        boxes = [fragments.fold(f"{found.title(key[0])}, profile {key[1]}", body) for key, body in closed]
-        out += [
-            fragments.heading(2, SIMULATED.split(":")[0]),
-            f"{SIMULATED.split(': ')[1][0].upper()}{SIMULATED.split(': ')[1][1:]}.\n",
-            *boxes,
+        boxes = [
+            fragments.fold(f"{found.title(key[0])}, profile {key[1]}", f"{answer}\n{rest}")
+            for key, answer, rest in closed
         ]
+        out += [fragments.heading(2, "Simulated cohorts"), SIMULATED, *boxes]
     return "\n".join(out)
 
 
@@ -56,7 +58,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     return "\n".join([body, effects.over_cohorts(found, task, metrics)])
 
 
-def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> str:
+def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> tuple[str, str]:
     cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
     main, answers_ = part[part["pooling"].isin(SINGLE)], effects.effects_of(found, *key[:2])
     share, metric = fractions(main)[0], metrics[0]
@@ -88,9 +90,8 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         ("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
         ("What others report", fragments.beside_ours(task, cohort, title, metrics)),
     ]
-    return "\n".join(
+    return answers.shown(lead, f"{stem}-effects" if forest else ""), "\n".join(
         [
-            answers.shown(lead, f"{stem}-effects" if forest else ""),
             EXTERNAL if effects.on_external(answers_) else "",
             fragments.bullets(best_possible(found, cohort)),
             forest,
@@ -179,11 +180,11 @@ def scarcity(found: Results) -> str:
     return body or fragments.note("No cohort has been scored at two shares of labels yet.")
 
 
-def _scarce(found: Results, key, part: pd.DataFrame) -> str:
+def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     main = for_figure(part)
     main = main[main["metric"] == "auroc"]
     if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
-        return ""
+        return "", ""
     title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
     words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(main))
     answers_ = effects.effects_of(found, *key[:2])
@@ -200,9 +201,9 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> str:
     )
     forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
     first = tables.main(at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}")
-    return "\n".join(
+    lead = answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else "")
+    return lead, "\n".join(
         [
-            answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else ""),
             forest,
             fragments.raw(first.html()),
             setting(found, key, main),

@@ -28,10 +28,10 @@ def transfer(found: Results) -> str:
     return first + body
 
 
-def _block(found: Results, key, part: pd.DataFrame) -> str:
+def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     pairs = [_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)]
     theirs = fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",))
-    return "\n".join([*pairs, fragments.fold("What others report", theirs)])
+    return "", "\n".join([*pairs, fragments.fold("What others report", theirs)])
 
 
 def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:

@@ -8,7 +8,8 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "training": "SCHEDULES pretrain",
+        "schedule": "SCHEDULES",
+        "training": "pretrain",
         "heads": "HEADS Head",
         "sweep": "Setting train_heads",
         "targets": "Labels answer labels",

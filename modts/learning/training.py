@@ -25,8 +25,7 @@ from modts.errors import ModtsError, choose
 
 from .batches import Held, Windows
 from .gaps import rivals
-
-SCHEDULES = ("constant", "cosine")
+from .schedule import SCHEDULES, share_left
 
 
 @dataclass
@@ -116,7 +115,7 @@ def fit(
         for number, indices in enumerate(_batches(n, batch_size, steps)):
             if schedule == "cosine":
                 for group in optimiser.param_groups:
-                    group["lr"] = lr * _annealed((epoch * steps + number) / (epochs * steps))
+                    group["lr"] = lr * share_left((epoch * steps + number) / (epochs * steps))
             optimiser.zero_grad(set_to_none=True)
             loss = step(indices, runs.batch_seed(start, number))
             loss.backward()
@@ -165,11 +164,6 @@ def _batches(n: int, batch_size: int, steps: int) -> Iterator[torch.Tensor]:
         for indices in torch.randperm(n).split(batch_size)[:steps]:
             yield indices
             steps -= 1
-
-
-def _annealed(done: float) -> float:
-    """Cosine annealing: which share of the learning rate is left when that share of the steps is done."""
-    return (1 + math.cos(math.pi * done)) / 2
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from modts.errors import ModtsError, choose
 
 from .params import BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
-from .spaces import ARMS, space, suggest
+from .spaces import ARMS, has, space, suggest
 
 MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True}
 
@@ -221,7 +221,7 @@ def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = 
             jobs = {}
             for arm in wave:
                 for backbone in search.backbones:
-                    if not only or backbone in only:
+                    if has(backbone, arm) and (not only or backbone in only):
                         jobs[pool.submit(_in_child, search.model_dump(), backbone, arm, until)] = backbone, arm
             for job in concurrent.futures.as_completed(jobs):
                 backbone, arm = jobs[job]

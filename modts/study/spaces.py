@@ -56,13 +56,14 @@ ARMS = {
 }
 
 
+def has(backbone: str, arm: str) -> bool:
+    """Whether a backbone has that arm: TS2Vec is no imputer, and PyPOTS does not ship a classifier of each."""
+    return {"imputer": row_of(backbone).imputes, "e2e_shipped": ships_classifier(backbone)}.get(arm, True)
+
+
 def space(backbone: str, arm: str) -> dict:
     """The space of a backbone's arm: the model's sizes (named config.<argument>) and the training's settings."""
     model, training = ARMS[arm]
-    if arm == "imputer" and not row_of(backbone).imputes:
-        raise ModtsError(f"{backbone} does not impute, so there is no imputer of it to search for.")
-    if arm == "e2e_shipped" and not ships_classifier(backbone):
-        raise ModtsError(f"PyPOTS ships no end-to-end classifier for {backbone}, so there is none to search for.")
     if not model:
         return dict(training)
     if backbone not in MODELS:

@@ -14,6 +14,7 @@ from modts import runs
 from .collect import read_table, table
 from .profiles import tuned_path
 from .search import Search, finished, journal, study_of, winner
+from .spaces import has
 
 SEARCH_COLUMNS = (
     "search", "cohort", "backbone", "arm", "trial", "value", "auroc", "auroc_few", "mae", "capped", "settings", "seconds", "hardware", "recipe",
@@ -47,7 +48,11 @@ def publish_search(search: Search) -> list[str]:
     said.append(f"results/search.csv: {len(mine)} trials of {search.search}")
     for backbone in search.backbones:
         label = runs.backbone_label(backbone)
-        made = {arm: sum((row["backbone"], row["arm"]) == (label, arm) for row in mine) for arm in search.arms}
+        made = {
+            arm: sum((row["backbone"], row["arm"]) == (label, arm) for row in mine)
+            for arm in search.arms
+            if has(backbone, arm)
+        }
         if min(made.values()) < search.trials:
             missing = ", ".join(f"{arm} {search.trials - n}" for arm, n in made.items() if n < search.trials)
             said.append(f"{backbone}: nothing is frozen, trials are missing ({missing})")
@@ -59,7 +64,7 @@ def publish_search(search: Search) -> list[str]:
 
 def _tuned(search: Search, backbone: str) -> str:
     """The winners as blocks of a profile; a whole-network arm has winner and runner-up, to be chosen from on each split's validation."""
-    whole = [arm for arm in search.arms if arm not in ("imputer", "frozen")]
+    whole = [arm for arm in search.arms if arm not in ("imputer", "frozen") and has(backbone, arm)]
     blocks: dict = {"pretrain": winner(search, backbone, "frozen")}
     blocks["end_to_end"] = {
         "per_arm": {arm: [winner(search, backbone, arm, place) for place in (0, 1)] for arm in whole}

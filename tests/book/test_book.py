@@ -133,7 +133,7 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         )
     if kind == "full":
         assert tables.NOT_RUN not in text.split("## Simulated")[0]
-        lead = text.split("\n")[2]
+        lead = next(line for line in text.split("\n")[1:] if line)
         assert re.match(r"\*\*A linear layer on a frozen imputer .* with all labels\*\*: AUROC [+−]", lead), lead
         heads = re.findall(r'<th scope="col">([^<]*)</th>', text.split("<table")[1].split("</thead>")[0])
         assert heads == ["Backbone", "Frozen", "End to end", "As shipped", "Fine-tuned", "Untrained"]
@@ -186,6 +186,24 @@ def test_figures_and_tables_are_numbered_through_a_page():
     }
     made = fragments.number(pieces, [["a", "b", "elsewhere"], []])
     assert made == {"a": "Figure 1 Table 1", "b": "see Figure 2 Figure 2 Table 2", "c": "Figure 1"}
+
+
+def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
+    found = results.Results(*(pd.DataFrame() for _ in range(4)))
+    rows = pd.DataFrame(
+        [_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "simulated_icu", "eicu")]
+    )
+
+    def block(key, part):
+        return f"answer {key[0]}", "" if key[0] == "eicu" else f"rest {key[0]}"
+
+    text = prediction.parted(found, rows, block)
+    outside = re.sub(r"^(:{4,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "rest physionet&#95;2012" in outside or "rest physionet_2012" in outside
+    assert "answer italy_air" in outside and "rest italy_air" not in outside and "rest italy_air" in text
+    assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
+    alone = prediction.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
+    assert "dropdown" not in alone and "rest simulated_icu" in alone
 
 
 def test_the_untrained_network_is_told_where_it_is_ahead():
@@ -577,7 +595,7 @@ def test_benchmarks_write_what_the_page_reads():
         assert f'"{words}"' in source["bench_serving"]
 
 
-def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_path, monkeypatch):
+def test_other_backbones_stand_after_the_six_and_change_no_verdict(tmp_path, monkeypatch):
     def written(folder):
         for name, value in {"HOME": folder, "RESULTS": folder / "results", "WORK": folder / "work"}.items():
             monkeypatch.setenv(f"MODTS_{name}", str(value))
@@ -594,12 +612,18 @@ def test_a_backbone_of_ones_own_stands_after_the_six_and_changes_no_verdict(tmp_
     for name in ("metrics.csv", "latency.csv"):
         path = tmp_path / "results" / name
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-        own = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")].assign(backbone="mine.MyImputer")
-        pd.concat([rows, own]).to_csv(path, index=False)
+        more = rows[(rows["backbone"] == "CSAI") & (rows["arm"] != "e2e_shipped")]
+        added = [more.assign(backbone=other) for other in ("mine.MyImputer", "TS2Vec", "HELIX")]
+        if "task" in rows:  # TS2Vec has no imputation to score
+            added[1] = added[1][added[1]["task"] != "imputation"]
+        pd.concat([rows, *added]).to_csv(path, index=False)
     after = written(tmp_path)
     for page in ("imputation", "classification", "regression", "scarcity", "latency", "own_backbone"):
-        following = re.findall(r'>Autoformer</th>.*?<th scope="row">([^<]*)<', after[page], flags=re.DOTALL)
-        assert following and following[0] == "mine.MyImputer", (page, following)
+        names = re.findall(r'<th scope="row">([^<]*)</th>', after[page])
+        start = names.index("Autoformer") + 1
+        others = ["HELIX", *(["TS2Vec"] if page != "imputation" else []), "mine.MyImputer"]
+        assert names[start : start + len(others)] in (others, ["HELIX", "mine.MyImputer"]), (page, names)
+        assert ("TS2Vec" in names) == (page != "imputation") and "HELIX" not in before[page], page
     words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
     assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)
 

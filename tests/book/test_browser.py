@@ -92,6 +92,9 @@ def test_axe_finds_nothing_at_level_aa(browser, book, theme):  # noqa: F811
     for path in sorted(book.rglob("*.html")):
         if "_static" not in path.parts and path != book / "index.html":
             browser.open(path.as_uri(), 1280)
+            browser.run(
+                "document.head.append(Object.assign(document.createElement('style'), {textContent: '* {transition: none !important}'}))"
+            )
             browser.run(f"document.documentElement.dataset.theme = '{theme}'")
             browser.run("document.querySelectorAll('details').forEach(box => box.open = true)")
             found += [f"{path.relative_to(book)}: {one}" for one in axe.violations(browser)]
@@ -149,7 +152,7 @@ def test_a_picture_answers_to_its_choices(browser, book, page, kind, choices, wi
     browser.open((book / "book" / f"{page}.html").as_uri(), width)
     found = browser.run(f"{PLAY}({kind!r}, {json.dumps(choices)})")
     before, after = found["before"], found["after"]
-    assert not found["hidden"] and found["label"] and found["fields"] and found["marks"] > 5 and found["width"] > 200
+    assert not found["hidden"] and found["label"] and found["fields"] and found["marks"] >= 4 and found["width"] > 200
     assert before["drawn"] != after["drawn"] and before["rows"] != after["rows"] and after["rows"] and after["said"]
     assert not any("NaN" in text or "undefined" in text for text in [after["drawn"], after["said"], *after["rows"]])
     assert found["size"] < 300_000 and not browser.errors

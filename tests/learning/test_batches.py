@@ -59,8 +59,8 @@ def test_what_was_hidden_for_validation_stays_hidden(icu):
     windows = Windows(build("GRU-D", icu), np.concatenate([icu.X] * 4), "point", 0.3)  # two parts
     held = Held(windows, 11)
     first, again = (list(held) for _ in range(2))
-    assert [len(hidden) for hidden, _ in first] == [256, 128]
-    for (hidden, Z), (hidden_2, _) in zip(first, again, strict=True):
+    assert [len(hidden) for hidden, *_ in first] == [256, 128]
+    for (hidden, Z, _), (hidden_2, *_) in zip(first, again, strict=True):
         np.testing.assert_array_equal(hidden, hidden_2)
         share = (torch.isnan(hidden) & ~torch.isnan(Z)).sum() / (~torch.isnan(Z)).sum()
         assert share == pytest.approx(0.3, abs=0.04)

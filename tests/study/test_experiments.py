@@ -187,6 +187,24 @@ def test_standardised_predictions_change_their_unit():
     assert arms.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
 
 
+def test_heads_read_the_latents_of_every_step(files):
+    groups = check_rows(
+        go("heads", files["air"], **HEADS | {"label_fractions": [1.0], "poolings": ["paper", "steps"]}), "regression"
+    )
+    assert {key[3] for key in groups} == {"paper", "steps"}
+    with pytest.raises(ModtsError, match="Pooling 'steps' .* needs a target at each of them"):
+        go("heads", files["icu"], **HEADS | {"poolings": ["steps"]})
+
+
+def test_arms_between_frozen_and_everything(files):
+    between = WHOLE | {"arms": ["norm", "last_block", "lora"], "seeds": [0]}
+    groups = check_rows(go("end_to_end", files["icu"], **between), "classification", 1)
+    assert {key[1] for key in groups} == {"norm", "last_block", "lora"}
+    before = set(outcomes())
+    go("end_to_end", files["icu"], **between | {"lora_rank": 1})
+    assert len(set(outcomes()) - before) == 2  # the rank is of LoRA's recipe alone: its two candidates
+
+
 def test_a_pretraining_run_scores_hidden_test_values(files):
     run = go("pretrain", files["icu"], **SHORT)
     groups = check_rows(run, "imputation")
@@ -317,13 +335,11 @@ def test_few_labels_are_drawn_several_times(files, monkeypatch):
     keys = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert {key.split("|", 3)[3] for key in keys} == {f"{f:g}|{s}|{s}|{d}" for s, f, d in at}
     whole = go("end_to_end", files["icu"], **WHOLE | FEW | {"arms": ["e2e"], "e2e_draws": 2})
-    assert Counter(r["draw"] for r in check_rows(whole, "classification")[LAST] if r["draw"] != "") == {0: 2, 1: 2}
+    (rows,) = (rows for key, rows in check_rows(whole, "classification").items() if key[4:6] == (0.25, "auroc"))
+    assert Counter(r["draw"] for r in rows if r["draw"] != "") == {0: 2, 1: 2}
     simple = go("baselines", files["icu"], seeds=[0], label_fractions=[0.25], draws=2)
     assert {r["draw"] for r in simple.rows if r["task"] == "classification"} == {0, 1, ""}
     assert all(key.count("|") == 6 for key in simple.predictions)
-
-
-LAST = ("GRU-D", "e2e", "simple", "paper", 0.25, "auroc", "")
 
 
 def test_each_split_chooses_on_its_own_validation(files):

@@ -28,6 +28,12 @@ def found(places, monkeypatch):  # noqa: F811
     return profiles.read_profile("box.yaml").jobs
 
 
+def named(found, stage, profile="box", backbone="GRU-D"):
+    """A run's name, with the digits of the cohort file's content in it."""
+    job = next(job for job in found.values() if (job.stage, job.params.get("backbone", "")) == (stage, backbone))
+    return job.run.replace("box", profile, 1)
+
+
 def test_a_job_of_several_seeds_waits_for_a_part_of_each(found):
     whole = processes.parts(found)
     assert set(found) < set(whole) and len(whole) == len(found) + 2 * 4  # baselines store nothing seed by seed
@@ -36,11 +42,11 @@ def test_a_job_of_several_seeds_waits_for_a_part_of_each(found):
         assert all(order.index(need) < order.index(run) for need in job.needs)
         if run not in found:
             (seed,) = job.params["seeds"]
-            assert job.params["profile"] == f"box_{seed}" and run == job.run == runs.run_id(job.stage, job.params)
+            assert job.params["profile"] == f"box_{seed}" and run == runs.run_id(job.stage, job.params)
             rest = {"profile": "box", "seeds": [3, 4]}
-            assert {**job.params, **rest} == found[run.replace(f"box_{seed}", "box")].params
-    assert whole["box_3-heads-icu-GRU-D"].needs == ("box_3-pretrain-icu-GRU-D",)
-    assert set(whole["box-heads-icu-GRU-D"].needs) >= {"box_3-heads-icu-GRU-D", "box_4-heads-icu-GRU-D"}
+            assert {**job.params, **rest} == found[run.replace(f"box_{seed}", "box", 1)].params
+    assert whole[named(found, "heads", "box_3")].needs == (named(found, "pretrain", "box_3"),)
+    assert set(whole[named(found, "heads")].needs) >= {named(found, "heads", "box_3"), named(found, "heads", "box_4")}
 
 
 class Played:
@@ -94,11 +100,11 @@ def test_each_runs_once_after_what_it_needs_and_no_more_beside_each_other(found,
 
 
 def test_who_needs_what_failed_is_not_started_and_the_rest_is(found, play, capsys):
-    play("box_4-pretrain-icu-GRU-D")
+    play(named(found, "pretrain", "box_4"))
     assert processes.run(found, 9, time.time() + 60) is True
     assert "It failed." in capsys.readouterr().out
     left = {run for run, job in found.items() if not job.done()}
-    assert left == {"box-pretrain-icu-GRU-D", "box-heads-icu-GRU-D", "box-end_to_end-icu-GRU-D"}
+    assert left == {named(found, stage) for stage in ("pretrain", "heads", "end_to_end")}
     play()
     assert processes.run(found, 9, time.time() + 60) is False and all(job.done() for job in found.values())
 
@@ -125,10 +131,10 @@ def test_the_command_says_what_is_left(found, monkeypatch, capsys):
 
 
 def test_a_stage_runs_without_its_notebook(found, capsys):
-    job = found["box-baselines-icu"]
+    job = found[named(found, "baselines", backbone="")]
     command = jobs.command(job, runs.work_dir() / "log", plain=True)
     assert command[1:5] == ["-m", "modts.study.cli", "stage", "baselines"] and "papermill" not in command
-    assert "papermill" in jobs.command(found["box-pretrain-icu-GRU-D"], runs.work_dir() / "log")
+    assert "papermill" in jobs.command(found[named(found, "pretrain")], runs.work_dir() / "log")
     assert cli.main(["stage", "pretrain", "!"]) == 2
     assert "not readable" in capsys.readouterr().err
 
