@@ -17,6 +17,7 @@ from modts.errors import ModtsError
 from modts.study import check_published
 
 from . import (
+    auprc,
     claims,
     cohorts,
     diagram,
@@ -47,6 +48,7 @@ PAGES = {  # piece -> results -> its text
     "flow": lambda found: fragments.picture(
         save(diagram.flow, "flow", diagram.ALT, diagram.CAPTION, fragments.out_dir())
     ),
+    "auprc": auprc.twice,
     "house": lambda found: fragments.picture(diagram.house()),
     "classification": lambda found: prediction.scored(found, "classification", ("auroc", "auprc")),
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),

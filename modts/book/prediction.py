@@ -62,13 +62,16 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
     main, answers_ = part[part["pooling"].isin(SINGLE)], effects.effects_of(found, *key[:2])
     share, metric = fractions(main)[0], metrics[0]
+    strong = tables.strongest(main, metric)
     lead = answers.answer(answers_, metric, 1.0)
     lead += untrained_ahead(found, key, main, metric) if task == "regression" else []
     external = same(found.external, key)
     forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
-    first = tables.main(at(main, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{labels_words(share)}", arms)
+    first = tables.main(
+        at(main, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{labels_words(share)}", arms, strong
+    )
     everything = [
         tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{labels_words(value)}")
         for name in metrics
@@ -81,9 +84,11 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         if len(external)
     ]
     poolings = _poolings(part, main, metric, title)
+    simple, why = every_baseline(found, main, metrics, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
-        ("The scores as a picture", _pictures(part, metric, title, stem)),
+        ("The scores as a picture", _pictures(tables.only_these(part, strong), metric, title, stem)),
+        ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
         ("Every question in a sentence", fragments.bullets(effects.facts(answers_, metrics), markup=True)),
@@ -100,7 +105,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
             *(fragments.fold(*box) for box in rest),
             fragments.fold(
                 "Downloads",
-                fragments.downloads(stem, part, [first, *everything, *poolings, *differences])
+                fragments.downloads(stem, part, [first, *simple, *everything, *poolings, *differences])
                 + effects.downloads(answers_, stem),
             ),
             fragments.how_made(list(part["run"]), found.runs),
@@ -166,7 +171,7 @@ def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
             lambda narrow: plots.dots(panels, metric, narrow),
             stem,
             alt(title, shown, metric),
-            f"{METRIC_NAMES[metric]} on {title} with 95 % intervals; lines are the baselines.",
+            f"{METRIC_NAMES[metric]} on {title} with 95 % intervals; lines are the two strongest baselines.",
             fragments.out_dir(),
         )
     )
@@ -186,12 +191,15 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
         return "", ""
     title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
-    words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(main))
+    strong = tables.strongest(at(main, few), "auroc")
+    shown = tables.only_these(main, strong)
+    simple, why = every_baseline(found, main, ("auroc",), title)
+    words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(shown))
     answers_ = effects.effects_of(found, *key[:2])
     answers_ = answers_[answers_["task"] == "classification"]
     lines = fragments.picture(
         save(
-            lambda narrow: plots.scarcity(main, "auroc", narrow),
+            lambda narrow: plots.scarcity(shown, "auroc", narrow),
             stem,
             f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
             f"Change from all labels to {tables.percent(few)}: {words}.",
@@ -200,7 +208,9 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
         )
     )
     forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
-    first = tables.main(at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}")
+    first = tables.main(
+        at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}", baselines=strong
+    )
     lead = answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else "")
     return lead, "\n".join(
         [
@@ -208,6 +218,7 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             fragments.raw(first.html()),
             setting(found, key, main),
             fragments.fold("How the scores fall from all labels to few", lines),
+            fragments.fold("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
             fragments.fold(
                 "Every question in a sentence",
                 fragments.bullets(effects.facts(at(answers_, few), ("auroc", "auprc")), markup=True),
@@ -215,10 +226,24 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             fragments.fold(
                 "What others report", fragments.beside_ours("classification", key[0], title, ("auroc",), few)
             ),
-            fragments.fold("Downloads", fragments.downloads(stem, main, [first])),
+            fragments.fold("Downloads", fragments.downloads(stem, main, [first, *simple])),
             fragments.how_made(list(main["run"]), found.runs),
         ]
     )
+
+
+def every_baseline(
+    found: Results, rows: pd.DataFrame, metrics: tuple[str, ...], title: str
+) -> tuple[list[tables.Table], str]:
+    """All baselines in a table, if the page shows not all of them anyway; and what did not run, with its reason."""
+    base = rows[rows["arm"] == "baseline"]
+    if base["backbone"].nunique() <= 2:
+        return [], ""
+    reasons = {}
+    for run in dict.fromkeys(base["run"]):
+        reasons |= found.runs.get(run, {}).get("not_run") or {}
+    said = fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
+    return [tables.every_baseline(rows, metrics, f"All baselines, {title}")], said
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

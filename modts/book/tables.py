@@ -190,6 +190,7 @@ def grid(
     metric: str,
     caption: str,
     backbones: tuple[str, ...] | None = None,
+    baselines: list[str] | None = None,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -202,9 +203,11 @@ def grid(
     caption : str
     backbones : tuple of str
         All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
+    baselines : list of str
+        Those that get a row, in this order; by default all. A value is bold only if it stands clear of the others too.
     """
     rows = rows[rows["metric"] == metric]
-    models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    models = rows[rows["arm"] != "baseline"]
     arms = sorted(
         set(zip(models["arm"], models["head"], models["pooling"], strict=True)),
         key=lambda key: (arm_order(*key[:2]), key[2]),
@@ -222,11 +225,7 @@ def grid(
             ]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
-    groups = {len(body): "Baselines"} if len(baselines) else {}
-    for _, row in baselines.iterrows():
-        cell = value_cell(row, best)
-        cell.span = max(1, len(arms))
-        body.append([row["backbone"], cell])
+    groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
     if not arms:
         body, groups = [line for line in body if len(line) > 1], {}
@@ -243,7 +242,7 @@ MAIN_ARMS = (
 SHORT = {"e2e_shipped": "As shipped"}  # under a heading that says end to end
 
 
-def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS) -> Table:
+def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baselines: list[str] | None = None) -> Table:
     """The table of what matters: backbones down, a few arms across, Frozen and End to end first, baselines below.
 
     Parameters
@@ -254,9 +253,11 @@ def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS) -> Table
     caption : str
     arms : tuple of (arm, head)
         In this order; one that nobody ran has no column. Heads are named where there are several.
+    baselines : list of str
+        Those that get a row, as in `grid`.
     """
     rows = rows[(rows["metric"] == metric) & rows["pooling"].isin(("", "paper", "statistics"))]
-    models, baselines = rows[rows["arm"] != "baseline"], rows[rows["arm"] == "baseline"]
+    models = rows[rows["arm"] != "baseline"]
     arms = [(arm, head) for arm, head in arms if ((models["arm"] == arm) & (models["head"] == head)).any()]
     several = len({head for _, head in arms} - {""}) > 1
     best, body = clear_winner(rows, metric), []
@@ -266,13 +267,52 @@ def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS) -> Table
             cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
-    groups = {len(body): "Baselines"} if len(baselines) else {}
-    for _, row in baselines.iterrows():
-        cell = value_cell(row, best)
-        cell.span = max(1, len(arms))
-        body.append([row["backbone"], cell])
+    groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(SHORT.get(arm) or arm_name(arm, head if several else "") for arm, head in arms)]
     return Table(caption, header, body, groups)
+
+
+def _baselines(body: list, rows: pd.DataFrame, names: list[str] | None, width: int, best) -> dict[int, str]:
+    """Add a row a baseline to a table's body; returns the heading above them, as in Table.groups."""
+    rows = rows[rows["arm"] == "baseline"]
+    if names is not None:
+        rows = rows[rows["backbone"].isin(names)].sort_values("backbone", key=lambda column: column.map(names.index))
+    groups = {len(body): "Baselines"} if len(rows) else {}
+    for _, row in rows.iterrows():
+        cell = value_cell(row, best)
+        cell.span = max(1, width)
+        body.append([row["backbone"], cell])
+    return groups
+
+
+def strongest(rows: pd.DataFrame, metric: str, n: int = 2) -> list[str]:
+    """The names of the n best baselines by the metric with all labels (or as many as there are), best first."""
+    rows = rows[(rows["arm"] == "baseline") & (rows["metric"] == metric)]
+    share = rows["label_fraction"]
+    full = rows[share == share.max()] if share.notna().any() else rows
+    return list(full.sort_values("value", ascending=not HIGHER_IS_BETTER[metric], kind="stable")["backbone"][:n])
+
+
+def only_these(rows: pd.DataFrame, baselines: list[str]) -> pd.DataFrame:
+    """These rows without those of other baselines: what a picture can hold."""
+    return rows[(rows["arm"] != "baseline") | rows["backbone"].isin(baselines)]
+
+
+def every_baseline(rows: pd.DataFrame, metrics: tuple[str, ...], caption: str) -> Table:
+    """All baselines of a cohort down, best first; metrics and shares of the labels across."""
+    rows = rows[rows["arm"] == "baseline"]
+    shares = sorted(rows["label_fraction"].dropna().unique(), reverse=True)
+    columns = [(metric, share) for metric in metrics for share in shares]
+    body = []
+    for name in strongest(rows, metrics[0], len(rows)):
+        line: list[Cell | str] = [name]
+        for metric, share in columns:
+            cell = rows[(rows["backbone"] == name) & (rows["metric"] == metric) & (rows["label_fraction"] == share)]
+            line.append(value_cell(cell.iloc[0] if len(cell) else None))
+        body.append(line)
+    of = [f", {percent(share)} of labels" if len(shares) > 1 else "" for _, share in columns]
+    header = [METRIC_NAMES[metric] + words for (metric, _), words in zip(columns, of, strict=True)]
+    return Table(caption, ["Baseline", *header], body)
 
 
 def value_cell(row: pd.Series | None, best=None) -> Cell:

@@ -56,7 +56,8 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
     out = [
         fragments.bullets([f"From {found.title(source)} to {found.title(key[0])}.", *_overlap(found, source, key[0])])
     ]
-    shown = for_figure(pair[pair["metric"] == metric])
+    strong = tables.strongest(pair, metric)
+    shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
     if len(shown[shown["arm"] != "baseline"]):
         panels = [
             (f"{tables.percent(value)} of labels" if not pd.isna(value) else "All labels", at(shown, value))
@@ -75,7 +76,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
         )
     names = tuple(name for name in tables.backbone_names(pair) if name in set(pair["backbone"]))
     made = [
-        tables.grid(at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names)
+        tables.grid(at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong)
         for value in shares
     ]
     out += [fragments.raw(table.html()) for table in made]

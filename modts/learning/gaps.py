@@ -113,12 +113,12 @@ def _statistics(X):
     least, most = np.where(seen, X, np.inf).min(1), np.where(seen, X, -np.inf).max(1)
     least[count == 0] = most[count == 0] = np.nan
     spread = np.sqrt(np.square(np.where(seen, X - mean[:, None], 0)).sum(1) / some)
-    first, last = _before_after(seen)[1][:, 0], _before_after(seen)[0][:, -1]  # (N, F)
+    first, last = before_after(seen)[1][:, 0], before_after(seen)[0][:, -1]  # (N, F)
     first, last = (np.take_along_axis(X, np.clip(at, 0, X.shape[1] - 1)[:, None], 1)[:, 0] for at in (first, last))
     return np.concatenate([mean, least, most, spread, first, last, count / X.shape[1]], axis=1)
 
 
-def _before_after(seen):
+def before_after(seen):
     """The last observed step up to each cell (-1: none), the first from it on (T: none): (N, T, F) int arrays."""
     steps = np.arange(seen.shape[1])[None, :, None]
     before = np.maximum.accumulate(np.where(seen, steps, -1), axis=1)
@@ -127,13 +127,13 @@ def _before_after(seen):
 
 
 def _carry(X):
-    before, after = _before_after(~np.isnan(X))
+    before, after = before_after(~np.isnan(X))
     return np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
 
 
 def interpolate(X):
     """Straight lines between observed values, edges carried outwards; NaN stays in series with no value."""
-    before, after = _before_after(~np.isnan(X))
+    before, after = before_after(~np.isnan(X))
     left = np.take_along_axis(X, np.where(before >= 0, before, np.minimum(after, X.shape[1] - 1)), axis=1)
     right = np.take_along_axis(X, np.where(after < X.shape[1], after, np.maximum(before, 0)), axis=1)
     inside = (before >= 0) & (after < X.shape[1])

@@ -82,18 +82,18 @@ def answer(task: str, output: torch.Tensor) -> torch.Tensor:
 
 
 def labels(
-    cohort, labelled: np.ndarray | None = None, class_weight: str | dict | None = None
+    cohort, class_weight: str | dict | None = None, labelled: np.ndarray | None = None
 ) -> tuple[dict[str, Labels], Scaler | None]:
     """Targets per split; regression targets are standardised with training statistics only.
 
     Parameters
     ----------
     cohort : Cohort
-    labelled : (n,) array of int, optional
-        Positions in the training split whose targets may be looked at: mean and deviation are theirs. All of them unless given.
     class_weight : {None, "balanced"} or dict, optional
         What a class counts in the loss: "balanced", as many times as it is rarer (as in scikit-learn), or class -> weight (0 and 1 where the
         answer is a yes or no). Weights are scaled to be 1 on average.
+    labelled : (n,) array of int, optional
+        Positions in the training split whose targets may be looked at: mean and deviation are theirs. All of them unless given.
 
     Returns
     -------

@@ -137,8 +137,8 @@ def fit(
         better = history.best is None or (value < history.best if lower_is_better else value > history.best)
         if better:
             history.best, history.best_epoch, best = value, epoch, _copy(model)
-        annealed = schedule == "cosine" and epoch + 1 == epochs
-        history.finished = annealed or epoch - history.best_epoch >= patience
+        done = schedule == "cosine" and epoch + 1 == epochs
+        history.finished = done or epoch - history.best_epoch >= patience
         if progress and sys.stderr.isatty():
             print(
                 f"{progress} epoch {epoch + 1}: loss {total:.4f}, validation {value:.4f}",

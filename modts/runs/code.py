@@ -26,11 +26,17 @@ ENTRIES = {
     "heads": (*_EXTRACT, "learning.adaptation", "learning.sweep"),
     "end_to_end": (*_EXTRACT, "learning.adaptation"),
     "transfer": (*_EXTRACT, "learning.adaptation", "learning.sweep", "cohorts.alignment", "cohorts.synonyms"),
-    "latency": (*_EXTRACT, "learning.adaptation", "serving.latency"),
+    "latency": (*_EXTRACT, "learning.adaptation", "serving.latency", "serving.predictor"),
     "baselines": ("runs.seeding", "cohorts", "learning.targets", "learning.baselines"),
 }
 ROWS = ("learning.intervals",)  # what turns stored predictions into rows, at every stage
-STUDY = ("study.artefacts", "study.arms", "study.experiments")  # what every stage of the study runs through
+BESIDE = {"heads": ("learning.fusion", "learning.baselines")}  # what a stage's runs go through beside its stored units
+STUDY = (
+    "study.artefacts",
+    "study.arms",
+    "study.fused",
+    "study.experiments",
+)  # what every stage of the study runs through
 ANSWERS = ("study.effects", "learning.meta")  # what turns stored predictions into effects and verdicts
 ONLY = {  # modules that only some backbones run through
     "backbones.loop": ("BRITS", "GRU-D", "CSAI"),
@@ -73,7 +79,7 @@ def code_hash(stage: str, backbone: str = "", rows: bool = False) -> str:
 def modules_of(stage: str, backbone: str = "", rows: bool = False) -> tuple[str, ...]:
     """Those modules, such as "learning.training", in alphabetical order."""
     backbone = "own" if own_file(backbone) else backbone
-    return _reached([*ENTRIES[stage], *(ROWS if rows else ())], backbone)
+    return _reached([*ENTRIES[stage], *((*ROWS, *BESIDE.get(stage, ())) if rows else ())], backbone)
 
 
 @cache

@@ -103,6 +103,10 @@ class Arm:
         """The part of a unit's recipe that is this arm's own."""
         raise NotImplementedError
 
+    def code(self) -> str:
+        """The hash of the code that decides its units."""
+        return runs.code_hash(self.stage, self.params.backbone)
+
     def train(
         self, seed: int, targets: dict[str, Labels], rows: np.ndarray, candidate: Candidate, file: Path
     ) -> Outcome:
@@ -131,28 +135,33 @@ class HeadArm(Arm):
         return self.params.draws if fraction <= FEW else 1
 
     def cohort(self, seed):
-        return self._latents(seed)[1]
+        return self.read(seed)[1]
 
     def recipe(self, seed, candidate):
         return {
-            "upstream": self._latents(seed)[2],
+            "upstream": self.read(seed)[2],
             **settings(self.params, ("head_epochs", "head_patience", "class_weight")),
         }
 
-    def _latents(self, seed):
+    def read(self, seed):
+        """(Latents per split, cohort, their recipe's hash) at a seed."""
         if seed not in self._read:
             self._read[seed] = self.latents(seed)
         return self._read[seed]
 
-    def train(self, seed, targets, rows, candidate, file):
+    def trained(self, seed, rows, candidate):
+        """(Head, its history) of one candidate."""
         if seed not in self._swept:
             self._swept[seed] = self._sweep(seed)
-        model, history = self._swept[seed][rows.tobytes(), candidate]
-        parts, cohort, _ = self._latents(seed)
+        return self._swept[seed][rows.tobytes(), candidate]
+
+    def train(self, seed, targets, rows, candidate, file):
+        model, history = self.trained(seed, rows, candidate)
+        parts, cohort, _ = self.read(seed)
         return outcome(cohort.task, model, history, torch.from_numpy(parts["test"]))
 
     def _sweep(self, seed):
-        parts, cohort, _ = self._latents(seed)
+        parts, cohort, _ = self.read(seed)
         labelled = [
             labelled_rows(cohort, fraction, seed, draw)
             for fraction in self.params.label_fractions
@@ -166,7 +175,7 @@ class HeadArm(Arm):
             trained = train_heads(
                 self.head,
                 parts,
-                labels(cohort, some[0], self.params.class_weight)[0],
+                labels(cohort, self.params.class_weight, some[0])[0],
                 [Setting(rows, candidate.lr, candidate.weight_decay, seed) for rows, candidate in grid],
                 epochs=self.params.head_epochs,
                 patience=self.params.head_patience,
@@ -283,7 +292,7 @@ class Units:
         cohort, _, unit = self.at(seed)
         spec = {
             "stage": arm.stage,
-            "code": runs.code_hash(arm.stage, params.backbone),
+            "code": arm.code(),
             "seed": seed,
             "backbone": params.label,
             **arm.recipe(seed, candidate),
@@ -301,7 +310,7 @@ class Units:
             runs.seed_everything(seed, params.threads)
             clock = time.perf_counter()
             rows = labelled_rows(cohort, self.fraction, seed, draw)
-            targets, seen = labels(cohort, rows, params.class_weight)
+            targets, seen = labels(cohort, params.class_weight, rows)
             made = arm.train(seed, targets, rows, candidate, training)
             runs.write_arrays(
                 path,

@@ -1,4 +1,4 @@
-"""What later stages start from: pretrained backbones and latents, from disk or made now.
+"""What later stages start from: pretrained backbones, latents and what baselines predict, from disk or made now.
 
 Every artefact is stored under the hash of its recipe: data, parameters, seed and the code that decides it. What exists is not computed again,
 and a change reruns what depends on it and nothing else.
@@ -6,6 +6,9 @@ and a change reruns what depends on it and nothing else.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import time
 from functools import lru_cache
 
@@ -16,6 +19,7 @@ from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
 from modts.cohorts import by_test, load_cohort, mask, with_external
 from modts.errors import ModtsError
+from modts.learning import fit_baseline
 from modts.learning import pretrain as pretrain_backbone
 
 from .params import Extract, Pretrain
@@ -24,6 +28,7 @@ SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
 BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
+OF_BASELINES = {"GRU": ("gru_epochs",), "TabICL": ("tabular_checkpoint",)}  # the parameters that some of them have
 
 
 @lru_cache(maxsize=4)
@@ -191,3 +196,35 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
             },
         )
     return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)
+
+
+def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[dict[str, np.ndarray], dict, float]:
+    """What a baseline predicts for "val" and "test", in the units of the cohort's target; what it chose; and its seconds.
+
+    labelled : row numbers in the cohort whose labels it may use.
+    """
+    cohort = tested(params.cohort, params.external, seed)
+    own = settings(params, ("class_weight", *OF_BASELINES.get(name, ())))
+    spec = {
+        "stage": "baselines",
+        "code": runs.code_hash("baselines"),
+        "data": cohort.content_hash,
+        "name": name,
+        "seed": seed,
+        "labelled": hashlib.sha256(np.asarray(labelled, dtype=np.int64).tobytes()).hexdigest(),
+        **own,
+    }
+    if "tabular_checkpoint" in own:
+        with open(own["tabular_checkpoint"], "rb") as file:
+            spec["tabular_checkpoint"] = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = runs.artifact_dir("baselines", cohort.name, re.sub("[^A-Za-z0-9]+", "_", name), spec)
+    recipe, path = runs.key(spec), folder / "predictions.npz"
+    if not path.exists():
+        runs.seed_everything(seed, params.threads)
+        record, clock = {}, time.perf_counter()
+        predict = fit_baseline(name, cohort, labelled, seed, params.threads, record, **own)
+        found = {part: predict(cohort.part(part)[0], cohort.lengths_of(part)) for part in ("val", "test")}
+        seconds = time.perf_counter() - clock
+        runs.write_arrays(path, recipe, **found, record=np.array(json.dumps(record)), seconds=np.float64(seconds))
+    saved = runs.read_arrays(path, recipe)
+    return {part: saved[part] for part in ("val", "test")}, json.loads(str(saved["record"])), float(saved["seconds"])

@@ -15,12 +15,26 @@ from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
 from modts.backbones import extract as extract_latents
 from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, fit_predict, impute, labels
+from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
 from modts.serving import Predictor, measure
 
 from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
-from .artefacts import cohort_for, fresh, hidden_test, latents_for, lengths, note_data, pretrained, tested, windows
+from .artefacts import (
+    baseline_for,
+    cohort_for,
+    fresh,
+    hidden_test,
+    latents_for,
+    lengths,
+    note_data,
+    pretrained,
+    tested,
+    windows,
+)
+from .fused import Fusion, Stacked
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
+
+ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL")  # what rows call their pooling
 
 
 def pretrain(params: Pretrain) -> runs.Run:
@@ -59,7 +73,7 @@ def extract(params: Extract) -> runs.Run:
 
 
 def heads(params: Heads) -> runs.Run:
-    """Heads on frozen latents, pretrained and untrained, at every label fraction."""
+    """Heads on frozen latents, pretrained and untrained, and the first head's fused with the statistics, at every label fraction."""
     run = runs.Run("heads", params.model_dump())
     for name, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
 
@@ -67,7 +81,8 @@ def heads(params: Heads) -> runs.Run:
             return latents_for(params, seed, start, pooling)
 
         arm = HeadArm(params, name, head, pooling, latents=latents)
-        for fraction in params.label_fractions:
+        arms = [arm] if name != "frozen" or head != params.heads[0] else [arm, Fusion.of(arm), Stacked.of(arm)]
+        for arm, fraction in itertools.product(arms, params.label_fractions):
             run_arm(run, arm, fraction)
     run.finish()
     return run
@@ -215,21 +230,26 @@ def baselines(params: Baselines) -> runs.Run:
             places.append((cohort.split_seed, seed, ""))
         score_rows(run, cohort, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
     for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
-        items, places = [], []
+        reason = why_not(name, cohort, params.tabular_checkpoint)
+        if reason:
+            run.extra.setdefault("not_run", {})[name] = reason
+            continue
+        items, places, pooling = [], [], "statistics" if name in ON_STATISTICS else ""
         for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
-            runs.seed_everything(seed, params.threads)
-            cohort, clock, record = tested(params.cohort, params.external, seed), time.perf_counter(), {}
+            cohort = tested(params.cohort, params.external, seed)
             targets, scaler = labels(cohort)
-            rows = labelled(cohort, fraction, seed, draw)
-            prediction = fit_predict(name, cohort, rows, seed, params.threads, record, params.class_weight)
+            found, record, seconds = baseline_for(params, name, seed, labelled(cohort, fraction, seed, draw))
+            prediction = found["test"]
             if scaler is not None:
                 prediction = scaler.transform(prediction[..., None])[..., 0].reshape(targets["test"].y.shape)
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             places.append((cohort.split_seed, seed, draw))
-            key = "|".join(map(str, (name, "", "statistics", f"{fraction:g}", *places[-1])))
+            key = "|".join(map(str, (name, "", pooling, f"{fraction:g}", *places[-1])))
             note_data(run, cohort)
             note_predictions(run, cohort, key, items[-1])
-            run.timings[key] = round(time.perf_counter() - clock, 3)
+            run.timings[key] = round(seconds, 3)
+            if "capped" in record:
+                run.capped(key, record["capped"])
             run.extra.setdefault("chosen", {})[key] = record
         score_rows(
             run,
@@ -240,7 +260,7 @@ def baselines(params: Baselines) -> runs.Run:
             names=cohort.classes,
             backbone=name,
             arm="baseline",
-            pooling="statistics",
+            pooling=pooling,
             label_fraction=fraction,
         )
     run.finish()

@@ -12,6 +12,8 @@ ARM_NAMES = {  # in the order of a table's columns
     "finetune": "Fine-tuned",
     "e2e": "End to end",
     "e2e_shipped": "End to end as shipped",
+    "fusion": "Fusion",
+    "stacked": "Stacked",
 }
 HEAD_NAMES = {"simple": "Simple", "complex": "Complex"}
 TIMED_NAMES = {

@@ -234,10 +234,12 @@ class Latency(Extract):
 
 
 class Baselines(Common):
-    """The simple baselines of a cohort: no backbone."""
+    """The simple baselines of a cohort: no backbone. `tabular_checkpoint` is a file with TabICL's weights, "" for none."""
 
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
     draws: Positive = 5
+    gru_epochs: Positive = 60
+    tabular_checkpoint: str = ""
     pattern: Pattern = "point"
     rate: Rate = 0.1
     class_weight: ClassWeight = None

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 import pandas as pd
 import pytest
 from book_fixture import (  # noqa: F401
+    BASELINES,
     COHORTS,
     ROOT,
     benchmark_rows,
@@ -146,6 +147,13 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert "front-wide.svg" in front and "classification-physionet_2012-cpu-cpu-effects-narrow.svg" in text
         assert "**Complex minus simple**, mean of these six backbones: MAE" in (out / "regression.md").read_text()
         assert "with 10 % of the labels" in front and "Forest plot" in (out / "scarcity.md").read_text()
+        for page in ("classification", "scarcity"):
+            first = (out / f"{page}.md").read_text().split("## Simulated")[0]
+            shown, folded = re.split(r"^:+\{dropdown\} All baselines$", first, flags=re.M)[:2]
+            assert ">LightGBM</th>" in shown and ">GRU</th>" in shown and ">Logistic regression</th>" not in shown
+            folded = re.split("^:+$", folded, flags=re.M)[0]
+            assert all(f">{name}</th>" in folded for name in BASELINES["classification"])
+            assert "TabICL: no weights were &#60;given&#62;." in folded
         claims = (out / "claims.md").read_text()
         numbers = {word: place for place, word in enumerate(prose.WORDS)}
         counts = re.findall(r"(\w+) (?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
@@ -260,6 +268,33 @@ def test_bold_only_outside_the_noise():
     assert "<strong>0.850</strong>" in tables.grid(far, "auroc", "caption").html()
     assert "<strong>" not in tables.grid(near, "auroc", "caption").html()
     assert tables.clear_winner(near.assign(low=float("nan")), "auroc") is None
+
+
+def test_the_strongest_baselines_are_shown_and_the_others_count_for_what_is_bold():
+    def line(name, value, metric="auroc", fraction=1.0):
+        return _row(
+            backbone=name, arm="baseline", head="", metric=metric, label_fraction=fraction, value=value,
+            low=value - 0.01, high=value + 0.01,
+        )  # fmt: skip
+
+    rows = pd.DataFrame(
+        [
+            line("A", 0.7),
+            line("B", 0.9),
+            line("C", 0.8),
+            line("D", 0.6),
+            line("D", 0.99, fraction=0.1),
+            line("A", 0.2, "mae"),
+        ]
+    )
+    assert tables.strongest(rows, "auroc") == ["B", "C"] and tables.strongest(rows, "mae") == ["A"]
+    full = rows[rows["label_fraction"] == 1]
+    made = tables.grid(full, "auroc", "", (), ["C", "A"])
+    assert [line[0] for line in made.rows] == ["C", "A"] and not any(line[1].bold for line in made.rows)
+    every = tables.every_baseline(rows, ("auroc",), "")
+    assert [line[0] for line in every.rows] == ["B", "C", "A", "D"]
+    assert every.rows[3][1].text == "0.600" and every.rows[3][2].text == "0.990" and every.rows[0][2].absent
+    assert set(tables.only_these(rows, ["B"])["backbone"]) == {"B"}
 
 
 def test_no_interval_is_invented_and_devices_stay_apart():
@@ -621,8 +656,10 @@ def test_other_backbones_stand_after_the_six_and_change_no_verdict(tmp_path, mon
     for page in ("imputation", "classification", "regression", "scarcity", "latency", "own_backbone"):
         names = re.findall(r'<th scope="row">([^<]*)</th>', after[page])
         start = names.index("Autoformer") + 1
-        others = ["HELIX", *(["TS2Vec"] if page != "imputation" else []), "mine.MyImputer"]
-        assert names[start : start + len(others)] in (others, ["HELIX", "mine.MyImputer"]), (page, names)
+        first = (
+            [] if page in ("imputation", "own_backbone") else ["TS2Vec"]
+        )  # the first table there is one of imputation
+        assert names[start : start + 2 + len(first)] == ["HELIX", *first, "mine.MyImputer"], (page, names)
         assert ("TS2Vec" in names) == (page != "imputation") and "HELIX" not in before[page], page
     words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
     assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)

@@ -242,3 +242,13 @@ def test_the_reliability_curve_equals_scikit_learn(bins):
 def test_what_is_no_probability_is_said(call, words):
     with pytest.raises(ModtsError, match=words):
         call()
+
+
+def test_the_trapezoid_is_that_of_pypots():
+    from sklearn.metrics import auc, precision_recall_curve
+
+    rng = np.random.default_rng(0)
+    for levels in (3, 10, 1000):
+        y, p = rng.integers(0, 2, 60), rng.integers(0, levels, 60) / levels
+        precision, recall, _ = precision_recall_curve(y, p)
+        assert scores.auprc_trapezoid(y, p) == pytest.approx(auc(recall, precision), abs=1e-12)
