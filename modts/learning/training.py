@@ -298,8 +298,8 @@ def pretrain(
         history = fit(backbone, *own, n=len(train), **optimiser, checkpoint=checkpoint, progress=progress or "")
         remember_training(backbone, train.X, history, optimiser)
         return history
-    held = Held(val, runs.epoch_seed(seed, -1))
-    if not any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
+    held = _held(val, seed)
+    if held is None:
         raise ModtsError(
             f"Pattern {pattern!r} at rate {rate} hides no observed validation value, so imputation cannot be scored."
         )
@@ -336,6 +336,16 @@ def pretrain(
         print(f"{progress or backbone.name}: on the same hidden values {said}{verdict}.", flush=True)
     remember_training(backbone, train.X, history, {"pattern": pattern, "rate": rate, **optimiser})
     return history
+
+
+def _held(val: Windows, seed: int, draws: int = 8) -> Held | None:
+    """Validation windows with hidden values: the first of a few draws that hides any, as one may miss the few values of a small split."""
+    start = runs.epoch_seed(seed, -1)
+    for draw in range(draws):
+        held = Held(val, runs.batch_seed(start, draw) if draw else start)
+        if any((torch.isnan(hidden) & ~torch.isnan(Z)).any() for hidden, Z, _ in held):
+            return held
+    return None
 
 
 def _own_loss(backbone, train: Windows, val: Windows, batch_size: int, seed: int) -> tuple[Callable, Callable]:

@@ -143,7 +143,7 @@ def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
     assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
-        f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
+        f"{arm}|{head}|paper|{f}|{s}|{s}|0" for arm, head in arms for f in ("1", "0.5") for s in (0, 1)
     )
     assert {p.dtype.name for p in predictions.values()} <= {"float16", "float32"}
 
