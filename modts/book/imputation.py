@@ -26,7 +26,9 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     title, stem = found.title(key[0]), f"imputation-{'-'.join(key).lower()}"
     shown = part[(part["metric"] == "mae") & part["pattern"].isin(["", "point"])]
     others = fragments.peers()
-    theirs = others[(others["task"] == "imputation") & (others["metric"] == "mae") & (others["cohort"] == key[0])]
+    others = others[(others["task"] == "imputation") & (others["metric"] == "mae") & (others["cohort"] == key[0])]
+    tsi = others["source"].str.startswith("TSI-Bench")
+    theirs, further = others[tsi], others[~tsi]
     same = (
         theirs if key[0] != "italy_air" else theirs.iloc[:0]
     )  # those are of other data: in the table, not in the picture
@@ -49,6 +51,8 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
         )
     made = table(part, title, theirs)
     out += [fragments.raw(made.html()), setting(found, key, part)]
+    if len(further):
+        out.append(fragments.fold("What others report", fragments.raw(fragments.peers_table(further, title).html())))
     out.append(fragments.fold("Downloads", fragments.downloads(stem, part, [made])))
     return answer, "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
 

@@ -154,6 +154,10 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
             folded = re.split("^:+$", folded, flags=re.M)[0]
             assert all(f">{name}</th>" in folded for name in BASELINES["classification"])
             assert "TabICL: no weights were &#60;given&#62;." in folded
+        imputed = (out / "imputation.md").read_text()
+        ours, theirs = re.split(r"^:+\{dropdown\} What others report$", imputed, flags=re.M)[:2]
+        assert ">0.257<" in ours and ">0.215<" not in ours  # TSI-Bench as printed, beside our own
+        assert ">HELIX<" in theirs and ">0.215<" in theirs
         claims = (out / "claims.md").read_text()
         numbers = {word: place for place, word in enumerate(prose.WORDS)}
         counts = re.findall(r"(\w+) (?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
