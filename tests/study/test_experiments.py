@@ -16,7 +16,7 @@ import modts
 from modts import runs
 from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
-from modts.learning import adaptation, labels
+from modts.learning import adaptation, averaged, labels
 from modts.runs import code
 from modts.study import arms, artefacts, experiments, params
 from modts.study.jobs import ALWAYS
@@ -134,16 +134,15 @@ def check_rows(run, task, seeds=2):
 def test_a_heads_run_has_a_row_a_seed_and_one_over_all(files):
     run = go("heads", files["icu"], **HEADS)
     groups = check_rows(run, "classification")
-    assert {(key[1], key[2], key[4]) for key in groups} == {
-        (arm, "simple", fraction) for arm in ("frozen", "untrained") for fraction in (1.0, 0.5)
-    }
+    pairs = {("frozen", "simple"), ("untrained", "simple"), ("fusion", "simple"), ("stacked", "")}
+    assert {(key[1], key[2], key[4]) for key in groups} == {(*pair, share) for pair in pairs for share in (1.0, 0.5)}
     saved = runs.read_json(run.path)
     assert saved["rows"] == run.rows and run.id == f"quick-heads-{runs.cohort_label(files['icu'])}-GRU-D"
     assert len(saved["data_hash"]) == 2  # two seeds, two splits
     assert saved["chosen"]["frozen|simple|paper|0.5|1|1|0"]["weight_decay"] in HEADS["head_weight_decays"]
     predictions = runs.read_arrays(runs.work_dir() / "quick/predictions" / f"{run.id}.npz")
     assert sorted(predictions) == sorted(
-        f"{arm}|simple|paper|{f}|{s}|{s}|0" for arm in ("frozen", "untrained") for f in ("1", "0.5") for s in (0, 1)
+        f"{arm}|{head}|paper|{f}|{s}|{s}|0" for arm, head in pairs for f in ("1", "0.5") for s in (0, 1)
     )
     assert {p.dtype.name for p in predictions.values()} <= {"float16", "float32"}
 
@@ -255,6 +254,22 @@ def test_an_external_test_is_predicted_beside_the_split_and_changes_nothing_of_i
         outside = {name.removesuffix("|external"): p for name, p in found.items() if name.endswith("|external")}
         assert outside.keys() == {name for name in found if not name.endswith("|external")}
         assert {len(p) for p in outside.values()} == {100}
+
+
+def test_fusion_is_the_mean_of_the_frozen_head_and_of_the_baselines_trees(files, monkeypatch):
+    fitted, whole = [], artefacts.fit_baseline
+    monkeypatch.setattr(artefacts, "fit_baseline", lambda name, *a, **k: fitted.append(name) or whole(name, *a, **k))
+    run = go("heads", files["icu"], **HEADS | {"seeds": [0], "label_fractions": [0.7]})
+    given, cohort = params.parse("heads", run.params), artefacts.cohort_for(files["icu"], 0)
+    trees, _, _ = artefacts.baseline_for(given, "LightGBM", 0, arms.labelled(cohort, 0.7, 0, 0))
+    other = params.parse("heads", run.params | {"backbone": "SAITS"})
+    artefacts.baseline_for(other, "LightGBM", 0, arms.labelled(cohort, 0.7, 0, 0))
+    assert len(fitted) <= 1, "LightGBM is fitted once for all backbones and the baselines"
+    frozen, fusion, stacked = (
+        run.predictions[f"{arm}|paper|0.7|0|0|0"] for arm in ("frozen|simple", "fusion|simple", "stacked|")
+    )
+    np.testing.assert_allclose(fusion, averaged("classification", frozen.astype(float), trees["test"]), atol=2e-3)
+    assert (stacked != frozen).any() and (stacked != fusion).any()
 
 
 def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
