@@ -20,7 +20,8 @@ _MODEL = "LightGBM||statistics|1|"  # the key of the predictions that are scored
 
 def twice(found: Results) -> str:
     """A sentence with both areas of LightGBM's stored predictions, on real data if they are here, else on simulated ones."""
-    for run, record in sorted(found.runs.items(), key=lambda pair: ("simulated" in pair[0], pair[0])):
+    known = found.runs
+    for run, record in sorted(known.items(), key=lambda pair: ("simulated" in pair[0], pair[0])):
         values = _areas(run, record) if record.get("stage") == "baselines" else []
         if values:
             steps, lines = np.mean(values, axis=0)

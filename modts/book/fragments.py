@@ -86,11 +86,6 @@ def fold(title: str, body: str) -> str:
     return f"{fence}{{dropdown}} {plain(title)}\n{body.strip()}\n{fence}\n"
 
 
-def rubric(text) -> str:
-    """A heading inside a box: it is in no table of contents."""
-    return f":::{{rubric}} {plain(text)}\n:::\n"
-
-
 FIGURE, TABLE, SEE = "§figure:{}§", "§table§", "§see:{}§"  # numbered when a page's pieces are known
 
 

@@ -40,7 +40,7 @@ def box(kind: str, title: str, data: dict, choices: list[tuple[str, str, list[tu
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return fragments.raw(
         f'<section class="modts-play" data-kind="{kind}" aria-label="{html.escape(title)}" hidden>\n'
-        f'<form class="modts-controls" onsubmit="return false">{form}</form>\n<p class="said" role="status"></p>\n<div class="stage"></div>\n'
+        f'<form class="modts-controls">{form}</form>\n<p class="said" role="status"></p>\n<div class="stage"></div>\n'
         f'<details><summary>The same as a table</summary><div class="modts-table" tabindex="0" role="region" aria-label="{html.escape(title)}, '
         'as a table"><table class="modts-stacks"></table></div></details>\n'
         f'<script type="application/json">{text}</script>\n</section>\n{SCRIPT}'

@@ -31,7 +31,7 @@ def questions() -> list[dict]:
 
 def quiz(found: Results) -> str:
     """A fieldset a question. The answer is folded below it; the script of the page marks what was chosen and counts."""
-    out = ['<form class="modts-quiz" onsubmit="return false">']
+    out = ['<form class="modts-quiz">']
     for number, row in enumerate(questions(), 1):
         title, link = CHAPTERS[row["see"]]
         right = html.escape(row["answers"][row["right"]])

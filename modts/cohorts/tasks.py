@@ -48,10 +48,10 @@ TASKS = {
 
 
 def task_of(y: np.ndarray, n_steps: int) -> str:
-    """The task that targets (N,) or (N, K) of numbers look like: 0 and 1 alone are yes or no, at every step where K is the number of steps."""
+    """The task that targets (N,) or (N, K) of numbers look like: 0 and 1 alone, and both, are no and yes; at every step where K is n_steps."""
     if y.ndim != 2:
         return "classification"
-    yes_or_no = y.size > 0 and np.isin(y[~np.isnan(y)], (0, 1)).all()
+    yes_or_no = np.array_equal(np.unique(y[~np.isnan(y)]), (0, 1))
     return "regression" if not yes_or_no else "stepwise" if y.shape[1] == n_steps else "multilabel"
 
 

@@ -49,7 +49,7 @@ def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found)
         "Latents that predict a number",
     ):
         assert f">{use}</th>" in text
-    assert "Quick answers, one window" in text and "LightGBM" in text and "nan" not in text.lower()
+    assert "Quick answers, one window" in text and "LOCF reaches" in text and "nan" not in text.lower()
 
 
 def test_without_real_rows_it_says_so(tmp_path, monkeypatch):

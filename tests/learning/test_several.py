@@ -11,7 +11,7 @@ from outcome_fixture import NAMES, SEVERAL, asked
 from sklearn import metrics as theirs
 
 import modts
-from modts.backbones import BACKBONES, build
+from modts.backbones import SIX, build
 from modts.errors import ModtsError
 from modts.learning import (
     HEADS,
@@ -118,7 +118,7 @@ def test_weights_that_do_not_fit_are_one_sentence(given, sentence):
     with pytest.raises(ModtsError, match=sentence):
         replace(random("multiclass"), class_weight=given).weights()
     with pytest.raises(ModtsError, match="has numbers to predict"):
-        labels(tiny(task="regression"), "balanced")
+        labels(tiny(task="regression"), class_weight="balanced")
 
 
 # --- heads ----------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_the_gradient_of_a_sweep_is_autograds(task, weight, kind):
 def test_a_head_learns_it_alone_and_in_a_sweep_and_answers(cohorts, task, weight, tmp_path):
     cohort = cohorts[task]
     backbone, Z = latents_of(cohort)
-    targets, scaler = labels(cohort, weight)
+    targets, scaler = labels(cohort, class_weight=weight)
     rows, shape = np.arange(len(Z["train"])), (len(Z["test"]), targets["train"].n_outputs)
     assert scaler is None and shape[1] == {"multiclass": 3, "multilabel": 2, "stepwise": 6}[task]
     setting = Training(epochs=40, lr=1e-2, patience=40)
@@ -176,7 +176,7 @@ def test_a_balanced_head_says_yes_more_often(cohorts):
     _, Z = latents_of(cohort)
     yes = []
     for weight in (None, "balanced", {1: 10}):
-        targets, _ = labels(cohort, weight)
+        targets, _ = labels(cohort, class_weight=weight)
         rows = np.arange(len(Z["train"]))
         training = Training(epochs=30, lr=1e-2, patience=30)
         yes.append(adapt("frozen", "simple", targets, rows, latents=Z, training=training).prediction.mean())
@@ -187,7 +187,7 @@ def test_a_balanced_head_says_yes_more_often(cohorts):
 @pytest.mark.parametrize("arm", ["finetune", "e2e", "e2e_shipped"])
 def test_whole_networks(cohorts, task, arm):
     cohort = cohorts[task]
-    targets, _ = labels(cohort, "balanced")
+    targets, _ = labels(cohort, class_weight="balanced")
     windows = {name: cohort.part(name)[0] for name in cohort.splits}
     given = dict(backbone=build("GRU-D", cohort, seed=0), windows=windows, training=Training(epochs=1, batch_size=32))
     rows = np.arange(len(windows["train"]))
@@ -201,13 +201,13 @@ def test_whole_networks(cohorts, task, arm):
     assert np.allclose(done.prediction.sum(1), 1, atol=1e-5) == (task == "multiclass")
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", SIX)
 def test_pypots_classifiers_know_three_classes_and_their_weights(cohorts, name):
     cohort = cohorts["multiclass"]
     windows = {part: cohort.part(part)[0][:40] for part in cohort.splits}
     predictions = []
     for weight in (None, {"high": 50.0}):
-        targets = {part: value.take(slice(0, 40)) for part, value in labels(cohort, weight)[0].items()}
+        targets = {part: value.take(slice(0, 40)) for part, value in labels(cohort, class_weight=weight)[0].items()}
         given = dict(backbone=build(name, cohort, seed=0), windows=windows, training=Training(epochs=2, lr=1e-2))
         predictions.append(adapt("e2e_shipped", "", targets, np.arange(40), **given).prediction)
     assert predictions[0].shape == (len(windows["test"]), 3) and np.allclose(predictions[0].sum(1), 1, atol=1e-5)

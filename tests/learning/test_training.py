@@ -266,7 +266,7 @@ def test_epochs_hide_other_values_and_do_not_repeat_their_order():
     assert len(set(seeds)) == len(seeds)
     drawn = []
     toy = Toy()
-    toy.inputs = lambda Z, original=None: (
+    toy.inputs = lambda Z, original=None, lengths=None: (
         drawn.append(Z.clone()) if toy.training else None,
         (Z, original if original is not None else Z),
     )[1]
@@ -412,7 +412,7 @@ def test_hidden_values_do_not_reach_the_network():
     toy, seen = Toy(), []
     inputs = toy.inputs
 
-    def spy(Z, original=None):
+    def spy(Z, original=None, lengths=None):
         if toy.training:
             seen.append((Z.clone(), original.clone()))
         return inputs(Z, original)
