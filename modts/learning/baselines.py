@@ -16,7 +16,7 @@ from . import gru, linear, rocket, tabular, trees
 from .features import readers
 from .problem import solved
 
-GRU_EPOCHS = 60
+GRU_EPOCHS = 300
 _ONLY = ", measurement only"
 
 

@@ -238,7 +238,7 @@ class Baselines(Common):
 
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
     draws: Positive = 5
-    gru_epochs: Positive = 60
+    gru_epochs: Positive = 300
     tabular_checkpoint: str = ""
     pattern: Pattern = "point"
     rate: Rate = 0.1

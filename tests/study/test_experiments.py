@@ -17,7 +17,7 @@ import modts
 from modts import runs
 from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
-from modts.learning import adaptation, labels
+from modts.learning import adaptation, averaged, labels
 from modts.runs import code
 from modts.study import arms, artefacts, experiments, params
 from modts.study.jobs import ALWAYS
@@ -255,6 +255,22 @@ def test_an_external_test_is_predicted_beside_the_split_and_changes_nothing_of_i
         outside = {name.removesuffix("|external"): p for name, p in found.items() if name.endswith("|external")}
         assert outside.keys() == {name for name in found if not name.endswith("|external")}
         assert {len(p) for p in outside.values()} == {100}
+
+
+def test_fusion_is_the_mean_of_the_frozen_head_and_of_the_baselines_trees(files, monkeypatch):
+    fitted, whole = [], artefacts.fit_baseline
+    monkeypatch.setattr(artefacts, "fit_baseline", lambda name, *a, **k: fitted.append(name) or whole(name, *a, **k))
+    run = go("heads", files["icu"], **HEADS | {"seeds": [0], "label_fractions": [0.7]})
+    given, cohort = params.parse("heads", run.params), artefacts.cohort_for(files["icu"], 0)
+    trees, _, _ = artefacts.baseline_for(given, "LightGBM", 0, arms.labelled(cohort, 0.7, 0, 0))
+    other = params.parse("heads", run.params | {"backbone": "SAITS"})
+    artefacts.baseline_for(other, "LightGBM", 0, arms.labelled(cohort, 0.7, 0, 0))
+    assert len(fitted) <= 1, "LightGBM is fitted once for all backbones and the baselines"
+    frozen, fusion, stacked = (
+        run.predictions[f"{arm}|paper|0.7|0|0|0"] for arm in ("frozen|simple", "fusion|simple", "stacked|")
+    )
+    np.testing.assert_allclose(fusion, averaged("classification", frozen.astype(float), trees["test"]), atol=2e-3)
+    assert (stacked != frozen).any() and (stacked != fusion).any()
 
 
 def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
