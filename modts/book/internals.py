@@ -157,5 +157,8 @@ def internals(found: results.Results) -> str:
             if len(some) > 20:  # folded, unless a target in it is missed
                 table = f"::::{{dropdown}} All {len(some)} rows\n{shown}{table}::::\n"
             out += [f"{fragments.heading(3, title)}\n{targets(some)}\n", table]
-    out += [fragments.downloads("benchmarks", rows, made), fragments.how_made(list(rows["run"]), found.runs)]
+    out += [
+        fragments.downloads("benchmarks", rows, made),
+        fragments.how_made(list(rows["run"]), found.runs, "status.html"),
+    ]
     return "\n".join(out)

@@ -147,7 +147,7 @@ def test_a_checkpoint_of_the_six_needs_no_file(cohort, tmp_path):
 @pytest.mark.parametrize("name", ["GRUD", "mine.py", "mine.py:", "mine.py:My Imputer", "mine:MyImputer", ":MyImputer"])
 def test_a_name_without_file_and_class_is_unknown(name):
     with pytest.raises(
-        ModtsError, match="Unknown backbone .*Autoformer, or a class of your own, such as mine.py:MyImputer"
+        ModtsError, match="Unknown backbone .*TS2Vec, or a class of your own, such as mine.py:MyImputer"
     ):
         row_of(name)
 

@@ -407,7 +407,9 @@ def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
     """Results of one summary row, and the part of a claim that sets it beside a figure."""
     about = {"physionet_2012": COHORTS["physionet_2012"]}
     empty = pd.DataFrame(columns=["profile", "cohort", "question", "backbone", "metric", "label_fraction"])
-    found = results.Results(pd.DataFrame(), pd.DataFrame([row]), pd.DataFrame(), empty, about, runs_of or {})
+    found = results.Results(
+        pd.DataFrame(), pd.DataFrame([row]), pd.DataFrame(), empty, cohorts=about, runs=runs_of or {}
+    )
     return found, verdicts._against(found, pd.Series(row), figure, "it")
 
 
@@ -566,7 +568,7 @@ def test_the_appendix_counts_targets_and_says_what_is_missed(measured):
     assert 0 < len(below) < len(aimed)
     assert page.startswith(f"- Targets met: {len(aimed) - len(below)} of {len(aimed)}; missed: one in heads")
     assert page.count("<strong>missed</strong>") == len(below)
-    assert page.count("<td>met<") == len(aimed) - len(below)
+    assert len(re.findall("<td[^>]*>met<", page)) == len(aimed) - len(below)
     unsure = [row for row in aimed if row["low"] != "" and row["low"] <= row["target"] <= row["high"]]
     assert 0 < len(unsure) == page.count("inside the spread") and page.count("small its quartiles") > 1
     assert {row["run"] for row in rows} <= set(re.findall(r"bench-\w+", page)), "a run is not named"
@@ -598,8 +600,8 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
 
 def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
     rows = benchmark_rows()
-    assert "p99" in speed_pages.speed(measured(rows))
-    assert "p99" not in speed_pages.speed(measured([row | {"rounds": 300} for row in rows]))
+    assert "p99" in internals.internals(measured(rows))
+    assert "p99" not in internals.internals(measured([row | {"rounds": 300} for row in rows]))
 
 
 def test_a_missed_target_says_what_the_machine_could_do(measured):
@@ -664,7 +666,9 @@ def test_other_backbones_stand_after_the_six_and_change_no_verdict(tmp_path, mon
             [] if page in ("imputation", "own_backbone") else ["TS2Vec"]
         )  # the first table there is one of imputation
         assert names[start : start + 2 + len(first)] == ["HELIX", *first, "mine.MyImputer"], (page, names)
-        assert ("TS2Vec" in names) == (page != "imputation") and "HELIX" not in before[page], page
+        assert ("TS2Vec" in names) == (page != "imputation"), page
+        first_table = before[page].split("</table>")[0]  # those of figures published elsewhere may name it
+        assert "HELIX" not in first_table, page
     words = {name: re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL) for name, text in after.items()}
     assert words["claims"] == re.sub(r"<details.*?</details>", "", before["claims"], flags=re.DOTALL)
 
@@ -672,4 +676,7 @@ def test_other_backbones_stand_after_the_six_and_change_no_verdict(tmp_path, mon
 def test_no_mark_of_markdown_is_left_on_a_page(built):
     for path, soup in built.items():
         left = [text for text in soup.select("article")[:1] for text in text.find_all(string=re.compile(r"\*\*"))]
-        assert not [text for text in left if not text.find_parents(["pre", "code", "script", "table"])], path
+        spoken = [
+            text for text in left if not text.find_parents(["pre", "code", "script", "table", "dl"])
+        ]  # **options of a function
+        assert not spoken, path

@@ -53,7 +53,7 @@ MISTAKES = {
     "unknown backbone": (
         "heads",
         {"backbone": "GRUD"},
-        "backbone = 'GRUD': Input should be 'BRITS', 'GRU-D', .*'Autoformer' or a class of your own",
+        "backbone = 'GRUD': Input should be 'BRITS', 'GRU-D', .*'TS2Vec' or a class of your own",
     ),
     "a backbone's file that is not there": (
         "heads",

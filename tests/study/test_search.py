@@ -99,8 +99,8 @@ def test_test_labels_decide_nothing(small, tmp_path, monkeypatch):
     before = trials(small)
     whole = arms.labels
 
-    def flipped(*args):
-        targets, scaler = whole(*args)
+    def flipped(*args, **named):
+        targets, scaler = whole(*args, **named)
         test = replace(targets["test"], y=1 - targets["test"].y)
         return {**targets, "test": test}, scaler
 
@@ -146,7 +146,7 @@ def test_winners_reach_the_grid(small, tmp_path):
     best = search.winner(small, "GRU-D", "frozen")
     for job in jobs.values():
         assert {name: job.params[name] for name in best} == best
-    per_arm = jobs["x-end_to_end-simulated_icu-GRU-D"].params["per_arm"]
+    (per_arm,) = (job.params["per_arm"] for job in jobs.values() if job.stage == "end_to_end")
     assert per_arm["e2e"] == [search.winner(small, "GRU-D", "e2e", place) for place in (0, 1)]
     (tmp_path / "x.yaml").write_text(profile.replace("GRU-D", "SAITS"))
     with pytest.raises(ModtsError, match="nothing is tuned for SAITS"):
