@@ -230,7 +230,7 @@ def test_runs_and_show(made, capsys):
         (["cohorts", "nothing"], "Unknown cohort 'nothing'; choose one of: simulated_icu"),
         (["baselines", "-p", "cohort", "nothing"], "Unknown cohort 'nothing'"),
         (["baselines", "-p", "cohrt", "italy_air"], "Unknown parameter 'cohrt'; did you mean 'cohort'?"),
-        (["baselines", "-b", "%"], "The parameters are not readable"),
+        (["stage", "baselines", "%"], "The parameters are not readable"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(made, capsys, arguments, sentence):

@@ -46,6 +46,8 @@ def test_its_arms_are_all_but_the_shipped_one(files):  # noqa: F811
     assert {key[1] for key in check_rows(go("heads", files["icu"], **values("heads")), "classification", 1)} == {
         "frozen",
         "untrained",
+        "fusion",
+        "stacked",
     }
     run = go("end_to_end", files["icu"], **values("end_to_end"))
     assert {key[1] for key in check_rows(run, "classification", 1)} == {"finetune", "e2e"}
@@ -147,5 +149,5 @@ def test_papermill_takes_its_name(places, files):  # noqa: F811
     done = subprocess.run([*command, *plain, *lists], capture_output=True, text=True, cwd=places, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     text = json.dumps(json.loads(out.read_text()))
-    assert "ways timed: ['Modular']" in text
+    assert "ways timed: ['Modular', 'Predictor" in text
     assert runs.run_path(f"quick-latency-{runs.cohort_label(files['icu'])}-mine.MyImputer").is_file()
