@@ -41,6 +41,20 @@ def places(tmp_path, monkeypatch):
     return tmp_path
 
 
+def go(stage, cohort, **values):
+    """Run a stage of the study as a notebook would, and leave PyTorch's settings as they were."""
+    import torch
+
+    from modts.study import experiments, params
+
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
 def tiny(n=80, steps=8, features=5, task="classification", seed=0, name="tiny"):
     """The first stays, steps and variables of simulated_icu, or of simulated_air with its target at every step."""
     whole = load_cohort("simulated_icu" if task == "classification" else "simulated_air")

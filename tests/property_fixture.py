@@ -77,3 +77,12 @@ anything = st.one_of(
     st.dictionaries(st.sampled_from(["train", "val", "test", "x"]), st.lists(st.integers(-2, 12), max_size=4)),
     st.builds(object),
 )
+
+
+def damaged(draw, held: bytes, head: int) -> bytes:
+    """A file's bytes with one to three of them changed, most in its head, and perhaps cut off."""
+    changed = bytearray(held)
+    places = st.one_of(st.integers(0, head), st.integers(0, len(held) - 1))
+    for at in draw(st.lists(places, min_size=1, max_size=3)):
+        changed[at] = draw(st.integers(0, 255))
+    return bytes(changed[: draw(st.integers(0, len(held)))] if draw(st.booleans()) else changed)

@@ -189,6 +189,7 @@ class WholeArm(Arm):
     """Backbone and head trained together, from pretrained or from random weights; or PyPOTS's classifier as shipped."""
 
     stage: str = "end_to_end"
+    _upstream: dict = field(default_factory=dict)
 
     def candidates(self):
         return [
@@ -202,9 +203,15 @@ class WholeArm(Arm):
 
     def recipe(self, seed, candidate):
         params = self.params.of_arm(self.name)[candidate.place]
-        upstream = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
+        if seed not in self._upstream:  # once a seed: it reads the checkpoint
+            self._upstream[seed] = pretrained(self.params, seed)[2] if self._starts_pretrained else ""
         rank = {"lora_rank": params.lora_rank} if self.name == "lora" else {}
-        return {**settings(params, WHOLE), **rank, "data": self.cohort(seed).content_hash, "upstream": upstream}
+        return {
+            **settings(params, WHOLE),
+            **rank,
+            "data": self.cohort(seed).content_hash,
+            "upstream": self._upstream[seed],
+        }
 
     @property
     def _starts_pretrained(self) -> bool:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import go, places, tiny  # noqa: F401
 
 import modts
 from modts import runs
@@ -45,15 +44,6 @@ def files(tmp_path_factory):
         "other": replace(tiny(n=60, steps=6, features=5, seed=3, name="other"), split_by="stratified"),
     }
     return {name: str(cohort.save(folder / f"{name}.npz")) for name, cohort in cohorts.items()}
-
-
-def go(stage, cohort, **values):
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    try:
-        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def elsewhere(monkeypatch, tmp_path, name):

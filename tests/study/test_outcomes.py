@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import go, places, tiny  # noqa: F401
 from outcome_fixture import SEVERAL, asked
 
 from modts import runs
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.learning import METRICS
-from modts.study import effects, experiments, params
+from modts.study import effects, params
 
 SHORT = {
     "backbone": "GRU-D",
@@ -32,15 +31,6 @@ def number(tmp_path_factory):
     y = np.nan_to_num(c.X[..., 0]).mean(1)
     y[::7] = np.nan
     return str(replace(c, y=y, task="regression", split_by="random").save(tmp_path_factory.mktemp("c") / "number.npz"))
-
-
-def go(stage, cohort, **values):
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    try:
-        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def test_rows_of_heads_whole_networks_and_baselines(number):
