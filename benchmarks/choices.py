@@ -1,7 +1,7 @@
 """Which of five choices of pretraining help, by validation alone: a factorial of half the combinations, on two cohorts and two backbones.
 
     MODTS_DATA=/data/tsdb python benchmarks/choices.py             # what results/choices.csv does not hold yet, a row a run
-    MODTS_DATA=/data/tsdb python benchmarks/choices.py --runs 1    # the next run alone
+    MODTS_DATA=/data/tsdb python benchmarks/choices.py --runs 1    # the next run alone; --cores 2: two beside each other
     python benchmarks/choices.py --show                            # what each choice did, from the rows that are there
 
 Sixteen of the 32 combinations, so chosen (the fifth factor's level is the product of the others': a half fraction of resolution V) that the
@@ -16,9 +16,11 @@ on all training labels and on five draws of a tenth of them, and scored on valid
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import csv
 import io
 import itertools
+import multiprocessing
 import time
 
 import numpy as np
@@ -60,6 +62,14 @@ def plan(seeds=(0,)) -> list[dict]:
     """Every run, the quickest cohort first."""
     every = itertools.product(COHORTS, BACKBONES, seeds, half())
     return [{"cohort": cohort, "backbone": name, "seed": seed, **made} for cohort, name, seed, made in every]
+
+
+def carry_out(run: dict) -> dict:
+    """A run of the plan as a row of the table."""
+    cohort = load_cohort(run["cohort"], seed=run["seed"])
+    made = {name: run[name] for name in FACTORS}
+    found = measure(cohort, run["backbone"], run["seed"], made, **COHORTS[run["cohort"]])
+    return run | found | {"code": runs.code_version(), "hardware": runs.hardware()}
 
 
 def measure(cohort, backbone: str, seed: int, made: dict, epochs: int, batch_size: int, centre: bool) -> dict:
@@ -171,19 +181,19 @@ def _residual(rows, measure: str) -> float:
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--runs", type=int, help="at most so many")
+    ask.add_argument("--cores", type=int, default=1, help="so many runs beside each other, a thread each")
     ask.add_argument("--seeds", type=int, nargs="+", default=[0])
     ask.add_argument("--show", action="store_true")
     given, path = ask.parse_args(), runs.results_dir() / "choices.csv"
     rows = read(path)
     if not given.show:
         done = {key(row) for row in rows}
-        for run in [run for run in plan(given.seeds) if key(run) not in done][: given.runs]:
-            cohort = load_cohort(run["cohort"], seed=run["seed"])
-            made = {name: run[name] for name in FACTORS}
-            found = measure(cohort, run["backbone"], run["seed"], made, **COHORTS[run["cohort"]])
-            rows.append(run | found | {"code": runs.code_version(), "hardware": runs.hardware()})
-            write(path, rows)
-            print(*(rows[-1][name] for name in COLUMNS[:-2]), flush=True)
+        left = [run for run in plan(given.seeds) if key(run) not in done][: given.runs]
+        with concurrent.futures.ProcessPoolExecutor(given.cores, multiprocessing.get_context("spawn")) as pool:
+            for job in concurrent.futures.as_completed([pool.submit(carry_out, run) for run in left]):
+                rows.append(job.result())
+                write(path, rows)
+                print(*(rows[-1][name] for name in COLUMNS[:-2]), flush=True)
     line = "{cohort} {backbone}: {factor} {from} -> {to}, {measure} {mean:.4f} {difference:+.4f} (standard error {error:.4f})"
     for effect in effects(read(path)):
         print(line.format(**effect))
