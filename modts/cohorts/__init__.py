@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "long_series": "cohort_from_series series_back",
         "checks": "pad unmasked",
         "lengths": "ends_of",
-        "external": "EXTERNAL SPLIT by_test with_external",
+        "external": "EXTERNAL SPLIT by_test training_windows with_external",
         "missingness": "PATTERNS check_pattern hides mask seeded",
         "alignment": "Alignment align compare_medians to_source_space",
         "synonyms": "SYNONYMS",

@@ -26,6 +26,7 @@ _LOADERS = {
     "physionet_2012_b": ("physionet", "load_2012_b"),
     "physionet_2012_c": ("physionet", "load_2012_c"),
     "physionet_2012_all": ("physionet", "load_2012_all"),
+    "physionet_2012_emit": ("physionet", "load_2012_emit"),
     "physionet_2019": ("physionet", "load_2019"),
     "eicu": ("icu", "load_eicu"),
     "mimic": ("icu", "load_mimic"),
@@ -37,7 +38,11 @@ _LOADERS = {
     "ett_m2": ("series", "load_ett_m2"),
     "traffic": ("series", "load_traffic"),
 }
-_SEALED = ("physionet_2012_c", "physionet_2012_all")  # their loader asks first (see runs.protocol): no copy stands in
+_SEALED = (
+    "physionet_2012_c",
+    "physionet_2012_all",
+    "physionet_2012_emit",
+)  # their loader asks first (see runs.protocol): no copy stands in
 
 
 def cohort_names() -> tuple[str, ...]:

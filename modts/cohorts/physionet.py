@@ -68,30 +68,46 @@ def load_2012_c(seed: int) -> Cohort:
 
 
 def load_2012_all(seed: int) -> Cohort:
-    """PhysioNet 2012, all three sets: 11,988 stays; sealed with set-c."""
-    return _stays_2012("physionet_2012_all", _SETS_2012, seed)
+    """PhysioNet 2012, all three sets: 11,988 stays, split 80/10/10 as Raindrop (ICLR 2022) does; sealed with set-c."""
+    return _stays_2012(
+        "physionet_2012_all", _SETS_2012, seed, lambda y, _: splits.seeded(len(y), y, seed, held=(0.1, 1 / 9))
+    )
 
 
-def _stays_2012(name: str, subsets: tuple[str, ...], seed: int) -> Cohort:
-    """The stays of one or several sets, with a split of their own."""
+def load_2012_emit(seed: int) -> Cohort:
+    """PhysioNet 2012 as in EMIT (ICDM 2024): sets b and c train (80 %) and validate, all of set-a tests; sealed with set-c."""
+
+    def shares(y: np.ndarray, subset: np.ndarray) -> dict[str, np.ndarray]:
+        rest = np.flatnonzero(subset != "set-a")
+        kept = splits.seeded(len(rest), y[rest], seed, held=(0.0, 0.2))
+        return {"train": rest[kept["train"]], "val": rest[kept["val"]], "test": np.flatnonzero(subset == "set-a")}
+
+    return _stays_2012("physionet_2012_emit", _SETS_2012, seed, shares)
+
+
+def _stays_2012(name: str, subsets: tuple[str, ...], seed: int, shares=None) -> Cohort:
+    """The stays of one or several sets, split as every cohort is or by shares(y, the set of each stay)."""
     if _SEALED_2012 in subsets:
         ask_unsealed(name)
     folder = dataset_folder("physionet_2012")
     sets = [reading("PhysioNet 2012", folder, lambda subset=subset: _cached_2012(folder, subset)) for subset in subsets]
     X, y, ids = (np.concatenate([s[k] for s in sets]) for k in ("X", "y", "ids"))
+    subset = np.repeat(subsets, [len(s["y"]) for s in sets])
     order, sets = np.argsort(ids, kind="stable"), ", ".join(subsets)
+    y = y[order]
     return Cohort(
         name=name,
         title=f"PhysioNet 2012 ({sets})",
         X=X[order],
-        y=y[order],
+        y=y,
         ids=ids[order],
         features=tuple(FEATURES_2012),
         units=tuple(FEATURES_2012.values()),
         task="classification",
         target="in-hospital death",
         target_unit="",
-        splits=splits.seeded(len(y), y[order], seed),
+        splits=shares(y, subset[order]) if shares else splits.seeded(len(y), y, seed),
+        split_by="given" if shares else "stratified",
         split_seed=seed,
         licence="Open Data Commons Attribution License v1.0 (ODC-BY)",
         citation="Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the "

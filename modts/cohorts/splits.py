@@ -16,9 +16,16 @@ NAMES = ("train", "val", "test")
 
 
 def seeded(
-    n: int, labels: np.ndarray | None, seed: int, groups: np.ndarray | None = None, what: str = "rows"
+    n: int,
+    labels: np.ndarray | None,
+    seed: int,
+    groups: np.ndarray | None = None,
+    what: str = "rows",
+    held: tuple[float, float] = (0.2, 0.2),
 ) -> dict[str, np.ndarray]:
     """Split ``n`` rows 64/16/20 at random, class by class if ``labels`` (N,) are given.
+
+    ``held`` is the share of the rows that test, and of the rest that validate.
 
     With ``groups`` (N,) whole groups are split, so that no two splits share one; a group counts as its highest
     label, and where that leaves a class fewer than three groups the labels do not count.
@@ -34,7 +41,7 @@ def seeded(
             highest = np.zeros(len(names), dtype=np.int64)
             np.maximum.at(highest, member, labels)
             labels = highest if np.bincount(highest, minlength=2).min() >= 3 else None
-        whole = seeded(len(names), labels, seed, what="groups")
+        whole = seeded(len(names), labels, seed, what="groups", held=held)
         return {name: np.flatnonzero(np.isin(member, chosen)) for name, chosen in whole.items()}
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
@@ -45,8 +52,8 @@ def seeded(
             what = what if labels is None else f"{what} with label {number}"
             raise ModtsError(f"Splitting into train, val and test needs at least 3 {what}, but there are {len(rows)}.")
         rows = rng.permutation(rows)
-        n_test = math.ceil(0.2 * len(rows))
-        n_val = math.ceil(0.2 * (len(rows) - n_test))
+        n_test = math.ceil(held[0] * len(rows))
+        n_val = math.ceil(held[1] * (len(rows) - n_test))
         parts["test"].append(rows[:n_test])
         parts["val"].append(rows[n_test : n_test + n_val])
         parts["train"].append(rows[n_test + n_val :])

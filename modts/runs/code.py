@@ -34,6 +34,7 @@ BESIDE = {"heads": ("learning.fusion", "learning.baselines")}  # what a stage's 
 STUDY = (
     "study.artefacts",
     "study.arms",
+    "study.scoring",
     "study.fused",
     "study.experiments",
 )  # what every stage of the study runs through

@@ -30,6 +30,7 @@ MARKS = {
     "pattern": ("point", str),
     "rate": (0.1, lambda rate: f"rate{rate:g}"),
     "threads": (1, lambda threads: f"{threads}threads"),
+    "unlabelled": ("", lambda name: f"with_{cohort_label(name)}"),
     "variant": ("", str),
 }
 _RUN = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9][A-Za-z0-9_.-]*)+")

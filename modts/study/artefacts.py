@@ -17,7 +17,7 @@ import numpy as np
 from modts import runs
 from modts.backbones import build, load_backbone, options_of, place, replay
 from modts.backbones import extract as extract_latents
-from modts.cohorts import by_test, load_cohort, mask, with_external
+from modts.cohorts import by_test, load_cohort, mask, training_windows, with_external
 from modts.errors import ModtsError
 from modts.learning import fit_baseline
 from modts.learning import pretrain as pretrain_backbone
@@ -53,6 +53,9 @@ def note_data(run: runs.Run, cohort) -> None:
     run.data_hash[str(cohort.split_seed)] = external["own"] if external else cohort.content_hash
     if external:
         run.extra["external"] = {name: external[name] for name in ("name", "n", "data")}
+    if run.params.get("unlabelled"):
+        beside = _more(run.params["unlabelled"])
+        run.extra["unlabelled"] = {"name": beside.name, "n": beside.n_samples, "data": beside.content_hash}
 
 
 def windows(cohort) -> dict[str, np.ndarray]:
@@ -63,6 +66,18 @@ def windows(cohort) -> dict[str, np.ndarray]:
 def lengths(cohort) -> dict[str, np.ndarray]:
     """Steps of each series per split; nothing where every series fills its window."""
     return {} if cohort.lengths is None else {name: cohort.lengths_of(name) for name in SPLITS}
+
+
+@lru_cache(maxsize=2)
+def _more(name: str):
+    """The cohort whose stays join the pretraining without labels, or None."""
+    return load_cohort(name) if name else None
+
+
+def pretraining(params: Pretrain) -> dict:
+    """What decides a pretraining beside its cohort and its seed, as a part of a recipe."""
+    beside = {"unlabelled": _more(params.unlabelled).content_hash} if params.unlabelled else {}
+    return settings(params, PRETRAINING) | beside
 
 
 def settings(params, names: tuple[str, ...]) -> dict:
@@ -93,19 +108,20 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
         "data": cohort.content_hash,
         "backbone": params.label,
         "seed": seed,
-        **settings(params, PRETRAINING),
+        **pretraining(params),
     }
     folder = runs.artifact_dir("pretrain", cohort.name, params.backbone, spec)
     path = folder / "backbone.safetensors"
     if not path.exists():
         runs.seed_everything(seed, params.threads)
         backbone = fresh(params, cohort, seed)
-        parts, clock, training = windows(cohort), time.perf_counter(), settings(params, TRAINING)
+        X, lengths = training_windows(cohort, _more(params.unlabelled))
+        clock, training = time.perf_counter(), settings(params, TRAINING)
         history = pretrain_backbone(
             backbone,
-            parts["train"],
-            parts["val"],
-            lengths=None if cohort.lengths is None else (cohort.lengths_of("train"), cohort.lengths_of("val")),
+            X,
+            cohort.part("val")[0],
+            lengths=None if lengths is None else (lengths, cohort.lengths_of("val")),
             seed=seed,
             checkpoint=folder / "training.safetensors",
             progress=f"{params.label} seed {seed}",
@@ -118,7 +134,7 @@ def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
             data_hash=cohort.content_hash,
             split_seed=cohort.split_seed,
             seed=seed,
-            training=training,
+            training=training | ({"unlabelled": params.unlabelled} if params.unlabelled else {}),
             **{"validation_mae" if backbone.row.imputes else "validation_loss": history.best},
             best_epoch=history.best_epoch,
             history=history.validation,
@@ -178,7 +194,7 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
         "seed": seed,
         "start": start,
         "pooling": pooling,
-        **settings(params, PRETRAINING if start == "pretrained" else BUILDING),
+        **(pretraining(params) if start == "pretrained" else settings(params, BUILDING)),
     }
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():

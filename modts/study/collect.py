@@ -331,14 +331,15 @@ def _code_why(record: dict, notes: list[str]):
 def _data_why(record: dict, hashes: dict, notes: list[str]):
     from modts.cohorts import load_cohort
 
-    name, external = record["params"]["cohort"], record.get("external")
-    if external:
+    name = record["params"]["cohort"]
+    for role, words in (("external", "external test"), ("unlabelled", "pretraining without labels")):
+        beside = record.get(role)
         try:
-            if load_cohort(record["params"]["external"]).content_hash != external["data"]:
-                yield f"the data of its external test ({external['name']}) have changed"
+            if beside and load_cohort(record["params"][role]).content_hash != beside["data"]:
+                yield f"the data of its {words} ({beside['name']}) have changed"
                 return
         except ModtsError as error:
-            notes.append(f"the external test of {record['run']} is not checked: {error}")
+            notes.append(f"the {words} of {record['run']} is not checked: {error}")
     for seed, stored in record.get("data_hash", {}).items():
         if (name, seed) not in hashes:
             try:

@@ -18,7 +18,7 @@ from modts.errors import ModtsError
 from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
 from modts.serving import Predictor, measure
 
-from .arms import FEW, HeadArm, WholeArm, labelled, note_predictions, run_arm, score_rows
+from .arms import FEW, HeadArm, WholeArm, labelled, run_arm
 from .artefacts import (
     baseline_for,
     cohort_for,
@@ -33,6 +33,7 @@ from .artefacts import (
 )
 from .fused import Fusion, Stacked
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
+from .scoring import note_predictions, score_rows
 
 ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL")  # what rows call their pooling
 
@@ -117,6 +118,7 @@ def transfer(params: Transfer) -> runs.Run:
     of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {
         "cohort": params.source,
         "external": "",
+        "unlabelled": "",
     }
     source_params = Pretrain(**of_source)
 

@@ -93,7 +93,9 @@ class Common(BaseModel):
     def _known(self):
         if self.external == self.cohort:
             raise ValueError(f'external must be another cohort than {self.cohort!r}, or "" for none.')
-        for name in filter(None, (self.cohort, getattr(self, "source", ""), self.external)):
+        for name in filter(
+            None, (self.cohort, getattr(self, "source", ""), self.external, getattr(self, "unlabelled", ""))
+        ):
             if not name.endswith(".npz"):
                 choose(name, cohort_names(), "cohort")
             elif runs.cohort_stem(name) in cohort_names():
@@ -122,9 +124,12 @@ class Pretrain(Common):
     lr: LearningRate = 1e-3
     schedule: Literal[*SCHEDULES] = "constant"
     clip: Weight = 0.0
+    unlabelled: str = ""
 
     @model_validator(mode="after")
     def _built(self):
+        if self.unlabelled and self.unlabelled in (self.cohort, self.external, getattr(self, "source", "")):
+            raise ValueError('unlabelled must be another cohort than those trained and tested on, or "" for none.')
         sizes(self.backbone, self.size, runs.cohort_stem(self.cohort), self.config)
         return self
 

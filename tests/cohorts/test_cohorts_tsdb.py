@@ -107,7 +107,7 @@ def test_set_c_is_sealed_until_the_protocol_is_frozen_and_again_with_other_code(
     monkeypatch.setenv("MODTS_RESULTS", str(home.parent / "results"))
     monkeypatch.setattr(protocol, "code_version", lambda: "abc")
     monkeypatch.setattr(physionet, "_parse_2012", lambda *a: pytest.fail("read"))
-    for name in ("physionet_2012_c", "physionet_2012_all"):
+    for name in ("physionet_2012_c", "physionet_2012_all", "physionet_2012_emit"):
         with pytest.raises(ModtsError, match=f"{name} holds the external test, which stays sealed until"):
             load_cohort(name)
     monkeypatch.undo()  # sealed: nothing was read
@@ -119,7 +119,7 @@ def test_set_c_is_sealed_until_the_protocol_is_frozen_and_again_with_other_code(
     assert frozen_path().parent == home.parent / "results"
     assert load_cohort("physionet_2012_c").n_samples == 13
     monkeypatch.setattr(protocol, "hash_of", lambda name: "other")
-    for name in ("physionet_2012_c", "physionet_2012_all"):
+    for name in ("physionet_2012_c", "physionet_2012_all", "physionet_2012_emit"):
         with pytest.raises(ModtsError, match=f"{name} holds the external test, which is sealed again"):
             load_cohort(name)
     assert load_cohort("physionet_2012").n_samples == load_cohort("physionet_2012_b").n_samples == 13
@@ -135,6 +135,17 @@ def test_the_sets_of_physionet_2012_are_cohorts_of_their_own(home, unsealed):
     assert b.content_hash != load_cohort("physionet_2012_b", seed=4).content_hash
     with pytest.raises(ModtsError, match="Cohort 'physionet_2012' has no option 'subset'; its options: none"):
         load_cohort("physionet_2012", subset="set-b")
+
+
+def test_all_stays_are_split_as_their_yardsticks_split_them(home, unsealed):
+    make_2012(home)
+    a, everything = load_cohort("physionet_2012"), load_cohort("physionet_2012_all", seed=1)
+    assert {split: len(rows) for split, rows in everything.splits.items()} == {"train": 29, "val": 5, "test": 5}
+    emit = load_cohort("physionet_2012_emit", seed=1)
+    assert set(emit.ids[emit.splits["test"]]) == set(a.ids)
+    assert {split: len(rows) for split, rows in emit.splits.items()} == {"train": 20, "val": 6, "test": 13}
+    assert emit.content_hash != load_cohort("physionet_2012_emit", seed=2).content_hash
+    assert emit.part("test")[1].tolist() == a.y.tolist()
 
 
 def test_cache_is_used_and_follows_files_and_loader_version(home, monkeypatch):

@@ -1,4 +1,4 @@
-"""An external test cohort: behind the own test stays, never in training, and refused where it does not fit."""
+"""Another cohort's stays: as an external test behind the own, never in training; without labels behind the training stays."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from core_fixture import places, tiny  # noqa: F401
 
-from modts.cohorts import by_test, cohort_from_arrays, load_cohort, with_external
+from modts.cohorts import by_test, cohort_from_arrays, load_cohort, training_windows, with_external
 from modts.errors import ModtsError
 
 
@@ -53,8 +53,21 @@ def test_own_groups_are_kept():
     ],
 )
 def test_what_does_not_fit_is_refused(change, sentence):
-    with pytest.raises(ModtsError, match=f"Cohort 'tiny' cannot have 'clinic' as external test: {sentence}"):
-        with_external(tiny(), change(other()))
+    for join, role in ((with_external, "as external test"), (training_windows, "without labels in its pretraining")):
+        with pytest.raises(ModtsError, match=f"Cohort 'tiny' cannot have 'clinic' {role}: {sentence}"):
+            join(tiny(), change(other()))
+
+
+def test_unlabelled_stays_lie_behind_the_training_stays_alone():
+    own, clinic = tiny(), other()
+    X, lengths = training_windows(own, clinic)
+    assert lengths is None
+    np.testing.assert_array_equal(X, np.concatenate([own.part("train")[0], clinic.X]))
+    np.testing.assert_array_equal(training_windows(own)[0], own.part("train")[0])
+    short = np.full(clinic.n_samples, 5)
+    clinic = replace(clinic, X=np.where(np.arange(8)[:, None] < 5, clinic.X, np.nan), lengths=short)
+    n = len(own.splits["train"])
+    assert training_windows(own, clinic)[1].tolist() == [8] * n + [5] * 30
 
 
 def test_a_series_has_none_and_the_same_id_may_be_another_stay():

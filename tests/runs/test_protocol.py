@@ -62,6 +62,7 @@ def test_the_frozen_code_opens_it_and_a_comment_does_not_close_it(home):
     [
         "study/effects.py",
         "study/arms.py",
+        "study/scoring.py",
         "learning/scores.py",
         "backbones/attention.py",
         "learning/baselines.py",

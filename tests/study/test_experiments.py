@@ -18,7 +18,7 @@ from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
 from modts.learning import adaptation, averaged, labels
 from modts.runs import code
-from modts.study import arms, artefacts, experiments, params
+from modts.study import arms, artefacts, experiments, params, scoring
 from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
@@ -213,11 +213,11 @@ def test_predictions_are_halved_where_that_changes_no_third_digit():
     rng = np.random.default_rng(0)
     y = (rng.random(800) < 0.2).astype(np.int64)
     spread, close = rng.random(800).astype(np.float32), (0.9 + 1e-4 * (rng.normal(size=800) + y)).astype(np.float32)
-    assert arms.small("classification", y, spread, None).dtype == np.float16
-    kept = arms.small("classification", y, close, None)
+    assert scoring.small("classification", y, spread, None).dtype == np.float16
+    kept = scoring.small("classification", y, close, None)
     assert kept.dtype == np.float32 and np.array_equal(kept, close)
     number = rng.normal(size=(50, 6))
-    half = arms.small("regression", rng.normal(size=(50, 6)), number, number > -2)
+    half = scoring.small("regression", rng.normal(size=(50, 6)), number, number > -2)
     assert half.dtype == np.float16 and np.abs(half - number).max() < 2e-3
 
 
@@ -261,6 +261,33 @@ def test_fusion_is_the_mean_of_the_frozen_head_and_of_the_baselines_trees(files,
     )
     np.testing.assert_allclose(fusion, averaged("classification", frozen.astype(float), trees["test"]), atol=2e-3)
     assert (stacked != frozen).any() and (stacked != fusion).any()
+
+
+def test_stays_without_labels_join_the_pretraining_and_nothing_else(files, monkeypatch):
+    alone, shapes, pretrain = go("heads", files["icu"], **HEADS), [], artefacts.pretrain_backbone
+
+    def spy(backbone, X, X_val, **kwargs):
+        shapes.append((len(X), len(X_val)))
+        return pretrain(backbone, X, X_val, **kwargs)
+
+    monkeypatch.setattr(artefacts, "pretrain_backbone", spy)
+    more = go("heads", files["icu"], **HEADS | {"unlabelled": files["clinic"]})
+    icu = modts.load_cohort(files["icu"])
+    sizes = {name: len(rows) for name, rows in icu.splits.items()}
+    assert set(shapes) == {(sizes["train"] + 100, sizes["val"])}
+    frozen, before = (
+        {
+            tuple(row[c] for c in ("arm", "metric", "split_seed", "draw", "pooling", "head")): row["value"]
+            for row in run.rows
+        }
+        for run in (more, alone)
+    )
+    assert frozen.keys() == before.keys()
+    changed = {key[0] for key, value in frozen.items() if value != before[key]}
+    assert changed == {"frozen", "fusion", "stacked"}  # an untrained backbone has seen none of them
+    saved = runs.read_json(more.path)
+    assert saved["unlabelled"]["n"] == 100 and more.path != alone.path
+    assert saved["data_hash"] == runs.read_json(alone.path)["data_hash"]
 
 
 def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
@@ -314,7 +341,7 @@ FEW = {"label_fractions": [1.0, 0.25], "draws": 3}
 
 def test_few_labels_are_drawn_several_times(files, monkeypatch):
     sweeps, splits = [], []
-    train_heads, score_seeds = arms.train_heads, arms.score_seeds
+    train_heads, score_seeds = arms.train_heads, scoring.score_seeds
 
     def spy(head, parts, targets, settings, **kwargs):
         sweeps.append(settings)
@@ -322,7 +349,7 @@ def test_few_labels_are_drawn_several_times(files, monkeypatch):
 
     monkeypatch.setattr(arms, "train_heads", spy)
     monkeypatch.setattr(
-        arms, "score_seeds", lambda *args, **kwargs: splits.append(kwargs["splits"]) or score_seeds(*args, **kwargs)
+        scoring, "score_seeds", lambda *args, **kwargs: splits.append(kwargs["splits"]) or score_seeds(*args, **kwargs)
     )
     run = go("heads", files["icu"], **HEADS | FEW)
     check_rows(run, "classification")
