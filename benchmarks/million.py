@@ -1,0 +1,76 @@
+"""What pretraining on more windows than memory holds takes: a million windows of 48 steps and 35 variables, read from a memory map.
+
+    python benchmarks/million.py                     # writes a row of results/memory.csv; 7 GB of disk, some ten minutes
+    python benchmarks/million.py --windows 50000
+
+The windows are made up (a third of the values observed), the network is small: only memory is measured here. The peak is the kernel's own
+(the largest resident set, in which the pages of the map that were read count too).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from modts import runs
+from modts.backbones import Backbone, Scaler
+from modts.learning import pretrain
+
+STEPS, FEATURES, HIDDEN, BATCH, PART = 48, 35, 8, 1024, 10_000
+COLUMNS = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
+
+
+def write_windows(path: Path, n: int) -> None:
+    """n windows of noise around a level of their own, two thirds of the cells missing, as a memory map."""
+    X, rng = np.lib.format.open_memmap(path, "w+", np.float32, (n, STEPS, FEATURES)), np.random.default_rng(0)
+    for first in range(0, n, PART):
+        part = X[first : first + PART]
+        part[:] = rng.standard_normal(part.shape, dtype=np.float32) + rng.standard_normal((len(part), 1, FEATURES))
+        part[rng.random(part.shape, dtype=np.float32) < 2 / 3] = np.nan
+        X.flush()
+
+
+def measure(path: Path) -> dict:
+    """One epoch of GRU-D on all windows but the last thousand, which validate."""
+    runs.seed_everything(0, threads=1)
+    clock, X = time.perf_counter(), np.load(path, mmap_mode="r")
+    scaler, names = Scaler.fit(X[:-1000]), [f"x{i}" for i in range(FEATURES)]
+    backbone = Backbone("GRU-D", STEPS, names, scaler, {"rnn_hidden_size": HIDDEN})
+    pretrain(backbone, X[:-1000], X[-1000:], epochs=1, batch_size=BATCH, progress=None)
+    return {
+        "windows": len(X),
+        "steps": STEPS,
+        "features": FEATURES,
+        "backbone": "GRU-D",
+        "file_gb": f"{path.stat().st_size / 2**30:.2f}",
+        "peak_gb": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
+        "seconds": f"{time.perf_counter() - clock:.0f}",
+        "code": runs.code_version(),
+        "hardware": runs.hardware(),
+    }
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--windows", type=int, default=1_000_000)
+    given, out = ask.parse_args(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "windows.npy"
+        write_windows(path, given.windows)
+        row = measure(path)
+    print(row)
+    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerow(row)
+    runs.atomic_write(runs.results_dir() / "memory.csv", out.getvalue().encode())
+
+
+if __name__ == "__main__":
+    main()
