@@ -24,19 +24,14 @@ import multiprocessing
 import time
 
 import numpy as np
+import pandas as pd
 
 from modts import runs
 from modts.backbones import Scaler, build
+from modts.book.choices import FACTORS, effects
 from modts.cohorts import load_cohort, mask
 from modts.learning import Setting, labels, pretrain, train_heads
 
-FACTORS = {
-    "rate": (0.1, 0.2),
-    "criterion": ("mse", "mae"),
-    "clip": (0.0, 1.0),
-    "schedule": ("constant", "cosine"),
-    "scaling": ("plain", "winsorised"),
-}
 # windows of a batch, cap of epochs, what else of the cohort's profile
 COHORTS = {
     "italy_air": {"batch_size": 32, "epochs": 60, "centre": True},
@@ -50,12 +45,12 @@ COLUMNS = (
 KEY = COLUMNS[: 3 + len(FACTORS)]
 
 
-def half(factors: dict = FACTORS) -> list[dict]:
+def half() -> list[dict]:
     """Half of all combinations of two levels each: those whose levels, as -1 and 1, multiply to 1."""
     chosen = [
-        levels for levels in itertools.product((0, 1), repeat=len(factors)) if (len(factors) - sum(levels)) % 2 == 0
+        levels for levels in itertools.product((0, 1), repeat=len(FACTORS)) if (len(FACTORS) - sum(levels)) % 2 == 0
     ]
-    return [{name: factors[name][level] for name, level in zip(factors, levels, strict=True)} for levels in chosen]
+    return [{name: FACTORS[name][level] for name, level in zip(FACTORS, levels, strict=True)} for levels in chosen]
 
 
 def plan(seeds=(0,)) -> list[dict]:
@@ -70,6 +65,16 @@ def carry_out(run: dict) -> dict:
     made = {name: run[name] for name in FACTORS}
     found = measure(cohort, run["backbone"], run["seed"], made, **COHORTS[run["cohort"]])
     return run | found | {"code": runs.code_version(), "hardware": runs.hardware()}
+
+
+def carried_out(left: list[dict], cores: int):
+    """The rows of runs as they are done, so many beside each other."""
+    if cores == 1:
+        yield from map(carry_out, left)
+        return
+    with concurrent.futures.ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        for job in concurrent.futures.as_completed([pool.submit(carry_out, run) for run in left]):
+            yield job.result()
 
 
 def measure(cohort, backbone: str, seed: int, made: dict, epochs: int, batch_size: int, centre: bool) -> dict:
@@ -140,44 +145,6 @@ def key(row: dict) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in KEY)
 
 
-def effects(rows: list[dict]) -> list[dict]:
-    """What the second level of each factor does to each measure: the difference of means, and how many standard errors that is.
-
-    Only cohorts, backbones and seeds whose sixteen runs are all there.
-    """
-    found = []
-    for (cohort, backbone), part in _groups(rows, ("cohort", "backbone")):
-        whole = [row for _, runs_ in _groups(part, ("seed",)) if len(runs_) == len(half()) for row in runs_]
-        for factor, (first, second) in FACTORS.items() if whole else ():
-            for name in MEASURED:
-                low, high = (
-                    np.array([float(row[name]) for row in whole if row[factor] == str(level)])
-                    for level in (first, second)
-                )
-                error = _residual(whole, name) * np.sqrt(1 / len(low) + 1 / len(high))
-                found.append(
-                    {"cohort": cohort, "backbone": backbone, "factor": factor, "from": first, "to": second, "measure": name,
-                     "mean": float(low.mean()), "difference": float(high.mean() - low.mean()), "error": float(error)}
-                )  # fmt: skip
-    return found
-
-
-def _groups(rows, names):
-    places = dict.fromkeys(tuple(row[name] for name in names) for row in rows)
-    return [(place, [row for row in rows if tuple(row[name] for name in names) == place]) for place in places]
-
-
-def _residual(rows, measure: str) -> float:
-    """Standard deviation of what the factors' own effects (and the seeds) leave, by least squares."""
-    y = np.array([float(row[measure]) for row in rows])
-    seeds = list(dict.fromkeys(row["seed"] for row in rows))
-    columns = [[row["seed"] == seed for row in rows] for seed in seeds]
-    columns += [[row[factor] == str(levels[1]) for row in rows] for factor, levels in FACTORS.items()]
-    A = np.array(columns, dtype=float).T
-    left = y - A @ np.linalg.lstsq(A, y, rcond=None)[0]
-    return float(np.sqrt((left**2).sum() / (len(y) - A.shape[1])))
-
-
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--runs", type=int, help="at most so many")
@@ -189,13 +156,12 @@ def main() -> None:
     if not given.show:
         done = {key(row) for row in rows}
         left = [run for run in plan(given.seeds) if key(run) not in done][: given.runs]
-        with concurrent.futures.ProcessPoolExecutor(given.cores, multiprocessing.get_context("spawn")) as pool:
-            for job in concurrent.futures.as_completed([pool.submit(carry_out, run) for run in left]):
-                rows.append(job.result())
-                write(path, rows)
-                print(*(rows[-1][name] for name in COLUMNS[:-2]), flush=True)
-    line = "{cohort} {backbone}: {factor} {from} -> {to}, {measure} {mean:.4f} {difference:+.4f} (standard error {error:.4f})"
-    for effect in effects(read(path)):
+        for row in carried_out(left, given.cores):
+            rows.append(row)
+            write(path, rows)
+            print(*(row[name] for name in COLUMNS[:-2]), flush=True)
+    line = "{cohort} {backbone}: {factor}, {measure} {mean:.4f} {difference:+.4f} (standard error {error:.4f})"
+    for effect in effects(pd.DataFrame(read(path), columns=list(COLUMNS)), MEASURED).to_dict("records"):
         print(line.format(**effect))
 
 

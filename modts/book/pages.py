@@ -18,6 +18,7 @@ from modts.study import check_published
 
 from . import (
     auprc,
+    choices,
     claims,
     cohorts,
     diagram,
@@ -54,6 +55,7 @@ PAGES = {  # piece -> results -> its text
     "regression": lambda found: prediction.scored(found, "regression", ("mae", "mse")),
     "scarcity": prediction.scarcity,
     "imputation": imputation.imputation,
+    "choices": choices.choices,
     "drift": drift.drift,
     "transfer": transfer.transfer,
     "latency": latency.latency,

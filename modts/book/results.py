@@ -62,6 +62,10 @@ ROOFLINE = (
 BENCHMARKS = (
     "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
 )  # fmt: skip
+CHOICES = (
+    "cohort", "backbone", "seed", "rate", "criterion", "clip", "schedule", "scaling", "mae", "mae_cut", "head_100", "head_10", "head_metric",
+    "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
+)  # fmt: skip
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
@@ -97,6 +101,8 @@ class Results:
         As in `results/roofline.csv`: what a row of `benchmarks` counts, and the machine's limits.
     drift : pandas.DataFrame
         As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
+    choices : pandas.DataFrame
+        As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
     """
 
     metrics: pd.DataFrame
@@ -112,6 +118,7 @@ class Results:
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
+    choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
@@ -266,6 +273,7 @@ def collect() -> Results:
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
         drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
+        choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
@@ -276,7 +284,10 @@ def inputs() -> list[Path]:
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += sorted((folder / "runs").glob("*.json"))
-    found += [runs.results_dir() / name for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "search.csv")]
+    found += [
+        runs.results_dir() / name
+        for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "choices.csv", "search.csv")
+    ]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

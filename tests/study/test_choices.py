@@ -2,13 +2,17 @@
 
 import importlib.util
 import itertools
+import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from core_fixture import HOME, places, tiny  # noqa: F401
 
 from modts import runs
+from modts.book import choices as page
+from modts.book import results
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,25 @@ def test_effects_are_read_off_the_rows(choices):
                 | dict.fromkeys(choices.MEASURED, str(value))
                 | {k: str(v) for k, v in run.items()}
             )
-    found = {(e["factor"], e["measure"]): e for e in choices.effects(rows)}
-    assert len(found) == 5 * len(choices.MEASURED)
+    rows, measures = pd.DataFrame(rows), choices.MEASURED
+    found = {(e["factor"], e["measure"]): e for e in choices.effects(rows, measures).to_dict("records")}
+    assert len(found) == 5 * len(measures)
     assert found["rate", "mae"]["difference"] == pytest.approx(-0.1, abs=0.004)
     assert found["clip", "mae"]["difference"] == pytest.approx(0.02, abs=0.004)
     assert abs(found["scaling", "mae"]["difference"]) < 0.004 and 0.0003 < found["rate", "mae"]["error"] < 0.003
-    assert choices.effects(rows[:-1]) == []
+    assert choices.effects(rows[:-1]).empty
+
+
+def test_the_page_shows_each_choice_and_marks_what_is_clear(choices):
+    rng, rows = np.random.default_rng(0), []
+    for run in choices.plan():
+        value = 0.4 - 0.1 * (run["rate"] == 0.2) + rng.normal(0, 0.002)
+        rows.append({**run, **dict.fromkeys(choices.MEASURED, value), "head_metric": "auroc", "capped": 1})
+    empty = pd.DataFrame()
+    found = results.Results(empty, empty, empty, empty)
+    found.choices = pd.DataFrame(rows, columns=list(results.CHOICES))
+    text = page.choices(found)
+    assert text.count("<table") == 2 and "20 % instead of 10 %" in text and "32 runs, 32 ended at their cap" in text
+    assert re.search(r"-0\.1\d\d\*|−0\.1\d\d\*|-\.1\d\d\*|−\.1\d\d\*", text)
+    found.choices = found.choices.iloc[:3]
+    assert "benchmarks/choices.py" in page.choices(found)
