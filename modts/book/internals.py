@@ -120,12 +120,22 @@ def _rows_table(rows: pd.DataFrame, title: str) -> Table:
     return Table(f"{title}.{spread} {'; '.join(sorted(set(rows['hardware'])))}", header, body)
 
 
+def memory(rows: pd.DataFrame) -> list[str]:
+    """What pretraining from a memory map took, in a sentence each."""
+    return [
+        f"Pretraining {row['backbone']} for an epoch on {int(row['windows']):,} windows of {row['steps']} steps and {row['features']} "
+        f"variables, a memory map of {float(row['file_gb']):.1f} GB, took {float(row['peak_gb']):.1f} GB of memory "
+        f"and {float(row['seconds']) / 60:.0f} minutes ({fragments.plain(row['hardware'])})."
+        for row in rows.to_dict("records")
+    ]
+
+
 def internals(found: results.Results) -> str:
     """The body of the appendix: targets, the roofline, all rows."""
     rows, made = sure(found.benchmarks), []
     if rows.empty:
         return fragments.note("The benchmarks have not been run yet. `make bench` runs them on this machine.")
-    out = [fragments.bullets([targets(rows)])]
+    out = [fragments.bullets([targets(rows), *memory(found.memory)])]
     out.append("## How near the machine's limits\n")
     near = limits(rows, found.roofline)
     if near.empty:

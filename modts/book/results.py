@@ -66,6 +66,7 @@ CHOICES = (
     "cohort", "backbone", "seed", "rate", "criterion", "clip", "schedule", "scaling", "mae", "mae_cut", "head_100", "head_10", "head_metric",
     "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
+MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
@@ -103,6 +104,8 @@ class Results:
         As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
     choices : pandas.DataFrame
         As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
+    memory : pandas.DataFrame
+        As in `results/memory.csv`: pretraining from a memory map, all columns as text.
     """
 
     metrics: pd.DataFrame
@@ -118,6 +121,7 @@ class Results:
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
+    memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
     choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
@@ -273,6 +277,7 @@ def collect() -> Results:
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
         drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
+        memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
@@ -286,7 +291,7 @@ def inputs() -> list[Path]:
         found += sorted((folder / "runs").glob("*.json"))
     found += [
         runs.results_dir() / name
-        for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "choices.csv", "search.csv")
+        for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "choices.csv", "memory.csv", "search.csv")
     ]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]

@@ -601,6 +601,16 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
 def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
     rows = benchmark_rows()
     assert "p99" in internals.internals(measured(rows))
+    assert internals.memory(results.collect().memory.iloc[:0]) == []
+    one = dict(
+        zip(
+            results.MEMORY, ["1000000", "48", "35", "GRU-D", "6.26", "1.92", "600", "abc", "CPU of a test"], strict=True
+        )
+    )
+    assert internals.memory(pd.DataFrame([one])) == [
+        "Pretraining GRU-D for an epoch on 1,000,000 windows of 48 steps and 35 variables, a memory map of 6.3 GB, took 1.9 GB of memory and "
+        "10 minutes (CPU of a test)."
+    ]
     assert "p99" not in internals.internals(measured([row | {"rounds": 300} for row in rows]))
 
 
