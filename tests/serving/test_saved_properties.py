@@ -21,9 +21,10 @@ def backbone():
 
 
 def made(backbone, kinds=("simple",), pooling="paper", outputs=1, target=None, trace=0):
-    width = backbone.latents(np.full((1, 8, 3), backbone.scaler.mean), pooling).shape[1]
+    width = backbone.latents(np.full((1, 8, 3), backbone.scaler.mean), pooling).shape[-1]
     heads = {f"head {i}": Head(kind, width, outputs, 8, seed=i) for i, kind in enumerate(kinds)}
-    return Predictor(backbone, heads if len(kinds) > 1 else heads["head 0"], pooling, target, trace)
+    task = "stepwise" if pooling == "steps" and target is None else None
+    return Predictor(backbone, heads if len(kinds) > 1 else heads["head 0"], pooling, target, trace, task)
 
 
 def windows(backbone, data):
@@ -44,7 +45,7 @@ def test_a_saved_predictor_answers_alike(backbone, kinds, pooling, outputs, targ
     X, refused = windows(backbone, data), []
     scaler = None if target is None else Scaler(*np.float32(target).reshape(2, 1))
     with tempfile.TemporaryDirectory() as folder, one_sentence(refused):
-        predictor = made(backbone, kinds, pooling, 1 if target is None else outputs, scaler)
+        predictor = made(backbone, kinds, pooling, 1 if target is None or pooling == "steps" else outputs, scaler)
         again = load_predictor(predictor.save(Path(folder, "mine.safetensors")))
         ours, theirs = predictor.predict(X), again.predict(X)
         pairs = [(ours, theirs)] if len(kinds) == 1 else zip(ours.values(), theirs.values(), strict=True)

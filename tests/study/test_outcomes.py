@@ -71,7 +71,14 @@ def test_classes_labels_and_steps_run_through_the_notebooks_functions(task, tmp_
     rows = [row for run in done for row in run.rows if row["task"] == task]
     names = [f"{m} of {name}" for m in ("auroc", "auprc") for name in cohort.classes]
     assert {row["metric"] for row in rows} == {*METRICS[task], *names}
-    assert {row["arm"] for row in rows} - {"e2e_shipped"} == {"frozen", "untrained", "e2e", "baseline"}
+    assert {row["arm"] for row in rows} - {"e2e_shipped"} == {
+        "frozen",
+        "fusion",
+        "stacked",
+        "untrained",
+        "e2e",
+        "baseline",
+    }
     assert ("e2e_shipped" in {row["arm"] for row in rows}) == (task == "multiclass")
     # on a test of a few stays a class's AUPRC may lie below its resampled ones, which repeat what they found
     assert all(np.isfinite(row["value"]) and row["low"] <= row["high"] for row in rows)
