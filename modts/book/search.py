@@ -17,6 +17,7 @@ from .results import Results
 from .tables import Cell, Table, amount, number
 
 HEADED = {
+    "baseline": "",
     "frozen": "simple",
     "finetune": "simple",
     "e2e": "simple",
@@ -69,8 +70,11 @@ def _answer(trials: pd.DataFrame) -> str:
     counts = trials.groupby(["backbone", "arm"]).size()
     of = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     hours = trials["seconds"].sum() / 3600
+    nets = list(dict.fromkeys(trials.loc[trials["arm"] == "baseline", "backbone"]))
+    beside = f" and for the baseline {' and '.join(nets)}" if nets else ""
+    backbones = trials.loc[trials["arm"] != "baseline", "backbone"].nunique()
     return (
-        f"{len(trials)} trials, {of} for each arm of {trials['backbone'].nunique()} backbones, were trained and scored on validation stays of "
+        f"{len(trials)} trials, {of} for each arm of {backbones} backbones{beside}, were trained and scored on validation stays of "
         f"{' and '.join(sorted(set(trials['cohort'])))}, in {amount(hours)} hours of computing.\n"
     )
 
@@ -84,7 +88,7 @@ def _curves(trials: pd.DataFrame, narrow: bool) -> Figure:
             value = some.sort_values("trial")["value"].replace(-np.inf, np.nan).to_numpy()
             place = np.arange(1, len(value) + 1)
             axis.plot(place, value, mark, color=colour, markersize=3.5, alpha=0.5)
-            axis.plot(place, np.fmax.accumulate(value), color=colour, linewidth=1.5, label=arm_name(arm, HEADED[arm]))
+            axis.plot(place, np.fmax.accumulate(value), color=colour, linewidth=1.5, label=_words(arm))
         axis.set(title=name, xlabel="trials", ylabel="validation AUROC")
     legend(figure, axes, narrow)
     return figure
@@ -130,13 +134,12 @@ def _winners(trials: pd.DataFrame) -> Table:
     for (backbone, arm), some in trials.groupby(["backbone", "arm"], sort=False):
         best = some.loc[some["value"].idxmin() if arm == "imputer" else some["value"].idxmax()]
         first = some.loc[some["trial"].idxmin()]
-        words = "Pretraining, by imputation" if arm == "imputer" else arm_name(arm, HEADED[arm])
         settings = json.loads(best["settings"])
         chosen = {**settings.pop("config", {}), **settings}
         rows.append(
             [
                 backbone,
-                words,
+                _words(arm),
                 number(first["value"]),
                 Cell(number(best["value"]), f"trial {best['trial'] + 1:.0f} of {len(some)}"),
                 ", ".join(
@@ -151,5 +154,13 @@ def _winners(trials: pd.DataFrame) -> Table:
     )
 
 
+def _words(arm: str) -> str:
+    if arm in ("imputer", "baseline"):
+        return {"imputer": "Pretraining, by imputation", "baseline": "Baseline"}[arm]
+    return arm_name(arm, HEADED[arm])
+
+
 def _short(value) -> str:
+    if value is None:  # a batch size
+        return "by the labels"
     return " ".join(map(_short, value)) if isinstance(value, list) else f"{value:g}"

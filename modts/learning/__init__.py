@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = door(
         "once": "Recipe",
         "adaptation": "ARMS Outcome SHIPPED_TASKS Shipped Training adapt outcome outputs",
         "fusion": "averaged stacked validated",
+        "gru_settings": "GRU_SETTINGS",
         "gaps": "IMPUTERS impute statistics",
         "baselines": "PREDICTORS fit_baseline fit_predict why_not",
         "scores": "HIGHER_IS_BETTER METRICS accuracy auroc auprc auprc_trapezoid brier mae mse r2 reliability",

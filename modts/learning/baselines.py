@@ -7,13 +7,14 @@ baseline honestly is: its settings come from the validation split, by small grid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from modts.cohorts import TASKS
 from modts.errors import ModtsError, choose
 
 from . import gru, linear, rocket, tabular, trees
 from .features import readers
+from .gru_settings import GRU_SETTINGS
 from .problem import solved
 
 GRU_EPOCHS = 300
@@ -52,6 +53,7 @@ def fit_baseline(
     class_weight: str | dict | None = None,
     *,
     gru_epochs: int = GRU_EPOCHS,
+    gru_settings: Sequence[dict] = GRU_SETTINGS,
     tabular_checkpoint: str = "",
 ) -> Callable:
     """Fit a baseline predictor on labelled training rows and choose its settings on validation.
@@ -73,6 +75,9 @@ def fit_baseline(
         See `labels`.
     gru_epochs : int
         At most so many epochs of the GRU; most runs stop before.
+    gru_settings : sequence of dict
+        What the GRU is trained with, to be chosen from on validation: each with `hidden`, `lr`, `dropout` and `batch_size`, None for an eighth
+        of the labelled windows, between 16 and 128.
     tabular_checkpoint : str
         File with TabICL's weights.
 
@@ -105,7 +110,7 @@ def fit_baseline(
         elif kind == "Ridge regression":
             predict = linear.ridge(problem, read, about)
         elif kind == "GRU":
-            predict = gru.trained(problem, seed, about, gru_epochs)
+            predict = gru.trained(problem, seed, about, gru_epochs, gru_settings)
         elif kind == "MiniRocket":
             predict = rocket.rocket(problem, seed, threads, about)
         else:

@@ -3,8 +3,8 @@ those of Che et al. 2018)."""
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +20,8 @@ from .heads import origin, task_loss
 from .targets import answer
 from .training import fit
 
-_SIZES, _RATES = (
-    (32, 64),
-    (3e-3, 1e-3),
-)  # hidden units each way and learning rates: all pairs are compared on validation
 _PATIENCE, _BATCH = 8, 128
 _TAILS = 0.005  # share winsorised at each end
-_DROPOUT = 0.3
 
 
 class GRU(nn.Module):
@@ -40,13 +35,15 @@ class GRU(nn.Module):
         An output at every step, or for the window.
     n_outputs : int
         K.
+    dropout : float
+        Of the inputs, and of what the last layer reads.
     seed : int
         Initialises the weights.
     """
 
-    def __init__(self, n_inputs: int, hidden: int, every_step: bool, n_outputs: int, seed: int):
+    def __init__(self, n_inputs: int, hidden: int, every_step: bool, n_outputs: int, dropout: float, seed: int):
         super().__init__()
-        self.every_step, self.drop = every_step, nn.Dropout(_DROPOUT)
+        self.every_step, self.drop = every_step, nn.Dropout(dropout)
         with seeded(seed):
             self.layers = nn.GRU(n_inputs, hidden, batch_first=True, bidirectional=every_step)
             self.head = nn.Linear(hidden * (2 if every_step else 3), n_outputs)
@@ -68,8 +65,8 @@ def values_mask_delta(X: np.ndarray, scale: Winsorised) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([values, seen, (steps - previous) / X.shape[1]], axis=2, dtype=np.float32))
 
 
-def trained(problem, seed, record, epochs):
-    """A GRU of every size and learning rate by `training.fit`, the best on validation kept; parameters and what is returned as in
+def trained(problem, seed, record, epochs, settings: Sequence[dict]):
+    """A GRU of every setting (see `GRU_SETTINGS`) by `training.fit`, the best on validation kept; parameters and what is returned as in
     `trees.boosted`. Few labelled windows are gone through again until an epoch has the steps of all training windows."""
     scale = Winsorised(problem.X.reshape(-1, problem.X.shape[2]).astype(np.float64), _TAILS)
     Z, Z_val, task, n = (
@@ -94,8 +91,9 @@ def trained(problem, seed, record, epochs):
         return p[:, 0] if numbers else p
 
     best = None
-    for hidden, rate in itertools.product(_SIZES, _RATES):
-        model = GRU(Z.shape[2], hidden, problem.every_step, problem.n_outputs, seed)
+    for setting in settings:
+        batch = setting["batch_size"]
+        model = GRU(Z.shape[2], setting["hidden"], problem.every_step, problem.n_outputs, setting["dropout"], seed)
         with torch.no_grad():
             model.head.bias.copy_(origin(task, y, weight, problem.n_outputs))
 
@@ -107,19 +105,19 @@ def trained(problem, seed, record, epochs):
             step,
             lambda model=model: labels.validate(output(model, Z_val)),
             n=n,
-            steps=math.ceil(problem.n_train / _batch(problem.n_train)),
+            steps=math.ceil(problem.n_train / (batch or _batch(problem.n_train))),
             epochs=epochs,
             patience=_PATIENCE,
-            batch_size=_batch(n),
-            lr=rate,
+            batch_size=batch or _batch(n),
+            lr=setting["lr"],
             seed=runs.epoch_seed(seed, 0),
             lower_is_better=not problem.chances,
         )
         value = problem.judge(predict(model, Z_val))
         if best is None or value > best[0]:
-            best = value, hidden, rate, model, history
-    value, hidden, rate, model, history = best
-    record.update(validation=abs(value), features="values, mask and delta", hidden=hidden, lr=rate)
+            best = value, setting, model, history
+    value, setting, model, history = best
+    record.update(validation=abs(value), features="values, mask and delta", **setting)
     record.update(epochs=len(history.validation), capped=history.capped)
     return lambda windows: predict(model, values_mask_delta(windows[0], scale))
 

@@ -28,7 +28,8 @@ SPLITS = ("train", "val", "test")
 TRAINING = ("pattern", "rate", "epochs", "patience", "batch_size", "lr", "schedule", "clip")
 BUILDING = ("size", "config", "device", "reading", "scaling", "centre")
 PRETRAINING = (*BUILDING, "criterion", *TRAINING)
-OF_BASELINES = {"GRU": ("gru_epochs",), "TabICL": ("tabular_checkpoint",)}  # the parameters that some of them have
+# the parameters that some of them have
+OF_BASELINES = {"GRU": ("gru_epochs", "gru_settings"), "TabICL": ("tabular_checkpoint",)}
 
 
 @lru_cache(maxsize=4)

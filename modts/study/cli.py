@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("search", help="a search's name or file, such as profiles/search.yaml")
     search.add_argument("--minutes", type=float, default=float("inf"), help="stop starting trials after so many")
     search.add_argument("--cores", type=int, default=1, help="studies beside each other (default 1)")
-    search.add_argument("--backbone", action="append", default=[], help="only this one; may be given several times")
+    search.add_argument(
+        "--backbone", action="append", default=[], help="only this one, or this baseline; may be given several times"
+    )
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")

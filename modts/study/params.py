@@ -28,11 +28,11 @@ from modts import runs
 from modts.backbones import BACKBONES, POOLINGS, READINGS, SCALINGS, sizes
 from modts.cohorts import PATTERNS, cohort_names
 from modts.errors import ModtsError, choose
-from modts.learning import SCHEDULES
+from modts.learning import GRU_SETTINGS, SCHEDULES
 
 
 def _differ(values: list, info: ValidationInfo) -> list:
-    if len(set(values)) != len(values):
+    if any(value in values[:place] for place, value in enumerate(values)):
         raise ModtsError(f"{info.field_name.capitalize()} must differ, got {values}.")
     return values
 
@@ -238,12 +238,35 @@ class Latency(Extract):
     seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
 
 
+class OneGRU(BaseModel):
+    """What the baseline GRU is trained with; without a batch size, one that grows with the labelled windows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    hidden: Positive
+    lr: LearningRate
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Positive | None = None
+
+
+def _gru(values: dict) -> dict:
+    """A setting of the GRU, whole, so that what is the same has one recipe."""
+    try:
+        return OneGRU.model_validate(values).model_dump()
+    except ValidationError as error:
+        raise ModtsError(f"gru_settings: {_sentence(OneGRU, error)}") from None
+
+
 class Baselines(Common):
-    """The simple baselines of a cohort: no backbone. `tabular_checkpoint` is a file with TabICL's weights, "" for none."""
+    """The simple baselines of a cohort: no backbone.
+
+    `gru_settings` are compared on each split's validation; `tabular_checkpoint` is a file with TabICL's weights, "" for none.
+    """
 
     label_fractions: Annotated[list[Fraction], *Several] = [1.0, 0.1]
     draws: Positive = 5
     gru_epochs: Positive = 300
+    gru_settings: Annotated[list[Annotated[dict, AfterValidator(_gru)]], *Several] = list(GRU_SETTINGS)
     tabular_checkpoint: str = ""
     pattern: Pattern = "point"
     rate: Rate = 0.1

@@ -3,7 +3,7 @@
 The Snakefile, `modts stale` and `modts job` all read a profile here, so they agree on what a run's parameters are.
 Settings are given once and inherited: what `pretrain` is told holds for every later stage of the same backbone, what
 `heads` is told also for `end_to_end` and `transfer`. From weak to strong: defaults, what a search chose for the backbone
-(where the profile says `tuned: true`), one backbone's, one cohort's, one cohort's backbone's, one variant's, one transfer's.
+or the baselines (where the profile says `tuned: true`), one backbone's, one cohort's, one cohort's backbone's, one variant's, one transfer's.
 A variant is a named set of settings (`variants`); a cohort or transfer that lists several (`variants: ["", block]`, where "" is
 none) has all its runs once for each.
 """
@@ -22,6 +22,7 @@ from modts.errors import ModtsError
 
 from .jobs import Job
 from .params import STAGE_PARAMS, BackboneName, Common, Variant, parse
+from .spaces import BASELINES
 
 # Whose settings a stage takes, weak to strong.
 INHERITS = {
@@ -71,7 +72,7 @@ class _Transfer(_Strict):
 class _File(_Strict):
     profile: Annotated[str, AfterValidator(runs.profile_name)]
     reuse_published: bool = False
-    tuned: bool = False  # each backbone's winners of the search (profiles/tuned/) above the defaults
+    tuned: bool = False  # each backbone's and baseline's winners of the search (profiles/tuned/) above the defaults
     defaults: Settings = {}
     backbone_settings: dict[BackboneName, Settings] = {}
     variants: dict[Variant, Settings] = {}
@@ -148,12 +149,12 @@ def read_profile(name: str | Path) -> Profile:
 
 
 def tuned_path(backbone: str) -> Path:
-    """The file that holds what a search chose for a backbone."""
+    """The file that holds what a search chose for a backbone, or for a baseline."""
     return runs.root() / "profiles" / "tuned" / f"{runs.backbone_label(backbone)}.yaml"
 
 
 def tuned(backbone: str) -> dict:
-    """What a search chose for a backbone, as blocks of settings."""
+    """What a search chose for a backbone, or for a baseline, as blocks of settings."""
     path = tuned_path(backbone)
     if not path.is_file():
         raise ModtsError(
@@ -232,7 +233,7 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
     cohort, backbone = file.cohorts.get(fixed["cohort"], _Cohort(stages=[])), fixed.get("backbone")
     layers = [
         ("defaults", file.defaults),
-        ("tuned", tuned(backbone) if file.tuned and backbone else {}),
+        *(("tuned", tuned(name)) for name in ([backbone] if backbone else BASELINES) if file.tuned),
         (f"backbone_settings.{backbone}", file.backbone_settings.get(backbone, {})),
         (f"cohorts.{fixed['cohort']}.settings", cohort.settings),
         (f"cohorts.{fixed['cohort']}.backbone_settings.{backbone}", cohort.backbone_settings.get(backbone, {})),

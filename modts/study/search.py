@@ -1,8 +1,8 @@
 """The search for settings: Optuna's TPE on validation scores of a cohort that publishes nothing, as many trials for every arm.
 
-One study is one arm of one backbone, kept in a journal of its own: a killed search goes on at the trial where it stopped, with the same
-suggestions. Every trial's model is stored like any other unit of work, so nothing is trained twice. What the trials said goes to
-results/search.csv, and the winners into profiles/tuned/<backbone>.yaml, which a profile reads when it says `tuned: true`.
+One study is one arm of one backbone, or a baseline that is a network, kept in a journal of its own: a killed search goes on at the trial where
+it stopped, with the same suggestions. Every trial's model is stored like any other unit of work, so nothing is trained twice. What the trials
+said goes to results/search.csv, and the winners into profiles/tuned/<backbone>.yaml, which a profile reads when it says `tuned: true`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import multiprocessing
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,11 +20,11 @@ from modts import runs
 from modts.backbones import sizes
 from modts.errors import ModtsError, choose
 
-from .params import BackboneName, Fraction, parse
+from .params import STAGE_PARAMS, BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
-from .spaces import ARMS, has, space, suggest
+from .spaces import ARMS, BASELINE, BASELINES, has, space, suggest
 
-MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True}
+MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True, BASELINE: True}
 
 
 def _of_search(arm: str) -> str:
@@ -43,14 +43,18 @@ class Search(BaseModel):
     label_fractions: Annotated[list[Fraction], Field(min_length=1)] = [1.0, 0.1]
     backbones: list[BackboneName]
     arms: list[Annotated[str, AfterValidator(_of_search)]]
+    baselines: list[Literal[*BASELINES]] = []
     settings: Settings = {}
 
     def params(self, stage: str, backbone: str, chosen: dict):
         """Parameters of a trial's stage: what the file fixes, and what the trial chose."""
         given: dict = {}
-        for block in ("common", "pretrain", "extract", "heads", *(["end_to_end"] if stage == "end_to_end" else [])):
+        for block in ("common", "pretrain", "extract", "heads", *([stage] if stage != "heads" else [])):
             given |= self.settings.get(block, {})
         given |= {"profile": self.search, "cohort": self.cohort, "backbone": backbone, "seeds": [self.seed]}
+        if stage == "baselines":  # which have no backbone
+            known = {*STAGE_PARAMS[stage].model_fields, *self.settings.get(stage, {})}
+            given = {name: value for name, value in given.items() if name in known}
         return parse(stage, given | {"label_fractions": self.label_fractions} | chosen)
 
 
@@ -74,6 +78,12 @@ def read_search(name: str) -> Search:
         raise ModtsError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
 
 
+def studies(search: Search) -> list[tuple[str, str]]:
+    """What is searched: (backbone, arm), and (baseline, "baseline")."""
+    pairs = [(backbone, arm) for backbone in search.backbones for arm in search.arms if has(backbone, arm)]
+    return pairs + [(name, BASELINE) for name in search.baselines]
+
+
 def journal(search: Search, backbone: str, arm: str) -> Path:
     """Where one study's journal lies: with the results, so that a search goes on elsewhere too."""
     return runs.results_dir() / "search" / search.search / f"{runs.backbone_label(backbone)}-{arm}.log"
@@ -81,8 +91,9 @@ def journal(search: Search, backbone: str, arm: str) -> Path:
 
 def recipe(search: Search, backbone: str, arm: str) -> str:
     """What a study's trials have in common: the file's fixed settings and the code that decides a score; not how many trials."""
-    fixed = search.model_dump(exclude={"trials", "backbones", "arms"})
-    codes = [runs.code_hash(stage, backbone) for stage in ("heads", "end_to_end")]
+    fixed = search.model_dump(exclude={"trials", "backbones", "arms", "baselines"})
+    stages = [("baselines", "")] if arm == BASELINE else [("heads", backbone), ("end_to_end", backbone)]
+    codes = [runs.code_hash(*stage) for stage in stages]
     return runs.key({**fixed, "backbone": runs.backbone_label(backbone), "arm": arm, "codes": codes})
 
 
@@ -155,6 +166,8 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
     """Train what a trial asks for, and score it on validation."""
     from .artefacts import pretrained
 
+    if arm == BASELINE:
+        return _baseline(search.params("baselines", backbone, {"gru_settings": [chosen]}), backbone)
     if arm in ("imputer", "frozen"):
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
@@ -188,8 +201,25 @@ def _validation(params, arm: str) -> list[float]:
     return [found[max(found)], found[min(found)]]
 
 
+def _baseline(params, name: str) -> Tried:
+    """What a baseline's trial measured, as `_validation` does."""
+    from .arms import FEW, labelled
+    from .artefacts import baseline_for, cohort_for
+
+    seed, found, capped = params.seeds[0], {}, False
+    cohort = cohort_for(params.cohort, seed)
+    for fraction in params.label_fractions:
+        draws = range(params.draws if fraction <= FEW else 1)
+        records = [baseline_for(params, name, seed, labelled(cohort, fraction, seed, draw))[1] for draw in draws]
+        found[fraction] = sum(record["validation"] for record in records) / len(draws)
+        capped |= any(record["capped"] for record in records)
+    return Tried(found[max(found)], found[min(found)], capped=capped)
+
+
 def start(search: Search, backbone: str, arm: str) -> dict:
     """The point of the space at which everything is as the file, or without it the parameters' own values, say."""
+    if arm == BASELINE:
+        return dict(search.params("baselines", backbone, {}).gru_settings[0])
     stage = "heads" if arm in ("imputer", "frozen") else "end_to_end"
     params = search.params(stage, backbone, {})
     known = {name: getattr(params, name) for name in type(params).model_fields}
@@ -215,14 +245,14 @@ def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = 
     """All studies, `cores` beside each other, for so many minutes. Returns a line on each that is not finished."""
     until, left = time.time() + minutes * 60, []
     # fine-tuning starts from what `frozen` chose
-    waves = [[arm for arm in search.arms if (arm == "finetune") == late] for late in (False, True)]
+    wanted = [pair for pair in studies(search) if not only or pair[0] in only]
+    wanted.sort(key=lambda pair: [*search.arms, BASELINE].index(pair[1]))
+    waves = [[pair for pair in wanted if (pair[1] == "finetune") == late] for late in (False, True)]
     with concurrent.futures.ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
         for wave in waves:
             jobs = {}
-            for arm in wave:
-                for backbone in search.backbones:
-                    if has(backbone, arm) and (not only or backbone in only):
-                        jobs[pool.submit(_in_child, search.model_dump(), backbone, arm, until)] = backbone, arm
+            for backbone, arm in wave:
+                jobs[pool.submit(_in_child, search.model_dump(), backbone, arm, until)] = backbone, arm
             for job in concurrent.futures.as_completed(jobs):
                 backbone, arm = jobs[job]
                 missing, why = job.result()

@@ -46,6 +46,13 @@ MODELS = {
 _RATE = Log(5e-5, 1e-2)  # learning rates
 _PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128)}
 _WHOLE = {"e2e_lrs": _RATE, "batch_size": (32, 64, 128)}
+BASELINE = "baseline"  # the arm of the studies of baselines
+# The baselines that are networks. Beside the sizes the batch may grow with the labels, as it does without a search.
+BASELINES = {
+    "GRU": {"hidden": (32, 64, 128, 256), "lr": _RATE, "dropout": _DROPOUT, "batch_size": (None, 32, 64, 128)},
+}
+# Arms without a search of their own: they train with fine-tuning's winners.
+AS_FINETUNED = ("norm", "last_block", "lora")
 # What each arm's search may set beside the model's sizes. Fine-tuning takes the model that the search of `frozen` chose, as pretrained.
 ARMS = {
     "imputer": (True, _PRETRAINING),
@@ -62,7 +69,9 @@ def has(backbone: str, arm: str) -> bool:
 
 
 def space(backbone: str, arm: str) -> dict:
-    """The space of a backbone's arm: the model's sizes (named config.<argument>) and the training's settings."""
+    """The space of a backbone's arm: the model's sizes (named config.<argument>) and the training's settings; or of a baseline."""
+    if arm == BASELINE:
+        return dict(BASELINES[backbone])
     model, training = ARMS[arm]
     if not model:
         return dict(training)

@@ -66,6 +66,18 @@ def test_whether_the_better_imputer_predicts_better(page, sign, words):
     assert f"{words}." in page(sign)
 
 
+def test_a_baseline_that_was_searched_stands_beside_the_backbones(page):
+    rows, settings = trials(), {"batch_size": None, "dropout": 0.3, "hidden": 32, "lr": 0.003}
+    net = rows.query("arm == 'e2e'").assign(backbone="GRU", arm="baseline", settings=json.dumps(settings))
+    runs.results_dir().mkdir(exist_ok=True)
+    pd.concat([rows, net]).to_csv(runs.results_dir() / "search.csv", index=False)
+    text = search.search(results.collect())
+    assert "24 trials, 6 for each arm of 1 backbones and for the baseline GRU, were trained" in text
+    row = BeautifulSoup(text, "html.parser").select("tbody tr")[-1]
+    assert [cell.get_text(" ") for cell in row.find_all(["th", "td"])][:2] == ["GRU", "Baseline"]
+    assert "batch size by the labels, dropout 0.3, hidden 32" in row.get_text()
+
+
 def test_a_trial_that_diverged_is_no_best(page):
     rows = trials()
     rows.loc[rows["arm"] == "e2e", "value"] = [-np.inf, 0.8, 0.81, 0.79, 0.8, 0.8]

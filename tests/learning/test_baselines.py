@@ -1,6 +1,7 @@
 """Baselines: the arithmetic by hand, no look at test labels or unlabelled rows, and the known figures on real data."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -21,11 +22,15 @@ HOME = os.environ.get("MODTS_DATA", "")
 WITHOUT_WEIGHTS = {task: [n for n in names if n != "TabICL"] for task, names in baselines.PREDICTORS.items()}
 
 
+def gru_of(lr, hidden=8, dropout=0.3, batch_size=None):
+    return {"hidden": hidden, "lr": lr, "dropout": dropout, "batch_size": batch_size}
+
+
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Enough to see what is right and wrong, in seconds."""
-    monkeypatch.setattr(gru, "_SIZES", (8,))
-    monkeypatch.setattr(gru, "_RATES", (1e-2, 1e-9))
+    small = functools.partial(baselines.fit_baseline, gru_settings=[gru_of(1e-2), gru_of(1e-9)])
+    monkeypatch.setattr(baselines, "fit_baseline", small)
     monkeypatch.setattr(gru, "_PATIENCE", 3)
     monkeypatch.setattr(rocket, "_KERNELS", 840)
 
@@ -165,14 +170,28 @@ def test_values_mask_and_delta_by_hand():
     np.testing.assert_allclose(inputs[:, 2], np.array([1, 2, 1, 2, 3]) / 5, rtol=1e-6)
 
 
-def test_validation_chooses_the_gru(icu, monkeypatch):
+def test_validation_chooses_the_gru(icu):
     record, worse = {}, {}
     baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=record, gru_epochs=5)
-    monkeypatch.setattr(gru, "_RATES", (1e-9,))
-    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=worse, gru_epochs=5)
+    baselines.fit_baseline("GRU", icu, icu.labelled(1.0, 0), record=worse, gru_epochs=5, gru_settings=[gru_of(1e-9)])
     assert record["lr"] == 1e-2 and record["validation"] > worse["validation"] and record["epochs"] <= 5
     last = baselines.fit_predict("GRU", icu, icu.labelled(1.0, 0), gru_epochs=1)
     assert (last != baselines.fit_predict("GRU", icu, icu.labelled(1.0, 0), seed=1, gru_epochs=1)).any()
+
+
+def test_each_setting_of_the_gru_counts(icu):
+    n = len(icu.labelled(1.0, 0))
+    same = gru_of(1e-2, batch_size=min(128, n // 8))  # what it is without one, where all are labelled
+    changed = gru_of(1e-2, 4), gru_of(1e-2, dropout=0.0), gru_of(1e-2, batch_size=16)
+
+    def answer(setting):
+        record = {}
+        p = baselines.fit_predict("GRU", icu, icu.labelled(1.0, 0), record=record, gru_epochs=1, gru_settings=[setting])
+        assert {name: record[name] for name in setting} == setting
+        return p.tobytes()
+
+    assert answer(gru_of(1e-2)) == answer(same)
+    assert len({answer(setting) for setting in (same, *changed)}) == 4
 
 
 def test_aeons_minirocket_works_with_the_newer_numba_and_pandas():

@@ -71,6 +71,27 @@ MISTAKES = {
         "or a class of your own, 'mine.py:MyImputer'",
     ),
     "a backbone that is no text": ("heads", {"backbone": 3}, "backbone = 3: Input should be a valid string"),
+    "misspelt setting of the GRU": (
+        "baselines",
+        {"gru_settings": [{"hidden": 32, "lr": 1e-3, "dropout": 0.0, "batchsize": 64}]},
+        "gru_settings: Unknown parameter 'batchsize'; did you mean 'batch_size'",
+    ),
+    "dropout of all": (
+        "baselines",
+        {"gru_settings": [{"hidden": 32, "lr": 1e-3, "dropout": 1.0}]},
+        "gru_settings: Parameter dropout = 1.0: Input should be less than 1",
+    ),
+    "no setting of the GRU": ("baselines", {"gru_settings": []}, r"gru_settings = \[\]: .*at least 1 item"),
+    "a setting of the GRU twice": (
+        "baselines",
+        {
+            "gru_settings": [
+                {"hidden": 8, "lr": 1e-3, "dropout": 0, "batch_size": None},
+                {"hidden": 8, "lr": 1e-3, "dropout": 0},
+            ]
+        },
+        "ru_settings must differ",
+    ),
     "unknown pattern": ("baselines", {"pattern": "mcar"}, "pattern = 'mcar': Input should be 'point'"),
     "unknown pooling": ("extract", {"poolings": ["paper", "max"]}, "poolings.1 = 'max'"),
     "unknown arm": ("end_to_end", {"arms": ["frozen"]}, "arms.0 = 'frozen'"),

@@ -1,6 +1,7 @@
 """A search: as many trials an arm, on validation alone, the same after a kill; its winners reach the grid."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from core_fixture import places, tiny  # noqa: F401
@@ -8,8 +9,10 @@ from core_fixture import places, tiny  # noqa: F401
 from modts import runs
 from modts.backbones import BACKBONES
 from modts.errors import ModtsError
-from modts.study import arms, profiles, search, spaces, tuned
-from modts.study.params import OneArm, Pretrain
+from modts.learning import GRU_SETTINGS
+from modts.runs import protocol
+from modts.study import arms, artefacts, profiles, search, spaces, tuned
+from modts.study.params import OneArm, OneGRU, Pretrain, WholeName
 
 pytest.importorskip("optuna")
 FILE = """
@@ -23,6 +26,7 @@ settings:
   pretrain: {{epochs: 2, batch_size: 32}}
   heads: {{draws: 2, head_epochs: 10}}
   end_to_end: {{e2e_draws: 1, e2e_epochs: 1}}
+  baselines: {{gru_epochs: 2}}
 """
 
 
@@ -65,6 +69,19 @@ def test_a_search_starts_where_one_would_be_without_it(backbone, arm):
     }
 
 
+def test_the_search_of_the_gru_starts_at_one_of_its_settings():
+    made = search.Search(search="x", cohort="simulated_icu", trials=1, backbones=[], arms=[], baselines=["GRU"])
+    point, choices = search.start(made, "GRU", "baseline"), spaces.space("GRU", "baseline")
+    assert point in GRU_SETTINGS and set(point) == set(choices) == set(OneGRU.model_fields)
+    for name, value in point.items():
+        inside = choices[name]
+        assert inside.low <= value <= inside.high if isinstance(inside, spaces.Log) else value in inside
+
+
+def test_every_arm_that_trains_whole_is_searched_or_trains_like_fine_tuning():
+    assert {*spaces.ARMS, *spaces.AS_FINETUNED} - {"imputer", "frozen"} == set(get_args(WholeName))
+
+
 def test_every_backbone_of_the_paper_has_a_space():
     assert set(spaces.MODELS) <= set(BACKBONES)
     assert {"BRITS", "GRU-D", "SAITS", "CSAI", "TimesNet", "Autoformer"} <= set(spaces.MODELS)
@@ -92,6 +109,65 @@ def test_a_killed_search_makes_the_same_trials(small, tmp_path, monkeypatch):
         except KeyboardInterrupt:
             continue
     assert trials(small) == straight and len(calls) == 8
+
+
+@pytest.fixture
+def gru(small):
+    """The search of the GRU alone."""
+    return small.model_copy(update={"backbones": [], "arms": [], "baselines": ["GRU"]})
+
+
+def test_a_trial_of_the_gru_is_scored_as_the_baselines_are(gru):
+    assert search.run_search(gru, "GRU", "baseline") == 0
+    assert search.journal(gru, "GRU", "baseline").name == "GRU-baseline.log"
+    row, params = tuned.rows(gru)[0], gru.params("baselines", "GRU", {"gru_settings": [dict(GRU_SETTINGS[0])]})
+    cohort = artefacts.cohort_for(gru.cohort, 0)
+    found = [
+        artefacts.baseline_for(params, "GRU", 0, arms.labelled(cohort, fraction, 0, draw))[1]["validation"]
+        for fraction, draw in ((1.0, 0), (0.2, 0), (0.2, 1))
+    ]
+    assert params.gru_epochs == 2 and params.draws == 2
+    assert (row["auroc"], row["auroc_few"]) == pytest.approx((found[0], sum(found[1:]) / 2))
+    assert row["value"] == pytest.approx((row["auroc"] + row["auroc_few"]) / 2) and row["capped"]
+    assert search.recipe(gru, "GRU", "baseline") != search.recipe(gru, "GRU-D", "frozen")
+
+
+def test_a_killed_search_of_the_gru_makes_the_same_trials(gru, tmp_path, monkeypatch):
+    search.run_search(gru, "GRU", "baseline")
+    straight = trials(gru)
+    for name in ("RESULTS", "WORK"):
+        monkeypatch.setenv(f"MODTS_{name}", str(tmp_path / f"again {name}"))
+    whole, calls = search.evaluate, []
+
+    def dies(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    monkeypatch.setattr(search, "evaluate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        search.run_search(gru, "GRU", "baseline")
+    assert search.run_search(gru, "GRU", "baseline") == 0
+    assert trials(gru) == straight and len(calls) == 4
+
+
+def test_the_winners_of_the_gru_reach_the_baselines(gru, tmp_path):
+    profile = "profile: x\ntuned: true\ncohorts:\n  simulated_icu: {stages: [baselines]}\n"
+    (tmp_path / "x.yaml").write_text(profile)
+    with pytest.raises(ModtsError, match="nothing is tuned for GRU:"):
+        profiles.read_profile(str(tmp_path / "x.yaml"))
+    assert search.run_all(gru, minutes=9, cores=1, only=("GRU-D",)) == [] and tuned.rows(gru) == []
+    search.run_search(gru, "GRU", "baseline")
+    assert search.run_all(gru, minutes=9, cores=1, only=("GRU",)) == []
+    assert tuned.publish_search(gru)[1:] == ["GRU: the winners are in profiles/tuned/GRU.yaml"]
+    rows = tuned.read_table(runs.results_dir() / "search.csv")
+    assert [(row["backbone"], row["arm"], row["trial"]) for row in rows] == [
+        ("GRU", "baseline", str(n)) for n in range(3)
+    ]
+    (job,) = profiles.read_profile(str(tmp_path / "x.yaml")).jobs.values()
+    assert job.params["gru_settings"] == [search.winner(gru, "GRU", "baseline", place) for place in (0, 1)]
+    assert set(protocol.protocol()["tuned"]) == {"tuned/GRU.yaml"}  # what is frozen
 
 
 def test_test_labels_decide_nothing(small, tmp_path, monkeypatch):
@@ -148,6 +224,7 @@ def test_winners_reach_the_grid(small, tmp_path):
         assert {name: job.params[name] for name in best} == best
     (per_arm,) = (job.params["per_arm"] for job in jobs.values() if job.stage == "end_to_end")
     assert per_arm["e2e"] == [search.winner(small, "GRU-D", "e2e", place) for place in (0, 1)]
+    assert all(per_arm[arm] == per_arm["finetune"] for arm in ("norm", "last_block", "lora"))
     (tmp_path / "x.yaml").write_text(profile.replace("GRU-D", "SAITS"))
     with pytest.raises(ModtsError, match="nothing is tuned for SAITS"):
         profiles.read_profile(str(tmp_path / "x.yaml"))
