@@ -80,13 +80,18 @@ def run(profile: Profile, minutes: float, cores: int, processes: int = 0) -> tup
     if not 0 < minutes < 1e6 or cores < 1 or processes < 0:
         raise ModtsError(f"A box of {minutes:g} minutes on {cores} cores cannot be filled; give numbers above 0.")
     until = time.time() + 60 * minutes - MARGIN
-    jobs, known = profile.wanted(), [record for _, record in all_runs()]
+    jobs, code = profile.wanted(), 0
     if processes:
         code = plainly.run(jobs, processes, until)
-    else:
-        chosen, _ = plan(jobs, 60 * minutes - MARGIN, cores, known)
-        code = _engine(profile, chosen, cores, until) if chosen else 0
-    over = time.time() >= until
+    while not processes and not code and (left := until - time.time()) > 0:
+        # what was of unknown length is measured now, so that more may fit
+        chosen, _ = plan(jobs, left, cores, _measured())
+        if not chosen:
+            break
+        code = _engine(profile, chosen, cores, until)
+        if not any(job.done() for job in chosen):
+            break
+    known, over = _measured(), time.time() >= until
     left = [job for job in jobs.values() if not job.done()]
     times = [estimate(job, known) for job in left]
     lines = [
@@ -100,6 +105,10 @@ def run(profile: Profile, minutes: float, cores: int, processes: int = 0) -> tup
         )
     failed = bool(code) and not over
     return lines, failed
+
+
+def _measured() -> list[dict]:
+    return [record for _, record in all_runs()]
 
 
 def _engine(profile: Profile, chosen: list[Job], cores: int, until: float) -> int:

@@ -123,6 +123,25 @@ def notebook(project, wait):
         (project / "notebooks" / f"{stage}.ipynb").write_text(json.dumps(content))
 
 
+def test_what_was_measured_in_the_box_is_planned_again(project, monkeypatch):
+    """Nothing was ever measured, so that each plan holds one job; the box goes on as long as something gets done."""
+    plans, broken = [], f"box-baselines-{ICU}"
+
+    def engine(profile, chosen, cores, until):
+        plans.append([job.run for job in chosen])
+        for job in chosen:
+            if job.run != broken:
+                job.path.parent.mkdir(parents=True, exist_ok=True)
+                job.path.write_text(json.dumps(record(job, 2.0)))
+        return 0
+
+    monkeypatch.setattr(timebox, "_engine", engine)
+    lines, failed = timebox.run(profiles.read_profile("box"), 5, 1)
+    assert not failed and plans[-1] == [broken] and sum(map(len, plans)) == 7
+    assert sorted(run for made in plans for run in made) == sorted(profiles.read_profile("box").jobs)
+    assert lines[0].startswith("left: baselines simulated_icu") and lines[-1].startswith("1 of 7 jobs are left")
+
+
 def test_the_end_of_the_box_stops_a_job_and_the_next_box_goes_on(project, monkeypatch):
     (project / "profiles" / "box.yaml").write_text(
         "profile: box\ncohorts:\n  simulated_icu: {stages: [pretrain], backbones: [SAITS]}\n"
