@@ -34,8 +34,10 @@ BESIDE = {"heads": ("learning.fusion", "learning.baselines")}  # what a stage's 
 STUDY = (
     "study.artefacts",
     "study.arms",
+    "study.units",
     "study.scoring",
     "study.fused",
+    "study.moved",
     "study.experiments",
 )  # what every stage of the study runs through
 ANSWERS = ("study.effects", "learning.meta")  # what turns stored predictions into effects and verdicts

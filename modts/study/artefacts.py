@@ -11,6 +11,7 @@ import json
 import re
 import time
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -100,17 +101,21 @@ def _placed(backbone, params: Pretrain):
     return replay(backbone) if params.device == "cuda" and backbone.fast is not None else backbone
 
 
-def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
-    """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, cohort, its recipe's hash)."""
-    cohort = cohort_for(params.cohort, seed)
-    spec = {
+def pretrain_spec(params: Pretrain, seed: int) -> dict:
+    """The recipe of a seed's pretrained backbone; no checkpoint is read for it."""
+    return {
         "stage": "pretrain",
         "code": runs.code_hash("pretrain", params.backbone),
-        "data": cohort.content_hash,
+        "data": cohort_for(params.cohort, seed).content_hash,
         "backbone": params.label,
         "seed": seed,
         **pretraining(params),
     }
+
+
+def pretrained(params: Pretrain, seed: int, run: runs.Run | None = None):
+    """The pretrained backbone of a seed: from its checkpoint, or made now. Returns (backbone, cohort, its recipe's hash)."""
+    cohort, spec = cohort_for(params.cohort, seed), pretrain_spec(params, seed)
     folder = runs.artifact_dir("pretrain", cohort.name, params.backbone, spec)
     path = folder / "backbone.safetensors"
     if not path.exists():
@@ -184,19 +189,23 @@ def hidden_test(params, cohort, scaler, seed: int):
     return hidden, np.nan_to_num(truth), np.isnan(hidden) & ~np.isnan(truth)
 
 
-def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
-    """Latents per split of the pretrained or the untrained ("random") backbone, with the cohort and the recipe's hash."""
-    cohort = tested(params.cohort, params.external, seed)
-    spec = {
+def latents_spec(params: Extract, seed: int, start: str, pooling: str) -> dict:
+    """The recipe of latents; neither they nor a checkpoint are read for it."""
+    return {
         "stage": "extract",
         "code": runs.code_hash("extract", params.backbone),
-        "data": cohort.content_hash,
+        "data": tested(params.cohort, params.external, seed).content_hash,
         "backbone": params.label,
         "seed": seed,
         "start": start,
         "pooling": pooling,
         **(pretraining(params) if start == "pretrained" else settings(params, BUILDING)),
     }
+
+
+def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[dict[str, np.ndarray], object, str]:
+    """Latents per split of the pretrained or the untrained ("random") backbone, with the cohort and the recipe's hash."""
+    cohort, spec = tested(params.cohort, params.external, seed), latents_spec(params, seed, start, pooling)
     path = runs.artifact_dir("extract", cohort.name, params.backbone, spec) / "latents.npz"
     if not path.exists():
         if start == "pretrained":
@@ -215,13 +224,9 @@ def latents_for(params: Extract, seed: int, start: str, pooling: str) -> tuple[d
     return runs.read_arrays(path, runs.key(spec)), cohort, runs.key(spec)
 
 
-def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[dict[str, np.ndarray], dict, float]:
-    """What a baseline predicts for "val" and "test", in the units of the cohort's target; what it chose; and its seconds.
-
-    labelled : row numbers in the cohort whose labels it may use.
-    """
-    cohort = tested(params.cohort, params.external, seed)
-    own = settings(params, ("class_weight", *OF_BASELINES.get(name, ())))
+def baseline_place(params, name: str, seed: int, labelled: np.ndarray) -> tuple[str, Path]:
+    """The key of a baseline's recipe, and the file that holds what it predicts."""
+    cohort, own = tested(params.cohort, params.external, seed), _of_baseline(params, name)
     spec = {
         "stage": "baselines",
         "code": runs.code_hash("baselines"),
@@ -235,11 +240,24 @@ def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[di
         with open(own["tabular_checkpoint"], "rb") as file:
             spec["tabular_checkpoint"] = hashlib.file_digest(file, "sha256").hexdigest()
     folder = runs.artifact_dir("baselines", cohort.name, re.sub("[^A-Za-z0-9]+", "_", name), spec)
-    recipe, path = runs.key(spec), folder / "predictions.npz"
+    return runs.key(spec), folder / "predictions.npz"
+
+
+def _of_baseline(params, name: str) -> dict:
+    return settings(params, ("class_weight", *OF_BASELINES.get(name, ())))
+
+
+def baseline_for(params, name: str, seed: int, labelled: np.ndarray) -> tuple[dict[str, np.ndarray], dict, float]:
+    """What a baseline predicts for "val" and "test", in the units of the cohort's target; what it chose; and its seconds.
+
+    labelled : row numbers in the cohort whose labels it may use.
+    """
+    recipe, path = baseline_place(params, name, seed, labelled)
     if not path.exists():
+        cohort = tested(params.cohort, params.external, seed)
         runs.seed_everything(seed, params.threads)
         record, clock = {}, time.perf_counter()
-        predict = fit_baseline(name, cohort, labelled, seed, params.threads, record, **own)
+        predict = fit_baseline(name, cohort, labelled, seed, params.threads, record, **_of_baseline(params, name))
         found = {part: predict(cohort.part(part)[0], cohort.lengths_of(part)) for part in ("val", "test")}
         seconds = time.perf_counter() - clock
         runs.write_arrays(path, recipe, **found, record=np.array(json.dumps(record)), seconds=np.float64(seconds))

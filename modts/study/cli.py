@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, does, words).add_argument("profile", help="a profile's name or file")
     add(
+        "carry",
+        _carry,
+        "Keep the finished units of a profile's unfinished runs in results/unfinished/; whoever runs the profile goes on from them.",
+    ).add_argument("profile", help="a profile's name or file")
+    add(
         "effects",
         _effects,
         "Rewrite results/effects.csv from the published runs and predictions alone (about a minute).",
@@ -227,6 +232,16 @@ def _publish(args) -> None:
 
     for line in collect.publish(args.profile):
         print(line)
+
+
+def _carry(args) -> int:
+    from .carry import carry
+    from .profiles import read_profile
+
+    lines, failed = carry(read_profile(args.profile))
+    for line in lines:
+        print(line)
+    return int(failed)
 
 
 def _grid(args) -> int:

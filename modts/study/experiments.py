@@ -1,39 +1,40 @@
 """What one run of each notebook does: all seeds of one cohort and backbone, from a cohort's name to one whole result file.
 
-A run resumes where it stopped: every unit of work is stored (see `artefacts` and `arms`).
+A run resumes where it stopped: every unit of work is stored (see `artefacts` and `units`).
 """
 
 from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from modts import runs
 from modts.backbones import BACKBONES, Scaler, pool, ships_classifier
-from modts.backbones import extract as extract_latents
-from modts.cohorts import align, to_source_space
 from modts.errors import ModtsError
-from modts.learning import ARMS, IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
+from modts.learning import IMPUTERS, PREDICTORS, SHIPPED_TASKS, Head, Shipped, impute, labels, why_not
 from modts.serving import Predictor, measure
 
-from .arms import FEW, HeadArm, WholeArm, labelled, run_arm
+from .arms import FEW, Arm, HeadArm, WholeArm, labelled
 from .artefacts import (
     baseline_for,
+    baseline_place,
     cohort_for,
     fresh,
     hidden_test,
     latents_for,
-    lengths,
     note_data,
     pretrained,
     tested,
-    windows,
 )
 from .fused import Fusion, Stacked
+from .moved import Moved
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 from .scoring import note_predictions, score_rows
+from .units import Units, run_arm
 
 ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL")  # what rows call their pooling
 
@@ -76,17 +77,14 @@ def extract(params: Extract) -> runs.Run:
 def heads(params: Heads) -> runs.Run:
     """Heads on frozen latents, pretrained and untrained, and the first head's fused with the statistics, at every label fraction."""
     run = runs.Run("heads", params.model_dump())
+    return _finished(run, _heads_arms(params))
+
+
+def _heads_arms(params: Heads) -> Iterator[tuple[Arm, float]]:
     for name, pooling, head in itertools.product(("frozen", "untrained"), params.poolings, params.heads):
-
-        def latents(seed, start=ARMS[name].start, pooling=pooling):
-            return latents_for(params, seed, start, pooling)
-
-        arm = HeadArm(params, name, head, pooling, latents=latents)
+        arm = HeadArm(params, name, head, pooling)
         arms = [arm] if name != "frozen" or head != params.heads[0] else [arm, Fusion.of(arm), Stacked.of(arm)]
-        for arm, fraction in itertools.product(arms, params.label_fractions):
-            run_arm(run, arm, fraction)
-    run.finish()
-    return run
+        yield from itertools.product(arms, params.label_fractions)
 
 
 def end_to_end(params: EndToEnd) -> runs.Run:
@@ -96,15 +94,15 @@ def end_to_end(params: EndToEnd) -> runs.Run:
             f"PyPOTS ships classifiers alone, and {params.cohort} has another target; add finetune or e2e to arms."
         )
     run = runs.Run("end_to_end", params.model_dump())
+    return _finished(run, _whole_arms(params))
+
+
+def _whole_arms(params: EndToEnd) -> Iterator[tuple[Arm, float]]:
     for name, pooling, fraction in itertools.product(params.arms, params.poolings, params.label_fractions):
         if name != "e2e_shipped":
-            run_arm(run, WholeArm(params, name, params.heads[0], pooling), fraction)
+            yield WholeArm(params, name, params.heads[0], pooling), fraction
         elif _ships(params, cohort_for(params.cohort, params.seeds[0]).task) and pooling == params.poolings[0]:
-            run_arm(
-                run, WholeArm(params, name, "", ""), fraction
-            )  # PyPOTS ships classifiers with a pooling of their own
-    run.finish()
-    return run
+            yield WholeArm(params, name, "", ""), fraction  # PyPOTS ships classifiers with a pooling of their own
 
 
 def _ships(params: Pretrain, task: str) -> bool:
@@ -114,51 +112,41 @@ def _ships(params: Pretrain, task: str) -> bool:
 
 def transfer(params: Transfer) -> runs.Run:
     """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
-    run, pooling = runs.Run("transfer", params.model_dump()), params.poolings[0]
-    of_source = {name: getattr(params, name) for name in Pretrain.model_fields} | {
-        "cohort": params.source,
-        "external": "",
-        "unlabelled": "",
-    }
-    source_params = Pretrain(**of_source)
+    run = runs.Run("transfer", params.model_dump())
+    run.extra["overlap"] = Moved.of(params, params.heads[0]).alignment(params.seeds[0]).report
+    return _finished(run, _transfer_arms(params))
 
-    def moved(seed):
-        """Latents of the target's windows under the source's backbone."""
-        source, source_cohort, upstream = pretrained(source_params, seed)
-        target = tested(params.cohort, params.external, seed)
-        alignment = align(source_cohort.features, target.features)
-        run.extra["overlap"] = alignment.report
-        spec = {
-            "code": runs.code_hash("transfer", params.backbone),
-            "data": target.content_hash,
-            "upstream": upstream,
-            "pooling": pooling,
-            "seed": seed,
-        }
-        path = runs.artifact_dir("transfer", target.name, params.backbone, spec) / "latents.npz"
-        if not path.exists():
-            shifted = {
-                name: to_source_space(X, alignment, source_cohort.features, source_cohort.n_steps)
-                for name, X in windows(target).items()
-            }
-            ends = {name: np.minimum(steps, source_cohort.n_steps) for name, steps in lengths(target).items()}
-            made = {name: extract_latents(source, X, pooling, lengths=ends.get(name)) for name, X in shifted.items()}
-            runs.write_arrays(path, runs.key(spec), **made)
-        return runs.read_arrays(path, runs.key(spec)), target, runs.key(spec)
 
-    def native(seed):
-        return latents_for(params, seed, "pretrained", pooling)
-
-    source = runs.cohort_label(params.source)
+def _transfer_arms(params: Transfer) -> Iterator[tuple[Arm, float]]:
+    pooling = params.poolings[0]
     for head in params.heads:
-        own = HeadArm(params, "frozen", head, pooling, latents=native)
-        other = HeadArm(params, "transfer", head, pooling, "transfer", source, latents=moved)
-        for arm, fraction in ((arm, fraction) for fraction in params.label_fractions for arm in (own, other)):
-            run_arm(run, arm, fraction)
+        arms = HeadArm(params, "frozen", head, pooling), Moved.of(params, head)
+        yield from ((arm, fraction) for fraction in params.label_fractions for arm in arms)
     for fraction in params.label_fractions:
-        run_arm(run, WholeArm(params, "e2e", params.heads[0], pooling), fraction)
+        yield WholeArm(params, "e2e", params.heads[0], pooling), fraction
+
+
+ARMS_OF = {"heads": _heads_arms, "end_to_end": _whole_arms, "transfer": _transfer_arms}
+
+
+def _finished(run: runs.Run, arms: Iterator[tuple[Arm, float]]) -> runs.Run:
+    for arm, fraction in arms:
+        run_arm(run, arm, fraction)
     run.finish()
     return run
+
+
+def units_of(stage: str, params) -> Iterator[tuple[str, Path]]:
+    """(Recipe's key, file) of every unit that a run is made of, whether it is there or not. No checkpoint is read, and nothing is trained."""
+    for arm, fraction in ARMS_OF[stage](params) if stage in ARMS_OF else ():
+        units = Units(arm, fraction)
+        for (seed, draw), candidate in itertools.product(units.each(), arm.candidates()):
+            yield units.place(seed, draw, candidate)
+    if stage == "baselines":
+        for name, fraction, reason in _predictors(params):
+            for seed, draw in () if reason else _draws(params, fraction):
+                cohort = tested(params.cohort, params.external, seed)
+                yield baseline_place(params, name, seed, labelled(cohort, fraction, seed, draw))
 
 
 def latency(params: Latency) -> runs.Run:
@@ -219,6 +207,18 @@ def latency(params: Latency) -> runs.Run:
     return run
 
 
+def _predictors(params: Baselines) -> Iterator[tuple[str, float, str]]:
+    """(Name, label fraction, why it cannot run here) of every baseline that predicts."""
+    cohort = tested(params.cohort, params.external, params.seeds[0])
+    for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
+        yield name, fraction, why_not(name, cohort, params.tabular_checkpoint)
+
+
+def _draws(params: Baselines, fraction: float) -> Iterator[tuple[int, int]]:
+    """Every seed and draw of labels."""
+    return itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1))
+
+
 def baselines(params: Baselines) -> runs.Run:
     """The simple baselines of a cohort: imputation of the same hidden cells, and predictors on statistics, at every label fraction."""
     run = runs.Run("baselines", params.model_dump())
@@ -231,13 +231,12 @@ def baselines(params: Baselines) -> runs.Run:
             items.append((truth, impute(name, scaler.transform(hidden), 0.0), scored))
             places.append((cohort.split_seed, seed, ""))
         score_rows(run, cohort, "imputation", items, places, backbone=name, arm="baseline", pattern=params.pattern)
-    for name, fraction in itertools.product(PREDICTORS[cohort.task], params.label_fractions):
-        reason = why_not(name, cohort, params.tabular_checkpoint)
+    for name, fraction, reason in _predictors(params):
         if reason:
             run.extra.setdefault("not_run", {})[name] = reason
             continue
         items, places, pooling = [], [], "statistics" if name in ON_STATISTICS else ""
-        for seed, draw in itertools.product(params.seeds, range(params.draws if fraction <= FEW else 1)):
+        for seed, draw in _draws(params, fraction):
             cohort = tested(params.cohort, params.external, seed)
             targets, scaler = labels(cohort)
             found, record, seconds = baseline_for(params, name, seed, labelled(cohort, fraction, seed, draw))

@@ -41,6 +41,9 @@ class Fused(Arm):
     def code(self):
         return runs.code_hash(self.stage, self.params.backbone, rows=True)
 
+    def prepare(self, seed):
+        self.frozen.prepare(seed)
+
     def train(self, seed, targets, rows, candidate, file):
         found, history = self.answers(seed, rows, labels(self.cohort(seed), self.params.class_weight, rows)[1])
         return Outcome(found["test"].astype(np.float32), validated(targets["val"], found["val"]), history, None)
@@ -59,7 +62,7 @@ class Fusion(Fused):
         return super().of(frozen, "fusion", frozen.head)
 
     def answers(self, seed, rows, scaler):
-        frozen, (parts, cohort, _) = self.frozen, self.frozen.read(seed)
+        frozen, parts, cohort = self.frozen, self.frozen.read(seed), self.cohort(seed)
         better = max if TASKS[cohort.task].probability else min
         tried = [frozen.trained(seed, rows, candidate) for candidate in frozen.candidates()]
         model, history = better(tried, key=lambda pair: pair[1].best)
@@ -80,7 +83,7 @@ class Stacked(Fused):
         return super().of(frozen, "stacked", "")
 
     def answers(self, seed, rows, scaler):
-        (parts, cohort, _), params = self.frozen.read(seed), self.params
+        parts, cohort, params = self.frozen.read(seed), self.cohort(seed), self.params
         found = stacked(cohort, rows, parts, seed, params.threads, class_weight=params.class_weight)
         return {part: _standardised(said, scaler) for part, said in found.items()}, History(finished=True)
 

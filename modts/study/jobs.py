@@ -22,6 +22,7 @@ from modts import runs
 from modts.errors import ModtsError
 
 from . import warden
+from .carry import back
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
@@ -40,12 +41,13 @@ ALWAYS = runs.STUDY
 
 @dataclass(frozen=True)
 class Job:
-    """One job: run id, stage, all its parameters, and the runs that must exist before it."""
+    """One job: run id, stage, all its parameters, the runs that must exist before it, and of a part (see processes) the run that joins it."""
 
     run: str
     stage: str
     params: dict
     needs: tuple[str, ...] = ()
+    whole: str = ""
 
     @property
     def path(self) -> Path:
@@ -85,6 +87,11 @@ class Job:
     def done(self) -> bool:
         """True if its run file is there, made with its parameters."""
         return self.path.is_file() and self.same_as(runs.read_json(self.path))
+
+    def published(self) -> bool:
+        """True if it is published, made with its parameters."""
+        path = runs.results_dir() / "runs" / f"{self.run}.json"
+        return path.is_file() and self.same_as(runs.read_json(path))
 
     def same_as(self, record: dict) -> bool:
         """True if a run record was made with this job's parameters."""
@@ -167,7 +174,8 @@ def run_job(job: Job) -> None:
 
 
 def begin(job: Job, plain: bool = False) -> subprocess.Popen:
-    """Start a job under a warden; its output goes to its log."""
+    """Start a job under a warden, its carried units in their places; its output goes to its log."""
+    back(job.whole or job.run)
     log = _log(job)
     threads = {name: str(job.params["threads"]) for name in _THREADS}
     with _opened(log, job.path) as file:

@@ -28,7 +28,8 @@ def parts(jobs: dict[str, Job]) -> dict[str, Job]:
             for seed in job.params["seeds"]:
                 part = _part(job, seed)
                 needs = [_part(jobs[need], seed).run for need in job.needs if need in jobs]
-                mine.append(Job(part.run, part.stage, part.params, tuple(need for need in needs if need in found)))
+                needs = tuple(need for need in needs if need in found)
+                mine.append(Job(part.run, part.stage, part.params, needs, job.run))
         found |= {part.run: part for part in mine}
         found[job.run] = Job(job.run, job.stage, job.params, (*job.needs, *(part.run for part in mine)))
     return found

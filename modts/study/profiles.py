@@ -104,7 +104,7 @@ class Profile:
         """
         if not self.reuse_published:
             return self.jobs
-        keep = {run for run, job in self.jobs.items() if not _published(job)}
+        keep = {run for run, job in self.jobs.items() if not job.published()}
         for job in reversed(self.jobs.values()):
             if job.run in keep:
                 keep |= set(job.needs)
@@ -290,11 +290,6 @@ def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
                         f"{path}: {job.run} has {name} = {job.params[name]!r} but {need} has {other[name]!r}; "
                         "a backbone's pretraining settings must be the same in both."
                     )
-
-
-def _published(job: Job) -> bool:
-    path = runs.results_dir() / "runs" / f"{job.run}.json"
-    return path.is_file() and job.same_as(runs.read_json(path))
 
 
 def _hint(name: str, allowed: list[str]) -> str:

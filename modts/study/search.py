@@ -181,18 +181,15 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
 def _arm(params, arm: str):
     """The arm of a trial: the paper's pooling and head."""
     from .arms import HeadArm, WholeArm
-    from .artefacts import latents_for
 
     if arm not in ("imputer", "frozen"):
         return WholeArm(params, arm, *(("", "") if arm == "e2e_shipped" else ("simple", "paper")))
-    return HeadArm(
-        params, "frozen", "simple", "paper", latents=lambda seed: latents_for(params, seed, "pretrained", "paper")
-    )
+    return HeadArm(params, "frozen", "simple", "paper")
 
 
 def _validation(params, arm: str) -> list[float]:
     """AUROC on validation with all labels and with the fewest, the best candidate of each draw of labels, draws averaged."""
-    from .arms import Units
+    from .units import Units
 
     made, seed, found = _arm(params, arm), params.seeds[0], {}
     for fraction in params.label_fractions:

@@ -1,6 +1,6 @@
 """A grid in a box of time, for leases, queues and laptops: it starts what fits by measured times, stops at the end, and says what is left.
 
-What a stopped job has finished is kept (see `arms`), and every file is whole, so the next box goes on from there.
+What a stopped job has finished is kept (see `units`), and every file is whole, so the next box goes on from there.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
 from modts.learning import adaptation, averaged, labels
 from modts.runs import code
-from modts.study import arms, artefacts, experiments, params, scoring
+from modts.study import arms, artefacts, experiments, params, scoring, units
 from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
@@ -173,8 +173,8 @@ def test_a_regression_sees_the_scale_of_its_labels_and_is_scored_in_that_of_all(
 def test_standardised_predictions_change_their_unit():
     some, unit = Scaler(np.float32([3]), np.float32([2])), Scaler(np.float32([1]), np.float32([4]))
     p = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    np.testing.assert_allclose(arms.in_unit(p, some, unit), (p * 2 + 3 - 1) / 4, rtol=1e-5, atol=1e-6)
-    assert arms.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
+    np.testing.assert_allclose(units.in_unit(p, some, unit), (p * 2 + 3 - 1) / 4, rtol=1e-5, atol=1e-6)
+    assert units.in_unit(p, unit, Scaler(unit.mean, unit.std)) is p
 
 
 def test_heads_read_the_latents_of_every_step(files):
