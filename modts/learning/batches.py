@@ -32,7 +32,8 @@ class Windows:
     def __init__(self, backbone, X: np.ndarray, pattern: str = "point", rate: float = 0.1, lengths=None):
         check_pattern(pattern, rate)
         self.backbone, self.X, self.pattern, self.rate = backbone, backbone.windows(X), pattern, rate
-        self._since, self._lengths = 0, None if lengths is None else checked(lengths, len(self.X), self.X.shape[1])
+        self._since, self._in_order = 0, True
+        self._lengths = None if lengths is None else checked(lengths, len(self.X), self.X.shape[1])
 
     def __len__(self) -> int:
         return len(self.X)
@@ -62,6 +63,9 @@ class Windows:
         return _without(Z, hides(X, self.pattern, self.rate, seed)), Z
 
     def _read(self, rows) -> np.ndarray:
+        if self._in_order != isinstance(rows, slice):
+            self._in_order = isinstance(rows, slice)
+            runs.read_ahead(self.X, self._in_order)
         X = np.asarray(self.X[rows], dtype=np.float32)
         if self._lengths is not None:
             X = np.where(behind(self._lengths[rows], X.shape[1])[..., None], np.float32(np.nan), X)

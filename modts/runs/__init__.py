@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = door(
         "cohort_stem cohort_label",
         "files": "whole_file atomic_write write_json read_json plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
-        "mapped": "PART let_go parts",
+        "mapped": "PART let_go read_ahead parts",
         "code": "STUDY code_hash code_version hash_of modules_of",
         "owned": "OwnFile own_file backbone_label",
         "seeding": "batch_seed epoch_seed seed_everything",

@@ -114,6 +114,17 @@ def test_mistakes_are_named_before_anything_is_read(icu):
     assert len(Windows(backbone, late)) == len(late)
 
 
+def test_rows_in_random_order_are_read_without_reading_on(icu, mapped, monkeypatch):
+    said = []
+    monkeypatch.setattr(runs, "read_ahead", lambda X, on, real=runs.read_ahead: (said.append(on), real(X, on)))
+    windows = Windows(build("GRU-D", icu), mapped[0])
+    windows(np.array([5, 3])), windows(np.array([7, 2]))
+    assert said == [False]
+    list(windows.split())
+    assert said == [False, True]
+    runs.read_ahead(icu.X, False)  # no memory map: nothing to say
+
+
 LARGE = """
 import resource, sys
 sys.path[:0] = sys.argv[2:]
