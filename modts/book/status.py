@@ -31,7 +31,7 @@ def status(found: Results) -> str:
         out.append(
             fragments.bullets(
                 [
-                    *(f"{number} runs with {words}" for words, number in kinds.items()),
+                    *(f"{number} run{'' if number == 1 else 's'} with {words}" for words, number in kinds.items()),
                     *(f"On {machine}" for machine in machines),
                 ]
             )
