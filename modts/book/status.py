@@ -22,7 +22,7 @@ def status(found: Results) -> str:
         words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
         places = sorted({record["place"] for record in records})
         words += f", {places[0]}" if len(places) == 1 else ""
-        out.append(f"{words}; {minutes:.0f} minutes of computing in all.\n" if minutes else f"{words}.\n")
+        out.append(f"{words}; {minutes:.0f} minutes, counted from their last starts.\n" if minutes else f"{words}.\n")
         kinds: dict[str, int] = {}
         for record in records:
             words = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
