@@ -60,7 +60,7 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0) -> list[str]:
     for question, row in others:
         verb = VERBS.get(row["verdict"], UNTOLD)
         apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
-        corrected = ", which is not enough once all the backbones asked are counted" if apart else ""
+        corrected = ", which is not enough after the correction for several tests" if apart else ""
         out.append(f"It {verb} {OTHERS[question]}: {interval(row)}{corrected}.")
     return out
 

@@ -21,7 +21,7 @@ def claims(found: Results) -> str:
         verdicts.CANNOT_TELL: "noise",
     }
     by_word = [(word, sum(one.word == word for one in outcome)) for word in dict.fromkeys([*kinds, verdicts.UNTESTED])]
-    told = ", ".join(f"{prose.count(number)} {word}" for word, number in by_word if number)
+    told = ", ".join(f"{prose.count(number)} “{word}”" for word, number in by_word if number)
     lines = [f"Of {prose.count(len(outcome))} claims: {told}.\n", fragments.raw(_table(outcome, kinds).html())]
     lines.append("## Claim by claim\n")
     for one in outcome:

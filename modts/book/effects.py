@@ -37,6 +37,12 @@ def span(row) -> str:
     return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {fragments.plain(row['verdict'])}"
 
 
+def tally(rows: pd.DataFrame) -> str:
+    """ "one better, five cannot tell": how many of these effects have each verdict."""
+    decided = {word: int((rows["verdict"] == word).sum()) for word in WORDS}
+    return ", ".join(f"{count(n)} {word}" for word, n in decided.items() if n)
+
+
 def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
     """A sentence a question, in Markdown: the mean over the backbones, each metric and share of labels; and how many alone are decided."""
     out = []
@@ -63,9 +69,9 @@ def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
         words = f"**{question_name(question)}**{who}: {'. '.join(bits)}."
         single = part[(part["backbone"] != ALL) & (part["metric"] == metrics[0])]
         if len(names) > 1 and len(single):
-            decided = {word: int((single["verdict"] == word).sum()) for word in WORDS}
-            told = ", ".join(f"{count(n)} {word}" for word, n in decided.items() if n)
-            words += f" Backbone by backbone ({METRIC_NAMES[metrics[0]]}): {told}."
+            shares = len(fractions(single))
+            each = f", each at {count(shares)} shares of the labels" if shares > 1 else ""
+            words += f" Backbone by backbone ({METRIC_NAMES[metrics[0]]}{each}): {tally(single)}."
         out.append(words)
     return out
 

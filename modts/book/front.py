@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.study import ALL, margin
+
 from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
-from .results import SINGLE, Results, fractions
+from .results import SINGLE, Results, at, fractions
+from .tables import number
 
 QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
 
@@ -107,22 +110,31 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     ].max()  # what decides are stays from outside, where there are some
     networks = plural(models["backbone"].nunique(), "network").capitalize()
     out = [
-        f"**On what.** {networks}, {stays:.0f} test stays, {seeds(models)}; these networks and these patients, "
-        "no others. Every difference is taken on the same test stays."
+        "**On what.** Who dies in hospital, told from the first two days in intensive care. "
+        f"{networks}, {stays:.0f} test stays, {seeds(models)}; these networks and these patients, "
+        "no others. Every difference is taken on the same test stays, and is the mean over the networks. The score is "
+        "{term}`AUROC`: one half is a coin, one is perfect."
     ]
+    singles = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
+    singles = singles[
+        (singles["question"] == QUESTIONS[0]) & (singles["metric"] == "auroc") & (singles["backbone"] != ALL)
+    ]
+    matters = f"of more than {number(margin('auroc', 0.0), 2)}"
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
             row = part[QUESTIONS[0]]
             words = {
-                "equivalent": "A difference that would matter was ruled out.",
-                "cannot tell": "A difference that would matter is not ruled out.",
+                "equivalent": f"A mean difference that would matter ({matters}) is ruled out.",
+                "cannot tell": f"A mean difference that would matter ({matters}) is not ruled out.",
             }.get(row["verdict"], "The difference stands after the correction for several tests.")
-            between = f"Frozen against end to end: a difference in AUROC of {answers.interval(row)}."
-            out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}")
+            between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
+            each = effects.tally(at(singles, share))
+            each = f" Network by network: {each}." if each else ""
+            out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
     sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
     if "small" in sizes:
         out.append(
             "**What may change it.** The networks here are small and their training was short. Larger ones may "
-            "answer otherwise; [](status.md) lists what ran."
+            "give another answer; [](status.md) lists what ran."
         )
     return out

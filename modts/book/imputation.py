@@ -65,7 +65,7 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
     best = models.loc[models["value"].idxmin()]
     words = (
         f"{count(ahead).capitalize() if ahead else 'None'} of {plural(len(models), 'backbone')} "
-        f"{'has' if ahead == 1 else 'have'} a lower mean error "
+        f"{'has' if ahead == 1 or len(models) == 1 else 'have'} a lower mean error "
         f"on {title} than linear interpolation, "
         f"{said(line.iloc[0])}; the lowest is {best['backbone']}, {said(best)}."
     )
@@ -99,7 +99,8 @@ def table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame | tuple = ()) -> 
         "Method",
         *(f"{METRIC_NAMES[metric]}{f', {pattern}' if pattern else ''}" for pattern, metric in columns),
     ]
-    remarks = "; ".join(dict.fromkeys(value for value in theirs["note"] if value)) if len(theirs) else ""
+    notes = [part for value in theirs["note"] if value for part in value.split("; ")] if len(theirs) else []
+    remarks = "; ".join(dict.fromkeys(notes))
     return Table(
         f"Imputation error on hidden values, {title}, in standard deviations."
         + (

@@ -35,8 +35,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
     )
     out = [where]
     sentences = [
-        f"End to end takes {near[near['batch'] == batch]['ratio'].min():.2f} to "
-        f"{near[near['batch'] == batch]['ratio'].max():.2f} times as long as modular at batch {batch:g}."
+        f"End to end takes {_from_to(near[near['batch'] == batch]['ratio'])} times as long as modular at batch {batch:g}."
         for batch in ends
         if len(near[near["batch"] == batch])
     ]
@@ -62,6 +61,11 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
     return answer, "\n".join(out)
 
 
+def _from_to(ratios: pd.Series) -> str:
+    """ "0.66 to 1.48", or the one number where both ends read alike."""
+    return " to ".join(dict.fromkeys(f"{value:.2f}" for value in (ratios.min(), ratios.max())))
+
+
 def _stages_and_total(part: pd.DataFrame) -> list[str]:
     """How near the medians of the stages come to the median of the whole."""
     wide = part.pivot_table(index=["backbone", "arm", "batch"], columns="stage", values="p50_ms")
@@ -71,7 +75,11 @@ def _stages_and_total(part: pd.DataFrame) -> list[str]:
     share = (stages.sum(axis=1) / wide["total"].reindex(stages.index)).dropna()
     away = share[(share - 1).abs() > 0.1]
     out = f"The stages add up to {100 * share.min():.0f} to {100 * share.max():.0f} % of the total"
-    return [f"{out}; {len(away)} of {len(share)} are more than a tenth away." if len(away) else f"{out}."]
+    if away.empty:
+        return [f"{out}."]
+    return [
+        f"{out}; {len(away)} of {len(share)} sums are more than a tenth away, and the ratios are no more exact than that."
+    ]
 
 
 def _as_served(total: pd.DataFrame) -> list[str]:

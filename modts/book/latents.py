@@ -34,7 +34,7 @@ def plane(found: Results) -> str:
     goes, (_, shares) = numbers.along(), numbers.plane()
     words = (
         f"The two directions hold {100 * sum(shares):.0f} % of what varies between stays. The first goes with how much was measured "
-        f"(rank correlation {goes['measured']:.2f}) and, less, with how sick the patient really was ({goes['severity']:.2f}). Alone, "
+        f"(rank correlation {goes['measured']:.2f}) and with how sick the patient really was ({goes['severity']:.2f}). Alone, "
         f"as a score of risk, it has an AUROC of {goes['auroc']:.2f}.\n\n"
     )
     picture = draw(

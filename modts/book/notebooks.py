@@ -103,7 +103,11 @@ def line(page: str, up: str) -> str:
         there = f"{COLAB}github/{repository()}/blob/main/{page}.ipynb"
         return f'{own} · <a href="{html.escape(there)}">Open it in Colab</a>'
     beside = f', or upload it in <a href="{COLAB}">Colab</a>'
-    need = "" if repository() else f', with <a href="{up}{FOLDER}/{PACKAGE}" download>the package</a> beside it'
+    need = (
+        ""
+        if repository()
+        else f', with <a href="{up}{FOLDER}/{PACKAGE}" download>the package</a> beside it: its first cell installs that'
+    )
     return own + beside + need
 
 

@@ -173,9 +173,7 @@ def speed(found: results.Results) -> str:
         return fragments.note("Speed and cost have not been measured yet. `make bench` measures them on this machine.")
     sizes, served, made = costs(rows), times(rows), []
     top = sizes[sizes["n"] == sizes["n"].max()].drop_duplicates("backbone")
-    machines = [
-        f"[{results.device(name)}]{{.modts-badge}} {fragments.plain(name)}" for name in sorted(set(rows["hardware"]))
-    ]
+    machines = [fragments.plain(name) for name in sorted(set(rows["hardware"]))]
     out = [fragments.bullets(headline(top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
     if sizes.empty:
         out.append(missing("What one more task costs"))

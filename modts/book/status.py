@@ -22,7 +22,7 @@ def status(found: Results) -> str:
         words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
         places = sorted({record["place"] for record in records})
         words += f", {places[0]}" if len(places) == 1 else ""
-        out.append(f"{words}; {minutes:.0f} minutes of computing in all.\n" if minutes else f"{words}.\n")
+        out.append(f"{words}; {minutes:.0f} minutes, counted from their last starts.\n" if minutes else f"{words}.\n")
         kinds: dict[str, int] = {}
         for record in records:
             words = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
@@ -31,7 +31,7 @@ def status(found: Results) -> str:
         out.append(
             fragments.bullets(
                 [
-                    *(f"{number} runs with {words}" for words, number in kinds.items()),
+                    *(f"{number} run{'' if number == 1 else 's'} with {words}" for words, number in kinds.items()),
                     *(f"On {machine}" for machine in machines),
                 ]
             )

@@ -10,13 +10,13 @@ FIGURES = {  # stem -> what it is for
     "learn-maps": "A map of what was measured, to be drawn of any data set.",
     "learn-lost": "MCAR, MAR, MNAR and a ward, on one and the same curve.",
     "learn-means": "What each mechanism does to a mean.",
-    "learn-imputers": "Why an imputer's score is no error in the gaps.",
+    "learn-imputers": "Why an imputer's score is not its error in the gaps.",
     "learn-predictions": "That what was measured predicts, and where it stops doing so.",
     "learn-hiding": "That the shape of gaps counts for more than their number.",
     "learn-way": "One stay from the raw table to a probability.",
     "learn-plane": "A map of latents, by outcome and by how much was measured.",
     "learn-readings": "What can be read off a latent, beside its two controls.",
-    "front": "The result: frozen beside everything in between.",
+    "front": "The result: frozen beside every other way.",
 }
 
 

@@ -8,9 +8,9 @@ from modts.backbones import BACKBONES
 from modts.learning import HIGHER_IS_BETTER
 
 from . import fragments, verdicts
-from .prose import said
+from .prose import count, plural, said
 from .results import Results, at, fractions
-from .tables import Cell, Table, amount, number, percent
+from .tables import Cell, Table, amount, percent
 
 
 def overlapping(rows: pd.DataFrame, metric: str) -> tuple[pd.Series, list[str]]:
@@ -78,7 +78,7 @@ def which(found: Results) -> str:
     if not body:
         return fragments.note("No real cohort has been run with more than one backbone yet.")
     table = Table(
-        "Which backbone came out best for what, in the rows stored here",
+        "Which backbone came out best for what, in the results stored here",
         ["Use", "Data", "Best here", "Not told apart from it"],
         body,
     )
@@ -99,9 +99,12 @@ def _beside(found: Results) -> str:
         if len(simple):
             best = simple.loc[simple["value"].idxmax() if HIGHER_IS_BETTER[metric] else simple["value"].idxmin()]
             ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
+            near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
+            better = f"{count(ahead) if ahead else 'none'} of {plural(len(rows), 'network')} {'have' if ahead > 1 else 'has'} a better score"
+            apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
             out.append(
-                f"{use}, {found.title(cohort)}: {best['backbone']} reaches {number(best['value'])}; "
-                f"{ahead if ahead else 'none'} of {len(rows)} networks reach a better mean."
+                f"{use}, {found.title(cohort)}: {best['backbone']} reaches {said(best)}; {better}, and "
+                f"{apart if near else 'no interval overlaps with its own'}."
             )
     return (
         "Is a network needed at all? Beside them stand methods that need none:\n\n" + fragments.bullets(out)

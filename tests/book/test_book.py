@@ -160,7 +160,7 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
         assert ">HELIX<" in theirs and ">0.215<" in theirs
         claims = (out / "claims.md").read_text()
         numbers = {word: place for place, word in enumerate(prose.WORDS)}
-        counts = re.findall(r"(\w+) (?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
+        counts = re.findall(r"(\w+) “(?=agree|differ|part|inside|cannot|not tested)", claims.split("\n")[0])
         assert claims.startswith("Of ten claims: ") and sum(numbers[word] for word in counts) == 10
         assert claims.split("</table>")[0].count("<tr>") == 11  # the heading and ten claims
     for words in ("are noise", "flatters itself"):
@@ -227,7 +227,9 @@ def test_the_untrained_network_is_told_where_it_is_ahead():
         ]
     )
     (words,) = prediction.untrained_ahead(None, None, rows, "mae")
-    assert "for two of three backbones, most with BRITS (0.200 beside 0.500)" in words and "does not pay" in words
+    assert (
+        "for two of three backbones, most with BRITS (0.200 beside 0.500)" in words and "not tested in pairs" in words
+    )
     (words,) = prediction.untrained_ahead(None, None, rows[rows["backbone"] == "CSAI"], "mae")
     assert "for no of one backbone" not in words
 
