@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "holdout": "held_out",
         "given": "given_classes given_halves given_numbers given_windows vector_width",
         "once": "Recipe",
-        "adaptation": "ARMS Outcome SHIPPED_TASKS Shipped Training adapt outcome outputs",
+        "adaptation": "ARMS HEAD_ALONE Outcome SHIPPED_TASKS Shipped Training adapt outcome outputs",
         "fusion": "averaged stacked validated",
         "gru_settings": "GRU_SETTINGS",
         "gaps": "IMPUTERS impute statistics",

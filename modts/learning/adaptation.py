@@ -190,6 +190,9 @@ class Training:
     checkpoint: Path | None = None
 
 
+HEAD_ALONE = Training(lr=1e-2, epochs=200, patience=40)  # as the notebook's heads
+
+
 def adapt(
     arm: str,
     head: str,
@@ -224,6 +227,7 @@ def adapt(
     pooling : str
         See modts.backbones.latents; for arms that train more than the head.
     training : Training, optional
+        Default: `Training()`; for arms that train the head only `HEAD_ALONE`, since steps on all labels at once are few and cheap.
 
     Raises
     ------
@@ -231,8 +235,8 @@ def adapt(
         Unknown arm, no latents for an arm that trains on them, or PyPOTS's classifier asked for what it is not made for (it knows classes
         alone) or for a backbone of one's own, a last block that nobody named, or latents of every step without a target at every step.
     """
-    training = training or Training()
     setting = ARMS[choose(arm, ARMS, "arm")]
+    training = training or (HEAD_ALONE if setting.train == "head" else Training())
     task, y = targets["train"].task, torch.from_numpy(targets["train"].y[labelled])
     weight = targets["train"].weights(labelled)
     weight = None if weight is None else torch.from_numpy(weight)
