@@ -163,4 +163,6 @@ def _words(arm: str) -> str:
 def _short(value) -> str:
     if value is None:  # a batch size
         return "by the labels"
-    return " ".join(map(_short, value)) if isinstance(value, list) else f"{value:g}"
+    if isinstance(value, list):
+        return " ".join(map(_short, value))
+    return value if isinstance(value, str) else f"{value:g}"

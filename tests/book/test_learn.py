@@ -76,7 +76,8 @@ def test_the_cells_on_latents_run_and_their_solutions_say_what_comes_out(tmp_pat
     assert np.array_equal(np.isnan(steps.z), ~steps.seen)
     assert names["no_lactate"] < names["as_it_was"] and names["calm_lactate"] < names["as_it_was"]
     assert min(names["strength"].values()) > 0.4  # "both go with it strongly"
-    assert abs(names["probes"]["a tenth"][0] - names["probes"]["all labels"][0]) < 0.1  # "about as good"
+    few, every = names["probes"]["a tenth"], names["probes"]["all labels"]
+    assert few[0] < every[0] and few[2] > every[1]  # "does worse, but the intervals overlap"
 
 
 def test_latents_hold_what_the_chapter_says():
