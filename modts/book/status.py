@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+from functools import partial
 
 from . import fragments
 from .results import Results
+
+SHORT = 7  # characters of a commit's hash, as git shows it
 
 
 def status(found: Results) -> str:
@@ -32,7 +35,10 @@ def status(found: Results) -> str:
             fragments.bullets(
                 [
                     *(f"{number} run{'' if number == 1 else 's'} with {words}" for words, number in kinds.items()),
-                    *(f"On {machine}" for machine in machines),
+                    *(
+                        f"Machine {number}: {machine}" if len(machines) > 1 else f"On {machine}"
+                        for number, machine in enumerate(machines, 1)
+                    ),
                 ]
             )
         )
@@ -40,10 +46,10 @@ def status(found: Results) -> str:
             "Started, UTC": lambda record: str(record.get("started", ""))[:16].replace("T", " "),
             "Took": lambda record: _known(record.get("seconds"), "s"),
             "Memory": lambda record: _known(record.get("peak_memory_mb"), "MB"),
-            "Ended at its cap": _capped,
-            "Code": lambda record: str(record.get("code_version", "")),
+            "At cap": _capped,
+            "Code": lambda record: str(record.get("code_version", ""))[:SHORT],
             **({"From": lambda record: record["place"]} if len(places) > 1 else {}),
-            **({"Hardware": lambda record: str(record.get("hardware", ""))} if len(machines) > 1 else {}),
+            **({"Machine": partial(_place, machines)} if len(machines) > 1 else {}),
         }
         body = []
         for record in sorted(records, key=lambda record: record["run"]):
@@ -63,6 +69,11 @@ def status(found: Results) -> str:
 
 def _known(value: float | None, unit: str) -> str:
     return "–" if value is None else f"{value:,.0f} {unit}"
+
+
+def _place(machines: list[str], record: dict) -> str:
+    """The number of a run's machine in the list above its table."""
+    return str(machines.index(str(record.get("hardware", ""))) + 1)
 
 
 def _capped(record: dict) -> str:
