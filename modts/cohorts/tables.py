@@ -147,7 +147,8 @@ def cohort_from_table(
         number = np.full(len(frame), np.nan)
         number[there] = numbers
         frame = frame.assign(**{label: number})
-    plain_numbers(frame, [*features, *wanted])
+    long = "; if each row is one value, name its columns: variable=, value=" if len(features) == 2 else ""
+    plain_numbers(frame, [*features, *wanted], long)
     measured = [*features, *(wanted if at_times else [])]
     if len(codes):
         without = [*measured, *several]
@@ -248,14 +249,14 @@ def variables(frame: pd.DataFrame, features, others: dict) -> list:
     return features
 
 
-def plain_numbers(frame: pd.DataFrame, columns: list) -> None:
-    """Refuse a column of the table that holds no numbers."""
+def plain_numbers(frame: pd.DataFrame, columns: list, beside: str = "") -> None:
+    """Refuse a column of the table that holds no numbers; `beside` is further advice."""
     for column in columns:
         if not (pd.api.types.is_numeric_dtype(frame[column]) or frame[column].isna().all()):
             word = frame[column][pd.to_numeric(frame[column], errors="coerce").isna() & frame[column].notna()]
             example = f" (for example {word.iloc[0]!r})" if len(word) else ""
             raise ModtsError(
-                f"Column {column!r} is not numeric{example}; encode it as numbers or leave it out of features."
+                f"Column {column!r} is not numeric{example}; encode it as numbers or leave it out of features{beside}."
             )
         if pd.api.types.is_complex_dtype(frame[column]):
             raise ModtsError(f"Column {column!r} holds complex numbers; give their parts as columns of their own.")

@@ -158,6 +158,7 @@ def broken(**columns):
         (long_table(), {"task": "survival"}, "Unknown task"),
         (pd.concat([long_table(), long_table().iloc[:1]]), {}, "Id 'p0' has several rows at time"),
         (broken(hr=lambda d: d.hr.astype(str) + "?"), {}, "Column 'hr' is not numeric .*for example"),
+        (broken(vital="hr"), {"features": ["vital", "hr"]}, "'vital' is not numeric .*one value, .*variable=, value="),
         (broken(label=lambda d: d.time % 2), {}, "not constant within id"),
         (broken(label=lambda d: np.where(d.id == "p1", np.nan, d.label)), {}, "Id 'p1' has no label"),
         (broken(label=lambda d: d.label + 1), {}, "Labels must be 0 or 1"),
