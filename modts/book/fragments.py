@@ -187,7 +187,7 @@ def at_cap(ids: list[str], records: dict) -> str:
     """A sentence on the runs among these whose training ended at its cap of epochs, or nothing."""
     found = {}
     for record in (training_record(records, run) for run in ids):
-        if record.get("capped"):
+        if record.get("capped") and record["stage"] != "latency":  # its times are the same
             found[record["run"]] = str(record["params"].get("backbone", record["run"]))
     if not found:
         return ""
