@@ -170,7 +170,6 @@ class OneArm(BaseModel):
     config: Config = {}
     batch_size: Positive = 128
     e2e_lrs: Annotated[list[LearningRate], *Several] = [1e-3]
-    e2e_schedule: Literal[*SCHEDULES] = "constant"
     auxiliary: Weight = 1.0
 
 

@@ -44,12 +44,9 @@ MODELS = {
     "TS2Vec": {"n_pred_features": (32, 64, 128), "d_hidden": (32, 64), "n_layers": (3, 4, 5)},
 }  # fmt: skip
 _RATE = Log(5e-5, 1e-2)  # learning rates
-_SCHEDULE = (
-    "constant",
-    "cosine",
-)  # which of them helps depends on the network and on what it is for (results/choices.csv)
-_PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128), "schedule": _SCHEDULE}
-_WHOLE = {"e2e_lrs": _RATE, "batch_size": (32, 64, 128), "e2e_schedule": _SCHEDULE}
+# which schedule helps depends on the network and on what it is for (results/choices.csv)
+_PRETRAINING = {"lr": _RATE, "batch_size": (32, 64, 128), "schedule": ("constant", "cosine")}
+_WHOLE = {"e2e_lrs": _RATE, "batch_size": (32, 64, 128)}
 BASELINE = "baseline"  # the arm of the studies of baselines
 # The baselines that are networks. Beside the sizes the batch may grow with the labels, as it does without a search.
 BASELINES = {

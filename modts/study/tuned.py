@@ -62,6 +62,13 @@ def publish_search(search: Search) -> list[str]:
     return said
 
 
+def _pretraining(search: Search, backbone: str) -> dict:
+    """The winning pretraining; of a schedule that falls to zero at the cap of epochs, the cap is a part."""
+    chosen = winner(search, backbone, "frozen")
+    cap = search.params("heads", backbone, chosen).epochs
+    return chosen | ({"epochs": cap} if chosen.get("schedule") == "cosine" else {})
+
+
 def _tuned(search: Search, backbone: str, arms: list[str]) -> str:
     """The winners as blocks of a profile; what trains whole has winner and runner-up, to be chosen from on each split's validation."""
 
@@ -73,7 +80,7 @@ def _tuned(search: Search, backbone: str, arms: list[str]) -> str:
     else:
         per_arm = {arm: best_two(arm) for arm in arms if arm not in ("imputer", "frozen")}
         per_arm |= {arm: best_two("finetune") for arm in AS_FINETUNED if "finetune" in arms}
-        blocks = {"pretrain": winner(search, backbone, "frozen"), "end_to_end": {"per_arm": per_arm}}
+        blocks = {"pretrain": _pretraining(search, backbone), "end_to_end": {"per_arm": per_arm}}
     words = (
         f"# What `modts search {search.search}` chose by validation on {search.cohort}, {search.trials} trials an arm (results/search.csv).\n"
         "# The grid reads it where a profile says `tuned: true`. Written by the program; a new search writes it anew.\n"

@@ -111,6 +111,14 @@ def test_a_killed_search_makes_the_same_trials(small, tmp_path, monkeypatch):
     assert trials(small) == straight and len(calls) == 8
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_schedule_that_ends_at_the_cap_brings_its_cap(small, monkeypatch, schedule):
+    monkeypatch.setattr(tuned, "winner", lambda *_: {"lr": 0.01, "schedule": schedule})
+    found = tuned._pretraining(small, "GRU-D")
+    assert found.pop("epochs", None) == (2 if schedule == "cosine" else None)
+    assert found == {"lr": 0.01, "schedule": schedule}
+
+
 @pytest.fixture
 def gru(small):
     """The search of the GRU alone."""
