@@ -46,7 +46,8 @@ def rendered(text: str):
 
     for name in ("div", "dropdown"):
         directives.register_directive(name, Box)
-    roles.register_local_role("download", lambda *args, **more: ([nodes.inline(text="download")], []))
+    for role in ("download", "term"):  # Sphinx's own
+        roles.register_local_role(role, lambda name, *args, **more: ([nodes.inline(text=name)], []))
     settings = {
         "myst_enable_extensions": ["attrs_inline", "colon_fence", "deflist"],
         "report_level": 2,

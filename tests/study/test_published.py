@@ -15,7 +15,11 @@ from modts.errors import ModtsError
 from modts.study import check_published, cli, collect
 
 HOME = Path(__file__).resolve().parent.parent.parent
-ROW = "cpu,physionet_2012,classification,SAITS,frozen,simple,paper,1,point,,,auroc,"
+SAID = {
+    "profile": "cpu", "cohort": "physionet_2012", "task": "classification", "backbone": "SAITS", "arm": "frozen", "head": "simple",
+    "pooling": "paper", "label_fraction": "1", "pattern": "point", "test": "split", "metric": "auroc",
+}  # fmt: skip
+ROW = "".join(f"{SAID.get(name, '')}," for name in runs.COLUMNS[: runs.COLUMNS.index("value")])
 
 
 @pytest.fixture
@@ -101,6 +105,7 @@ def double(path):
     path.write_text("".join([*lines, lines[5]]))
 
 
+LINES = len((HOME / "results" / "metrics.csv").read_text().splitlines())
 DAMAGES = {
     "table cut": (
         "metrics.csv",
@@ -108,7 +113,7 @@ DAMAGES = {
         "metrics.csv, line .* but its run|metrics.csv, line .* no run says this|metrics.csv lacks the row",
     ),
     "latency cut": ("latency.csv", cut, "latency.csv, line|latency.csv lacks the row"),
-    "a row twice": ("metrics.csv", double, "metrics.csv, line 2504 .* a row says it already"),
+    "a row twice": ("metrics.csv", double, rf"metrics.csv, line {LINES + 1} .* a row says it already"),
     "table gone": ("metrics.csv", Path.unlink, "metrics.csv is missing"),
     "no text": ("metrics.csv", lambda path: path.write_bytes(b"\xff\xfe\x00"), "metrics.csv is not readable"),
     "a run gone": ("runs/cpu-heads-italy_air-SAITS.json", Path.unlink, "metrics.csv, line .*SAITS.*: no run says this"),
