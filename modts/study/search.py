@@ -8,6 +8,7 @@ said goes to results/search.csv, and the winners into profiles/tuned/<backbone>.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from modts import runs
 from modts.backbones import sizes
 from modts.errors import ModtsError, choose
 
+from . import warden
 from .params import STAGE_PARAMS, BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
 from .spaces import ARMS, BASELINE, BASELINES, has, space, suggest
@@ -123,6 +125,26 @@ def run_search(search: Search, backbone: str, arm: str, until: float = float("in
 
     The first trial is what would be trained without a search, so that a winner is never worse on validation.
     """
+    with _alone(search, backbone, arm):
+        return _trials(search, backbone, arm, until)
+
+
+@contextlib.contextmanager
+def _alone(search: Search, backbone: str, arm: str):
+    """Two searches of one study at once would count each other's trials as killed."""
+    import fcntl
+
+    place = runs.work_dir() / "locks" / f"{search.search}-{runs.backbone_label(backbone)}-{arm}"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(place, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ModtsError(f"Another search is at work on {backbone}'s arm {arm}; wait for it or stop it.") from None
+        yield
+
+
+def _trials(search: Search, backbone: str, arm: str, until: float) -> int:
     optuna = _optuna()
     study, states = study_of(search, backbone, arm), optuna.trial.TrialState
     for trial in study.get_trials(states=(states.RUNNING,)):  # it was killed: its point is tried again
@@ -245,7 +267,9 @@ def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = 
     wanted = [pair for pair in studies(search) if not only or pair[0] in only]
     wanted.sort(key=lambda pair: [*search.arms, BASELINE].index(pair[1]))
     waves = [[pair for pair in wanted if (pair[1] == "finetune") == late] for late in (False, True)]
-    with concurrent.futures.ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        cores, multiprocessing.get_context("spawn"), warden.end_with_parent
+    ) as pool:
         for wave in waves:
             jobs = {}
             for backbone, arm in wave:

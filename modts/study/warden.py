@@ -33,7 +33,7 @@ def main(parent: int, job: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     _prctl(_SUBREAPER, 1)
-    _prctl(_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     if os.getppid() != parent:  # it went before it could be noticed
         return 1
     process = subprocess.Popen(job)
@@ -84,6 +84,11 @@ def below(pid: int) -> set[int]:
         grown = {child for child, parent in parents.items() if parent in grown} - found
         found |= grown
     return found
+
+
+def end_with_parent() -> None:
+    """This process is told to stop when its parent has gone, however that ended."""
+    _prctl(_PDEATHSIG, signal.SIGTERM)
 
 
 def _prctl(option: int, value: int) -> None:

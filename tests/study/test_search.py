@@ -1,6 +1,10 @@
 """A search: as many trials an arm, on validation alone, the same after a kill; its winners reach the grid."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -11,7 +15,7 @@ from modts.backbones import BACKBONES
 from modts.errors import ModtsError
 from modts.learning import GRU_SETTINGS
 from modts.runs import protocol
-from modts.study import arms, artefacts, profiles, search, spaces, tuned
+from modts.study import arms, artefacts, profiles, search, spaces, tuned, warden
 from modts.study.params import OneArm, OneGRU, Pretrain, WholeName
 
 pytest.importorskip("optuna")
@@ -109,6 +113,48 @@ def test_a_killed_search_makes_the_same_trials(small, tmp_path, monkeypatch):
         except KeyboardInterrupt:
             continue
     assert trials(small) == straight and len(calls) == 8
+
+
+def test_two_searches_of_one_study_do_not_mix(small):
+    with search._alone(small, "GRU-D", "frozen"):
+        with pytest.raises(ModtsError, match="Another search is at work on GRU-D's arm frozen"):
+            search.run_search(small, "GRU-D", "frozen")
+        assert not search.journal(small, "GRU-D", "frozen").exists()
+
+
+LONG = """
+import sys
+from modts.study import search
+if __name__ == "__main__":
+    search.run_all(search.read_search(sys.argv[1]).model_copy(update={"trials": 1000}), minutes=9, cores=1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells a process that its parent has gone")
+def test_a_killed_search_leaves_no_process(small, tmp_path):
+    (tmp_path / "long.py").write_text(LONG)
+    process = subprocess.Popen([sys.executable, str(tmp_path / "long.py"), str(tmp_path / "small.yaml")])
+    try:
+        end = time.monotonic() + 120
+        while not search.journal(small, "GRU-D", "imputer").exists():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.2)
+        below = warden.below(process.pid)
+        assert below
+    finally:
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 20
+    while any(alive(pid) for pid in below):
+        assert time.monotonic() < end, "a process goes on"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
