@@ -66,21 +66,20 @@ def choices(found: Results) -> str:
 def _table(made: pd.DataFrame, found: Results, cohort: str) -> Table:
     runs = found.choices[found.choices["cohort"] == cohort]
     score = "AUROC" if runs["head_metric"].iloc[0] == "auroc" else "squared error"
-    rows = []
-    for factor, (_, _, words) in FACTORS.items():
-        row = [words]
-        for _, some in made[made["factor"] == factor].groupby("backbone", sort=False):
+    rows, groups = [], {}
+    for backbone, some in made.groupby("backbone", sort=False):
+        groups[len(rows)] = backbone
+        for factor, (_, _, words) in FACTORS.items():
+            rows.append([words])
             for measure in MEASURES:
-                one = some[some["measure"] == measure].iloc[0]
+                one = some[(some["factor"] == factor) & (some["measure"] == measure)].iloc[0]
                 clear = abs(one["difference"]) > CLEAR * one["error"]
-                row.append(Cell(signed(one["difference"]) + ("*" if clear else ""), f"± {number(one['error'])}"))
-        rows.append(row)
-    names = list(dict.fromkeys(made["backbone"]))
-    header = [f"{name}: {words}" for name in names for words in MEASURES.values()]
+                rows[-1].append(Cell(signed(one["difference"]) + ("*" if clear else ""), f"± {number(one['error'])}"))
     capped = int(runs["capped"].astype(float).sum())
     return Table(
         f"{found.title(cohort)}, validation: differences that a choice makes to the imputation error (standard deviations) and to a linear "
         f"head's {score}, with their standard errors; * more than {CLEAR:g} of them. {len(runs)} runs, {capped} ended at their cap of epochs.",
-        ["Choice", *header],
+        ["Choice", *(words.capitalize() for words in MEASURES.values())],
         rows,
+        groups,
     )

@@ -14,7 +14,7 @@ from modts.study import arm_name
 from . import fragments
 from .figures import grid, legend, mark_of, save
 from .results import Results
-from .tables import Cell, Table, amount, number
+from .tables import Cell, Table, number
 
 HEADED = {
     "baseline": "",
@@ -47,6 +47,7 @@ def search(found: Results) -> str:
             fragments.raw(_winners(some).html()),
         ]
         pretrained = some[some["arm"].isin(("imputer", "frozen")) & np.isfinite(some["mae"])]
+        pretrained = pretrained.drop_duplicates(["backbone", "settings"])  # both searches begin with the same points
         if len(pretrained) >= ENOUGH:
             out += [
                 fragments.heading(2, "Does the better imputer give the better latents?"),
@@ -74,8 +75,8 @@ def _answer(trials: pd.DataFrame) -> str:
     beside = f" and for the baseline {' and '.join(nets)}" if nets else ""
     backbones = trials.loc[trials["arm"] != "baseline", "backbone"].nunique()
     return (
-        f"{len(trials)} trials, {of} for each arm of {backbones} backbones{beside}, were trained and scored on validation stays of "
-        f"{' and '.join(sorted(set(trials['cohort'])))}, in {amount(hours)} hours of computing.\n"
+        f"{len(trials)} trials, {of} for each arm of {backbones} backbone{'' if backbones == 1 else 's'}{beside}, were trained and scored on validation stays of "
+        f"{' and '.join(sorted(set(trials['cohort'])))}, in {number(hours, 1)} hours of computing.\n"
     )
 
 
@@ -90,6 +91,7 @@ def _curves(trials: pd.DataFrame, narrow: bool) -> Figure:
             axis.plot(place, value, mark, color=colour, markersize=3.5, alpha=0.5)
             axis.plot(place, np.fmax.accumulate(value), color=colour, linewidth=1.5, label=_words(arm))
         axis.set(title=name, xlabel="trials", ylabel="validation AUROC")
+        axis.xaxis.get_major_locator().set_params(integer=True)
     legend(figure, axes, narrow)
     return figure
 
