@@ -74,8 +74,9 @@ def _answer(trials: pd.DataFrame) -> str:
     nets = list(dict.fromkeys(trials.loc[trials["arm"] == "baseline", "backbone"]))
     beside = f" and for the baseline {' and '.join(nets)}" if nets else ""
     backbones = trials.loc[trials["arm"] != "baseline", "backbone"].nunique()
+    networks = "1 backbone" if backbones == 1 else f"{backbones} backbones"
     return (
-        f"{len(trials)} trials, {of} for each arm of {backbones} backbone{'' if backbones == 1 else 's'}{beside}, were trained and scored on validation stays of "
+        f"{len(trials)} trials, {of} for each arm of {networks}{beside}, were trained and scored on validation stays of "
         f"{' and '.join(sorted(set(trials['cohort'])))}, in {number(hours, 1)} hours of computing.\n"
     )
 

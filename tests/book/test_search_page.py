@@ -47,7 +47,7 @@ def page(tmp_path, monkeypatch):
 
 def test_it_says_how_much_was_tried_and_what_won(page):
     text = page()
-    assert "18 trials, 6 for each arm of 1 backbones" in text and "in 0.3 hours" in text
+    assert "18 trials, 6 for each arm of 1 backbone" in text and "in 0.3 hours" in text
     table = {
         cells[1].get_text(): [cell.get_text(" ") for cell in cells[2:]]
         for cells in (row.find_all(["th", "td"]) for row in BeautifulSoup(text, "html.parser").select("tbody tr"))
@@ -72,7 +72,7 @@ def test_a_baseline_that_was_searched_stands_beside_the_backbones(page):
     runs.results_dir().mkdir(exist_ok=True)
     pd.concat([rows, net]).to_csv(runs.results_dir() / "search.csv", index=False)
     text = search.search(results.collect())
-    assert "24 trials, 6 for each arm of 1 backbones and for the baseline GRU, were trained" in text
+    assert "24 trials, 6 for each arm of 1 backbone and for the baseline GRU, were trained" in text
     row = BeautifulSoup(text, "html.parser").select("tbody tr")[-1]
     assert [cell.get_text(" ") for cell in row.find_all(["th", "td"])][:2] == ["GRU", "Baseline"]
     assert "batch size by the labels, dropout 0.3, hidden 32" in row.get_text()
