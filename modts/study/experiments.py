@@ -33,7 +33,7 @@ from .artefacts import (
 from .fused import Fusion, Stacked
 from .moved import Moved
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
-from .scoring import note_predictions, score_rows
+from .scoring import note_unit, score_rows
 from .units import Units, run_arm
 
 ON_STATISTICS = ("LightGBM", "Logistic regression", "Ridge regression", "TabICL")  # what rows call their pooling
@@ -246,12 +246,7 @@ def baselines(params: Baselines) -> runs.Run:
             items.append((np.nan_to_num(targets["test"].y), prediction, targets["test"].seen))
             places.append((cohort.split_seed, seed, draw))
             key = "|".join(map(str, (name, "", pooling, f"{fraction:g}", *places[-1])))
-            note_data(run, cohort)
-            note_predictions(run, cohort, key, items[-1])
-            run.timings[key] = round(seconds, 3)
-            if "capped" in record:
-                run.capped(key, record["capped"])
-            run.extra.setdefault("chosen", {})[key] = record
+            note_unit(run, cohort, key, items[-1], seconds, record, record.get("capped"))
         score_rows(
             run,
             cohort,

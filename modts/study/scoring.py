@@ -8,6 +8,20 @@ from modts import runs
 from modts.cohorts import SPLIT, by_test
 from modts.learning import score, score_seeds
 
+from .artefacts import note_data
+
+
+def note_unit(
+    run: runs.Run, cohort, key: str, item: tuple, seconds: float, chosen: dict, capped: bool | None = None
+) -> None:
+    """Write down under its key what one model saw, said, took and chose, and whether its training ended at its cap (None: it has none)."""
+    note_data(run, cohort)
+    note_predictions(run, cohort, key, item)
+    run.timings[key] = round(seconds, 3)
+    if capped is not None:
+        run.capped(key, capped)
+    run.extra.setdefault("chosen", {})[key] = chosen
+
 
 def note_predictions(run: runs.Run, cohort, key: str, item: tuple) -> None:
     """Keep what a model says of each test's windows; of an external test under the key with its name behind.

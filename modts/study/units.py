@@ -20,8 +20,7 @@ from modts.cohorts import TASKS
 from modts.learning import labels
 
 from .arms import Arm, Candidate, labelled_rows
-from .artefacts import note_data
-from .scoring import note_predictions, score_rows
+from .scoring import note_unit, score_rows
 
 
 def in_unit(prediction: np.ndarray, of: Scaler, unit: Scaler) -> np.ndarray:
@@ -117,11 +116,7 @@ def run_arm(run: runs.Run, arm: Arm, fraction: float) -> None:
         items.append((np.nan_to_num(y.y), prediction, y.seen))
         places.append((cohort.split_seed, seed, draw))
         key = "|".join(map(str, (name, *places[-1])))
-        note_data(run, cohort)
-        note_predictions(run, cohort, key, items[-1])
-        run.timings[key] = round(seconds, 3)
-        run.capped(key, capped)
-        run.extra.setdefault("chosen", {})[key] = {**asdict(winner), "validation": validation}
+        note_unit(run, cohort, key, items[-1], seconds, {**asdict(winner), "validation": validation}, capped)
     score_rows(
         run,
         cohort,
