@@ -46,8 +46,7 @@ def search(found: Results) -> str:
             ),
             fragments.raw(_winners(some).html()),
         ]
-        pretrained = some[some["arm"].isin(("imputer", "frozen")) & np.isfinite(some["mae"])]
-        pretrained = pretrained.drop_duplicates(["backbone", "settings"])  # both searches begin with the same points
+        pretrained = some[(some["arm"] == "frozen") & np.isfinite(some["mae"])]
         if len(pretrained) >= ENOUGH:
             out += [
                 fragments.heading(2, "Does the better imputer give the better latents?"),
@@ -135,21 +134,9 @@ def _imputers(trials: pd.DataFrame) -> list[str]:
 def _winners(trials: pd.DataFrame) -> Table:
     rows = []
     for (backbone, arm), some in trials.groupby(["backbone", "arm"], sort=False):
-        best = some.loc[some["value"].idxmin() if arm == "imputer" else some["value"].idxmax()]
-        first = some.loc[some["trial"].idxmin()]
-        settings = json.loads(best["settings"])
-        chosen = {**settings.pop("config", {}), **settings}
-        rows.append(
-            [
-                backbone,
-                _words(arm),
-                number(first["value"]),
-                Cell(number(best["value"]), f"trial {best['trial'] + 1:.0f} of {len(some)}"),
-                ", ".join(
-                    f"{name.removeprefix('e2e_').replace('_', ' ')} {_short(value)}" for name, value in chosen.items()
-                ),
-            ]
-        )
+        if arm == "frozen" and np.isfinite(some["mae"]).any():  # the same networks in another order
+            rows.append([backbone, "Pretraining, by imputation", *_best(some, "mae", -1)])
+        rows.append([backbone, _words(arm), *_best(some, "value", 1)])
     return Table(
         "What won on validation: mean AUROC of all labels and few (imputation: error), before the search and after it",
         ["Backbone", "Arm", "Before", "Best", "Its settings"],
@@ -157,10 +144,18 @@ def _winners(trials: pd.DataFrame) -> Table:
     )
 
 
+def _best(trials: pd.DataFrame, column: str, sign: int) -> list:
+    """Of one arm's trials by a column (sign -1: the lowest wins): the first one's value, the best one's, the best one's settings."""
+    first, best = trials.loc[trials["trial"].idxmin()], trials.loc[(sign * trials[column]).idxmax()]
+    settings = json.loads(best["settings"])
+    chosen = {**settings.pop("config", {}), **settings}
+    words = (f"{name.removeprefix('e2e_').replace('_', ' ')} {_short(value)}" for name, value in chosen.items())
+    place = f"trial {best['trial'] + 1:.0f} of {len(trials)}"
+    return [number(first[column]), Cell(number(best[column]), place), ", ".join(words)]
+
+
 def _words(arm: str) -> str:
-    if arm in ("imputer", "baseline"):
-        return {"imputer": "Pretraining, by imputation", "baseline": "Baseline"}[arm]
-    return arm_name(arm, HEADED[arm])
+    return "Baseline" if arm == "baseline" else arm_name(arm, HEADED[arm])
 
 
 def _short(value) -> str:

@@ -26,8 +26,6 @@ from .params import STAGE_PARAMS, BackboneName, Fraction, parse
 from .profiles import Settings, profile_path, read_yaml
 from .spaces import ARMS, BASELINE, BASELINES, has, space, suggest
 
-MAXIMIZED = {"imputer": False, "frozen": True, "finetune": True, "e2e": True, "e2e_shipped": True, BASELINE: True}
-
 
 def _of_search(arm: str) -> str:
     return choose(arm, ARMS, "arm of a search")
@@ -107,7 +105,7 @@ def study_of(search: Search, backbone: str, arm: str):
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place))),
         study_name=f"{backbone} {arm}",
-        direction="maximize" if MAXIMIZED[arm] else "minimize",
+        direction="maximize",
         load_if_exists=True,
     )
     now = recipe(search, backbone, arm)
@@ -165,12 +163,12 @@ def _trials(search: Search, backbone: str, arm: str, until: float) -> int:
             if "diverged" not in str(error):
                 raise
             trial.set_user_attr("failed", str(error))
-            study.tell(trial, float("-inf") if MAXIMIZED[arm] else float("inf"))
+            study.tell(trial, float("-inf"))
             continue
         measured = {"seconds": round(time.perf_counter() - clock, 1), "hardware": runs.hardware(), **vars(tried)}
         for name, value in measured.items():
             trial.set_user_attr(name, value)
-        study.tell(trial, objective(arm, tried))
+        study.tell(trial, objective(tried))
     return missing
 
 
@@ -179,9 +177,9 @@ def finished(study) -> list:
     return [trial for trial in study.trials if trial.state.name == "COMPLETE"]
 
 
-def objective(arm: str, tried: Tried) -> float:
-    """Imputation error for `imputer`; else the mean of AUROC with all and with the fewest labels."""
-    return tried.mae if arm == "imputer" else (tried.auroc + tried.auroc_few) / 2
+def objective(tried: Tried) -> float:
+    """The mean of AUROC with all and with the fewest labels."""
+    return (tried.auroc + tried.auroc_few) / 2
 
 
 def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
@@ -190,7 +188,7 @@ def evaluate(search: Search, backbone: str, arm: str, chosen: dict) -> Tried:
 
     if arm == BASELINE:
         return _baseline(search.params("baselines", backbone, {"gru_settings": [chosen]}), backbone)
-    if arm in ("imputer", "frozen"):
+    if arm == "frozen":
         params = search.params("heads", backbone, chosen)
         card = pretrained(params, search.seed)[0].card
         return Tried(*_validation(params, arm), card.get("validation_mae"), bool(card.get("capped")))
@@ -204,7 +202,7 @@ def _arm(params, arm: str):
     """The arm of a trial: the paper's pooling and head."""
     from .arms import HeadArm, WholeArm
 
-    if arm not in ("imputer", "frozen"):
+    if arm != "frozen":
         return WholeArm(params, arm, *(("", "") if arm == "e2e_shipped" else ("simple", "paper")))
     return HeadArm(params, "frozen", "simple", "paper")
 
@@ -239,7 +237,7 @@ def start(search: Search, backbone: str, arm: str) -> dict:
     """The point of the space at which everything is as the file, or without it the parameters' own values, say."""
     if arm == BASELINE:
         return dict(search.params("baselines", backbone, {}).gru_settings[0])
-    stage = "heads" if arm in ("imputer", "frozen") else "end_to_end"
+    stage = "heads" if arm == "frozen" else "end_to_end"
     params = search.params(stage, backbone, {})
     known = {name: getattr(params, name) for name in type(params).model_fields}
     if stage == "end_to_end":
@@ -256,7 +254,7 @@ def winner(search: Search, backbone: str, arm: str, place: int = 0) -> dict:
         raise ModtsError(
             f"The search for {backbone}'s arm {arm} has {len(done)} of {search.trials} trials; it must be finished first."
         )
-    order = sorted(done, key=lambda trial: -trial.value if MAXIMIZED[arm] else trial.value)
+    order = sorted(done, key=lambda trial: -trial.value)
     return order[place].user_attrs["settings"]
 
 

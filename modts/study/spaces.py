@@ -56,7 +56,6 @@ BASELINES = {
 AS_FINETUNED = ("norm", "last_block", "lora")
 # What each arm's search may set beside the model's sizes. Fine-tuning takes the model that the search of `frozen` chose, as pretrained.
 ARMS = {
-    "imputer": (True, _PRETRAINING),
     "frozen": (True, _PRETRAINING),
     "finetune": (False, {**_WHOLE, "auxiliary": (0.0, 0.3, 1.0)}),
     "e2e": (True, {**_WHOLE, "auxiliary": (0.0, 0.3, 1.0)}),
@@ -65,8 +64,8 @@ ARMS = {
 
 
 def has(backbone: str, arm: str) -> bool:
-    """Whether a backbone has that arm: TS2Vec is no imputer, and PyPOTS does not ship a classifier of each."""
-    return {"imputer": row_of(backbone).imputes, "e2e_shipped": ships_classifier(backbone)}.get(arm, True)
+    """Whether a backbone has that arm: PyPOTS does not ship a classifier of each."""
+    return arm != "e2e_shipped" or ships_classifier(backbone)
 
 
 def space(backbone: str, arm: str) -> dict:

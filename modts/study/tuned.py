@@ -78,7 +78,7 @@ def _tuned(search: Search, backbone: str, arms: list[str]) -> str:
     if arms == [BASELINE]:
         blocks = {"baselines": {"gru_settings": best_two(BASELINE)}}
     else:
-        per_arm = {arm: best_two(arm) for arm in arms if arm not in ("imputer", "frozen")}
+        per_arm = {arm: best_two(arm) for arm in arms if arm != "frozen"}
         per_arm |= {arm: best_two("finetune") for arm in AS_FINETUNED if "finetune" in arms}
         blocks = {"pretrain": _pretraining(search, backbone), "end_to_end": {"per_arm": per_arm}}
     words = (
