@@ -19,19 +19,6 @@ from modts.cohorts import EXTERNAL, SPLIT
 from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
-KEY = [
-    "profile",
-    "cohort",
-    "task",
-    "backbone",
-    "arm",
-    "head",
-    "pooling",
-    "label_fraction",
-    "pattern",
-    "metric",
-    "source",
-]
 NUMBERS = {
     "value",
     "low",
@@ -76,11 +63,9 @@ class Results:
 
     Attributes
     ----------
-    metrics : pandas.DataFrame
-        One row per measured number (`runs.COLUMNS` and `place`), on the cohorts' own test splits, with a profile's own settings.
     summary : pandas.DataFrame
-        One row per `KEY`: the mean over seeds with its interval, `seeds`, `device`, `run` (ids, comma-separated); of the cohorts' own test
-        splits.
+        As in `results/metrics.csv`, a row a number over all splits and draws of labels, with `seeds`, `device` and `place`; on the cohorts'
+        own test splits, with a profile's own settings.
     external : pandas.DataFrame
         The same of external tests.
     latency : pandas.DataFrame
@@ -108,14 +93,15 @@ class Results:
         As in `results/memory.csv`: pretraining from a memory map, all columns as text.
     """
 
-    metrics: pd.DataFrame
     summary: pd.DataFrame
     latency: pd.DataFrame
     effects: pd.DataFrame
     external_effects: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=[*EFFECT_COLUMNS, "profile", "place"])
     )
-    external: pd.DataFrame = field(default_factory=lambda: summarise(pd.DataFrame()))
+    external: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*runs.COLUMNS, "place", "device", "seeds"])
+    )
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
@@ -229,51 +215,29 @@ def plain(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["variant"] == shown]
 
 
-def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
-    """One row per `KEY`, device and place: the stored mean over seeds, or the single seed where only one was run.
-
-    The mean and its two-level interval are read, not computed: the row whose `split_seed` is empty holds them. Where
-    it is missing (a grid that has not finished) one lone seed stands for itself and several are averaged without an
-    interval, so that no interval is ever invented.
-    """
-    columns = [*KEY, "value", "low", "high", "n_test", "seeds", "device", "hardware", "run", "place"]
-    if metrics.empty:
-        return pd.DataFrame(columns=columns)
-    rows = []
-    frame = metrics.assign(device=[device(text) for text in metrics["hardware"]])
-    for key, group in frame.groupby([*KEY, "device", "place"], sort=False, dropna=False):
-        single = group[group["split_seed"] != ""].dropna(subset=["value"])
-        mean = group[group["split_seed"] == ""].dropna(subset=["value"])
-        row = dict(zip([*KEY, "device", "place"], key, strict=True))
-        chosen = mean if len(mean) else single
-        if not len(chosen):
-            continue
-        row |= {name: float(chosen[name].iloc[0]) for name in ("value", "low", "high")}
-        if not len(mean) and len(single) > 1:
-            row |= {"value": float(single["value"].mean()), "low": float("nan"), "high": float("nan")}
-        row["n_test"] = chosen["n_test"].iloc[0]
-        row["seeds"] = max(1, len(single[["split_seed", "init_seed"]].drop_duplicates()))
-        row["hardware"] = "; ".join(sorted(set(group["hardware"])))
-        row["run"] = ",".join(dict.fromkeys(chosen["run"] if not len(mean) else chosen["run"].iloc[:1]))
-        rows.append(row)
-    return pd.DataFrame(rows, columns=columns)
+def summarise(metrics: pd.DataFrame, records: dict) -> pd.DataFrame:
+    """The rows with how many seeds their run had, and on what kind of device it ran; CPU and GPU stay apart."""
+    rows = metrics.assign(
+        device=[device(text) for text in metrics["hardware"]],
+        seeds=[len(records.get(run, {}).get("params", {}).get("seeds", [0])) for run in metrics["run"]],
+    )
+    return rows.dropna(subset=["value"]).reset_index(drop=True)
 
 
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
     metrics, effects = plain(_both("metrics.csv", list(runs.COLUMNS))), plain(_effects())
     local = runs.work_dir() / "quick"
+    records = _records(runs.results_dir() / "runs", PUBLISHED) | _records(local / "runs", LOCAL)
+    summary = summarise(metrics, records)
     return Results(
-        metrics=own_test(metrics),
-        summary=summarise(own_test(metrics)),
-        external=summarise(metrics[metrics["test"] == EXTERNAL]),
+        summary=own_test(summary),
+        external=summary[summary["test"] == EXTERNAL],
         latency=_both("latency.csv", list(LATENCY_COLUMNS)),
         effects=own_test(effects),
         external_effects=effects[effects["test"] == EXTERNAL],
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
-        runs=_records(runs.results_dir() / "runs", PUBLISHED)
-        | _records(runs.results_dir() / "benchmarks", PUBLISHED)
-        | _records(local / "runs", LOCAL),
+        runs=_records(runs.results_dir() / "benchmarks", PUBLISHED) | records,
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
         drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),

@@ -8,15 +8,14 @@ effects, which compare stored predictions.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 from pathlib import Path
 
 from modts import runs
 from modts.errors import ModtsError
 
 from .profiles import Profile, read_profile
+from .stored import compact, needed, unpacked
 
 LATENCY_COLUMNS = (
     "profile",
@@ -39,9 +38,15 @@ KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high"
 
 def read_runs(folder: Path) -> list[dict]:
     """The run records of a folder, by run id."""
-    records = [runs.read_json(path) for path in sorted(folder.glob("*.json"))]
-    for path, record in zip(sorted(folder.glob("*.json")), records, strict=True):
-        if not isinstance(record, dict) or record.get("run") != path.stem:
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        record = runs.read_json(path)
+        try:
+            whole = record["run"] == path.stem
+            records.append(record | {"rows": unpacked(record["rows"])} if "rows" in record else record)
+        except (KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:
             raise ModtsError(f"{path} is not a run file of {path.stem}; delete it and run its job again.")
     return records
 
@@ -90,12 +95,15 @@ def _mine(name: str, profile: Profile | None) -> tuple[list[dict], list[str]]:
 
 
 def metric_rows(records: list[dict]) -> list[dict]:
-    """All measured numbers. A transfer run repeats the target's own arms; where their own runs exist, those speak."""
+    """The numbers over all splits and draws of labels; those of each split and draw stay in the run's file.
+
+    A transfer run repeats the target's own arms; where their own runs exist, those speak.
+    """
     found = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
-        for row in record.get("rows", []):
-            row = {**runs.LATER, **row}
-            found.setdefault(tuple(str(row[name]) for name in KEY), row)
+        for row in ({**runs.LATER, **row} for row in record.get("rows", [])):
+            if row["split_seed"] == "":
+                found.setdefault(tuple(str(row[name]) for name in KEY), row)
     return sorted(found.values(), key=lambda row: [str(row[name]) for name in (*KEY, "run")])
 
 
@@ -186,10 +194,12 @@ def publish(name: str) -> list[str]:
     if not records:
         raise ModtsError(f"There is nothing to publish: {local / 'runs'} holds no run of profile {name}; run it first.")
     for record in records:
-        predictions = local / "predictions" / f"{record['run']}.npz"
+        run = record["run"]
+        predictions = local / "predictions" / f"{run}.npz"
         if predictions.is_file():
-            runs.atomic_write(results / "predictions" / predictions.name, predictions.read_bytes())
-        runs.atomic_write(results / "runs" / f"{record['run']}.json", _compact(record))
+            kept = needed(runs.read_arrays(predictions, run, unsealed=True), record["stage"])
+            runs.write_arrays(results / "predictions" / predictions.name, run, **kept)
+        runs.atomic_write(results / "runs" / f"{run}.json", compact(record))
     published = read_runs(results / "runs")
     found, more = _effects(published, [name])
     cohorts, others = _describe([record for record in published if record["profile"] == name])
@@ -250,35 +260,6 @@ def _write(folder: Path, metrics, latency, effects, cohorts) -> None:
     runs.atomic_write(folder / "effects.csv", table(effects, EFFECT_COLUMNS))
     runs.write_json(folder / "cohorts.json", dict(sorted(cohorts.items())))
     runs.atomic_write(folder / "metrics.csv", table(metrics, runs.COLUMNS))  # last: who sees it sees the others too
-
-
-def _compact(record: dict) -> str:
-    """A run file to commit: a line a row, numbers to six significant digits, and the hash of what it holds."""
-
-    def short(value):
-        if isinstance(value, float):
-            return float(f"{value:.6g}")
-        if isinstance(value, dict):
-            return {name: short(item) for name, item in value.items()}
-        return [short(item) for item in value] if isinstance(value, list) else value
-
-    # parameters stay as they were given: they are compared with the profile's
-    parts = {name: value if name == "params" else short(value) for name, value in record.items()}
-    parts["hash"] = seal(parts)
-    lines = []
-    for name, value in parts.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in value) + "\n ]"
-        else:
-            text = json.dumps(value, ensure_ascii=False)
-        lines.append(f" {json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def seal(record: dict) -> str:
-    """The hash of a published run's content, its own entry left out."""
-    content = {name: value for name, value in record.items() if name != "hash"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 # --- what is stale ---

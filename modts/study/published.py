@@ -12,7 +12,8 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
-from .collect import KEY, LATENCY_COLUMNS, latency_rows, metric_rows, read_runs, seal
+from .collect import KEY, LATENCY_COLUMNS, latency_rows, metric_rows, read_runs
+from .stored import seal
 
 _TIMED = tuple(name for name in LATENCY_COLUMNS if name not in ("p50_ms", "p99_ms", "repeats", "hardware"))
 _REMEDY = "bring it back from git, or publish its profile again."

@@ -259,24 +259,26 @@ def winner(search: Search, backbone: str, arm: str, place: int = 0) -> dict:
 
 
 def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = ()) -> list[str]:
-    """All studies, `cores` beside each other, for so many minutes. Returns a line on each that is not finished."""
-    until, left = time.time() + minutes * 60, []
+    """All studies, `cores` beside each other, for so many minutes, one backbone after another. Returns a line on each that is not finished."""
+    until, left, running = time.time() + minutes * 60, [], {}
+    ready = [pair for pair in studies(search) if not only or pair[0] in only]
     # fine-tuning starts from what `frozen` chose
-    wanted = [pair for pair in studies(search) if not only or pair[0] in only]
-    wanted.sort(key=lambda pair: [*search.arms, BASELINE].index(pair[1]))
-    waves = [[pair for pair in wanted if (pair[1] == "finetune") == late] for late in (False, True)]
+    late = [pair for pair in ready if pair[1] == "finetune" and (pair[0], "frozen") in ready]
+    ready = [pair for pair in ready if pair not in late]
     with concurrent.futures.ProcessPoolExecutor(
         cores, multiprocessing.get_context("spawn"), warden.end_with_parent
     ) as pool:
-        for wave in waves:
-            jobs = {}
-            for backbone, arm in wave:
-                jobs[pool.submit(_in_child, search.model_dump(), backbone, arm, until)] = backbone, arm
-            for job in concurrent.futures.as_completed(jobs):
-                backbone, arm = jobs[job]
+        while ready or running:
+            while ready and len(running) < cores:
+                pair = ready.pop(0)
+                running[pool.submit(_in_child, search.model_dump(), *pair, until)] = pair
+            for job in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                backbone, arm = running.pop(job)
                 missing, why = job.result()
                 if missing:
                     left.append(f"{backbone} {arm}: {missing} of {search.trials} trials are missing{why}")
+                if arm == "frozen":
+                    ready[:0] = [pair for pair in late if pair[0] == backbone]
     return left
 
 

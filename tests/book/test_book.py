@@ -201,7 +201,7 @@ def test_figures_and_tables_are_numbered_through_a_page():
 
 
 def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
-    found = results.Results(*(pd.DataFrame() for _ in range(4)))
+    found = results.Results(*(pd.DataFrame() for _ in range(3)))
     rows = pd.DataFrame(
         [_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "simulated_icu", "eicu")]
     )
@@ -303,18 +303,10 @@ def test_the_strongest_baselines_are_shown_and_the_others_count_for_what_is_bold
     assert set(tables.only_these(rows, ["B"])["backbone"]) == {"B"}
 
 
-def test_no_interval_is_invented_and_devices_stay_apart():
-    rows = pd.DataFrame(
-        [
-            _row(split_seed=0, init_seed=0, value=0.8, low=0.7, high=0.9),
-            _row(split_seed=1, init_seed=1, value=0.9, low=0.8, high=1.0),
-            _row(split_seed=0, init_seed=0, value=0.5, low=0.4, high=0.6, hardware="GPU NVIDIA H100"),
-        ]
-    )
-    summary = results.summarise(rows)
-    assert sorted(summary["device"]) == ["CPU", "GPU"]
-    cpu = summary[summary["device"] == "CPU"].iloc[0]
-    assert cpu["value"] == pytest.approx(0.85) and pd.isna(cpu["low"]) and cpu["seeds"] == 2
+def test_devices_stay_apart_and_seeds_are_those_of_the_run():
+    rows = pd.DataFrame([_row(run="a"), _row(run="b", hardware="GPU NVIDIA H100"), _row(run="a", value=float("nan"))])
+    summary = results.summarise(rows, {"a": {"params": {"seeds": [3, 4]}}})
+    assert [*zip(summary["device"], summary["seeds"], strict=True)] == [("CPU", 2), ("GPU", 1)]
 
 
 def test_standard_error_of_one_auroc():
@@ -409,9 +401,7 @@ def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
     """Results of one summary row, and the part of a claim that sets it beside a figure."""
     about = {"physionet_2012": COHORTS["physionet_2012"]}
     empty = pd.DataFrame(columns=["profile", "cohort", "question", "backbone", "metric", "label_fraction"])
-    found = results.Results(
-        pd.DataFrame(), pd.DataFrame([row]), pd.DataFrame(), empty, cohorts=about, runs=runs_of or {}
-    )
+    found = results.Results(pd.DataFrame([row]), pd.DataFrame(), empty, cohorts=about, runs=runs_of or {})
     return found, verdicts._against(found, pd.Series(row), figure, "it")
 
 
@@ -514,10 +504,10 @@ def test_a_local_quick_run_hides_its_published_copy(tmp_path, monkeypatch):
     (tmp_path / "work" / "quick" / "metrics.csv").rename(tmp_path / "published" / "metrics.csv")
     monkeypatch.setenv("MODTS_RESULTS", str(tmp_path / "published"))
     monkeypatch.setenv("MODTS_WORK", str(tmp_path / "work"))
-    published = results.collect().metrics
+    published = results.collect().summary
     assert set(published["place"]) == {results.PUBLISHED}
     published.iloc[:3].drop(columns="place").to_csv(tmp_path / "work" / "quick" / "metrics.csv", index=False)
-    both = results.collect().metrics
+    both = results.collect().summary
     assert set(both[both["run"] == published["run"].iloc[0]]["place"]) == {results.LOCAL}
     assert results.PUBLISHED in set(both["place"])
 

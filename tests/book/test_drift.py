@@ -25,7 +25,7 @@ ROWS = [
 
 def found(rows=ROWS, runs=None):
     empty = pd.DataFrame()
-    made = results.Results(empty, empty, empty, empty, runs=runs or {}, cohorts={"italy_air": {"title": "Italy & air"}})
+    made = results.Results(empty, empty, empty, runs=runs or {}, cohorts={"italy_air": {"title": "Italy & air"}})
     made.drift = pd.DataFrame(rows, columns=list(results.DRIFT))
     return made
 

@@ -114,7 +114,7 @@ def test_collect_makes_the_four_tables(made, capsys):
     assert cli.main(["collect", "tiny"]) == 0
     folder = runs.work_dir() / "tiny"
     metrics = read(folder / "metrics.csv")
-    assert tuple(metrics[0]) == runs.COLUMNS and len(metrics) == 6
+    assert tuple(metrics[0]) == runs.COLUMNS and len(metrics) == 2
     assert {row["value"] for row in metrics if row["backbone"] == "SAITS"} == {"0.912346"}
     assert read(folder / "latency.csv")[0]["p50_ms"] == "1.23457"
     assert runs.read_json(folder / "cohorts.json")["simulated_icu"]["n"] == 600
@@ -152,11 +152,11 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     assert cli.main(["publish", "tiny"]) == 0
     names = ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")
     first = {name: (results / name).read_bytes() for name in names}
-    assert len(read(results / "metrics.csv")) == 6
+    assert len(read(results / "metrics.csv")) == 2
     kept, *fresh = read(results / "effects.csv")
     assert kept == old and {row["family"].split(",")[0] for row in fresh} == {"tiny"}
     assert (results / "predictions" / f"{made['heads'].run}.npz").is_file()
-    published = runs.read_json(results / "runs" / f"{made['heads'].run}.json")
+    (published,) = (record for record in collect.read_runs(results / "runs") if record["run"] == made["heads"].run)
     assert made["heads"].same_as(published) and published["rows"][0]["value"] == 0.912346
     assert cli.main(["publish", "tiny"]) == 0
     assert first == {name: (results / name).read_bytes() for name in names}
