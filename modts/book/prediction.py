@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import METRIC_NAMES, arm_name, arm_order
+from modts.study import METRIC_NAMES, SEARCHED, arm_name, arm_order
 
 from . import answers, effects, fragments, play, plots, tables
 from .figures import save
@@ -21,6 +21,7 @@ REGRESSION_ARMS = (
     ("untrained", "complex"),
 )  # fmt: skip
 EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
+DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
@@ -34,7 +35,7 @@ def parted(found: Results, rows: pd.DataFrame, block) -> str:
     real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
     out = []
     for place, (key, answer, rest) in enumerate(real):
-        out += [fragments.heading(2, found.title(key[0])), answer]
+        out += [fragments.heading(2, found.title(key[0])), *([DECIDED] if key[0] in SEARCHED else []), answer]
         out.append(fragments.fold("The figure, the table, and all else", rest) if place else rest)
     closed = [one for one in made if one not in real]
     if closed:

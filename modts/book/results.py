@@ -16,7 +16,7 @@ import pandas as pd
 
 from modts import runs
 from modts.cohorts import EXTERNAL, SPLIT
-from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, profile_of
+from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, SEARCHED, profile_of
 
 PUBLISHED, LOCAL = "published", "this machine"
 NUMBERS = {
@@ -267,17 +267,25 @@ SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others 
 POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
+PROFILES = ("study", "paper", "cpu", "proof", "quick")  # whose rows speak first
+
+
+def rank(profile: str) -> int:
+    """Where a profile stands: the study first, what others made last."""
+    return PROFILES.index(profile) if profile in PROFILES else len(PROFILES)
+
+
 def blocks(rows: pd.DataFrame):
-    """(cohort, profile, device) and its rows: what may share a table. Real data first, larger profiles first."""
-    rank = {"paper": 0, "cpu": 1, "quick": 2}
+    """(cohort, profile, device) and its rows: what may share a table. Real data first, and of them what settings were searched on last."""
     keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
     order = sorted(
         keys,
         key=lambda key: (
             key[0].startswith("simulated"),
+            key[0] in SEARCHED,
             not key[0].startswith("physionet"),
             key[0],
-            rank.get(key[1], 3),
+            rank(key[1]),
             key[2],
         ),
     )

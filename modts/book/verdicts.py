@@ -24,10 +24,10 @@ import pandas as pd
 
 from modts import runs
 from modts.backbones import SIX
-from modts.study import holm
+from modts.study import SEARCHED, holm
 
 from .prose import said
-from .results import Results, training_record
+from .results import Results, rank, training_record
 from .tables import auroc_standard_error, number
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
@@ -89,7 +89,7 @@ def claims() -> list[dict]:
 
 
 def pick(results: Results, **want) -> pd.DataFrame:
-    """Summary rows of real data with these columns, from the largest profile that ran each cohort (paper, then cpu).
+    """Summary rows of real data with these columns, from the first of results.PROFILES that ran each cohort.
 
     A backbone of one's own says nothing about the paper, which did not have it.
     """
@@ -104,8 +104,8 @@ def pick(results: Results, **want) -> pd.DataFrame:
             rows = rows[(rows[name] - value).abs() < 1e-9]
         else:
             rows = rows[rows[name] == value]
-    rank = {"paper": 0, "cpu": 1}
-    order = rows.assign(rank=[rank.get(profile, 2) for profile in rows["profile"]])
+    rows = rows[~rows["cohort"].isin(SEARCHED)]
+    order = rows.assign(rank=[rank(profile) for profile in rows["profile"]])
     best = order.groupby("cohort")["rank"].transform("min") if len(order) else order["rank"]
     return order[order["rank"] == best].drop(columns="rank")
 
