@@ -127,7 +127,7 @@ def forest(
     rows = rows if share is None else at(rows, share)
     if rows.empty:
         return ""
-    title = found.title(key[0]) + (f" with a backbone from {found.title(source)}" if source else "") + on_external(rows)
+    title = found.title(key[0]) + (f", backbone from {found.title(source)}" if source else "") + on_external(rows)
     panels = [
         (question_name(name), rows[rows["question"] == name], _band(found, key, name, metric, share))
         for name in questions

@@ -137,7 +137,7 @@ def _broken(title: str, tight: bool) -> str:
     """A panel's title on two lines, where one is too long for it."""
     if tight and title.endswith(" as shipped"):
         return title.replace(" as shipped", "\nas shipped")
-    return title.replace(" minus ", "\nminus ") if len(title) > (26 if tight else 36) else title
+    return title.replace(" minus ", "\nminus ") if len(title) > (25 if tight else 36) else title
 
 
 def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
