@@ -19,7 +19,7 @@ import pytest
 from modts import runs
 from modts.backbones import SIX
 from modts.book import results
-from modts.study import EFFECT_COLUMNS, QUESTIONS
+from modts.study import EFFECT_COLUMNS, QUESTIONS, TRANSFERS
 from modts.study.collect import metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,7 +168,8 @@ def _rows(profile, cohort, backbones, seeds, draw):
                 )
     if task == "classification":
         for name in backbones[:2]:
-            for arm, source in (("frozen", ""), ("transfer", "simulated_icu"), ("e2e", "")):
+            moved = [(arm, "simulated_icu") for arm in ("transfer", "transfer_finetune")]
+            for arm, source in (("frozen", ""), *moved, ("e2e", "")):
                 add(
                     "transfer",
                     "auroc",
@@ -214,15 +215,18 @@ def _latency(profile, cohort, backbones):
 
 
 def _effects(profile, cohort, backbones, draw):
-    """Effects as `modts effects` writes them: a row a backbone, and their mean, for every question but that of an arm nobody ran."""
+    """Effects as `modts effects` writes them: a row a backbone, and their mean, for every question but those of arms that nobody ran."""
     task, rows = COHORTS[cohort]["task"], []
     fractions = (1.0, 0.1) if task == "classification" else (1.0,)
     for metric in ("auroc", "auprc") if task == "classification" else ("mae", "mse"):
-        for question in list(QUESTIONS)[:-1]:
-            if task == "regression" and "shipped" in question:
+        for question in (*QUESTIONS, *TRANSFERS):
+            nobody = ("fusion", "norm", "last_block", "lora")
+            others = ("shipped", "GRU", "transfer") if task == "regression" else ("MiniRocket",)
+            if question.startswith(nobody) or any(word in question for word in others):
                 continue
-            for fraction in fractions:
-                for name in (*backbones, "all"):
+            source, names = ("simulated_icu", backbones[:2]) if question in TRANSFERS else ("", backbones)
+            for fraction in (1.0,) if source else fractions:
+                for name in (*names, "all"):
                     middle = draw.gauss(0, 0.03)
                     p = draw.random()
                     values = (
@@ -231,13 +235,13 @@ def _effects(profile, cohort, backbones, draw):
                         middle + 0.02,
                         p,
                         min(1, 3 * p),
-                        f"{profile}, {question}, {cohort}, {metric}",
+                        ", ".join(filter(None, (profile, question, cohort, metric, source and f"from {source}"))),
                         3,
                         1,
                     )
                     word = draw.choice(("better", "worse", "equivalent", "cannot tell"))
                     run = f"{profile}-heads-{cohort}-{backbones[0] if name == 'all' else name}"
-                    row = (cohort, "", task, question, name, fraction, metric, "split", *values, word, run)
+                    row = (cohort, "", source, task, question, name, fraction, metric, "split", *values, word, run)
                     rows.append(dict(zip(EFFECT_COLUMNS, row, strict=True)))
     return rows
 

@@ -20,6 +20,18 @@ OTHERS = {  # question -> the other side, in a reader's words; the first that ha
     "frozen - untrained": "the same layer on an untrained network",
     "frozen - LightGBM": "boosted trees on simple statistics",
 }
+MOVED = "a linear layer on a frozen imputer of another cohort"
+MOVED_OTHERS = {
+    "transfer - frozen": "the same layer on this cohort's own imputer",
+    "transfer - e2e": "training everything from scratch",
+    "transfer - untrained": "the same layer on an untrained network",
+    "transfer - LightGBM": "boosted trees on simple statistics",
+}
+TUNED = "fine-tuning an imputer of another cohort"
+TUNED_OTHERS = {
+    "transfer_finetune - finetune": "fine-tuning this cohort's own",
+    "transfer_finetune - e2e": "training everything from scratch",
+}
 VERBS = {"better": "does better than", "worse": "does worse than", "equivalent": "does as well as"}
 UNTOLD = "cannot be told from"
 MAIN = tuple(OTHERS)
@@ -36,11 +48,11 @@ def who(rows: pd.DataFrame) -> str:
     return fragments.plain(names[0]) if len(names) == 1 else f"mean of these {plural(len(names), 'backbone')}"
 
 
-def means(rows: pd.DataFrame, metric: str, share: float) -> dict[str, pd.Series]:
+def means(rows: pd.DataFrame, metric: str, share: float, questions=MAIN) -> dict[str, pd.Series]:
     """question -> its row over all backbones (or of the only one), for one metric and share of the labels."""
     found = {}
     rows = at(rows[rows["metric"] == metric], share)
-    for question in MAIN:
+    for question in questions:
         part = rows[rows["question"] == question]
         alone = part[part["backbone"] == ALL] if (part["backbone"] == ALL).any() else part
         if len(alone) == 1:
@@ -48,20 +60,24 @@ def means(rows: pd.DataFrame, metric: str, share: float) -> dict[str, pd.Series]
     return found
 
 
-def answer(rows: pd.DataFrame, metric: str, share: float = 1.0) -> list[str]:
-    """The leading answer in bold, then one line for each other question, in Markdown; nothing where no effect is stored."""
-    found = means(rows, metric, share)
+def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = FROZEN, sides=None) -> list[str]:
+    """The leading answer in bold, then one line for each other question, in Markdown; nothing where no effect is stored.
+
+    sides : question -> the other side in words, all of the subject; by default `OTHERS`.
+    """
+    sides = sides or OTHERS
+    found = means(rows, metric, share, sides)
     if not found:
         return []
     mean, (lead, row), *others = who(rows), *found.items()
     with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
-    words = f"{FROZEN[0].upper()}{FROZEN[1:]} {VERBS.get(row['verdict'], UNTOLD)} {OTHERS[lead]} {with_}".rstrip()
+    words = f"{subject[0].upper()}{subject[1:]} {VERBS.get(row['verdict'], UNTOLD)} {sides[lead]} {with_}".rstrip()
     out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}."]
     for question, row in others:
         verb = VERBS.get(row["verdict"], UNTOLD)
         apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
         corrected = ", which is not enough after the correction for several tests" if apart else ""
-        out.append(f"It {verb} {OTHERS[question]}: {interval(row)}{corrected}.")
+        out.append(f"It {verb} {sides[question]}: {interval(row)}{corrected}.")
     return out
 
 

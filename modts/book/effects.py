@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from modts.cohorts import EXTERNAL
-from modts.study import ALL, METRIC_NAMES, QUESTIONS, margin, question_name
+from modts.study import ALL, ASKED, FURTHER, LEADING, METRIC_NAMES, margin, question_name
 
 from . import fragments, plots, tables
 from .figures import save
@@ -23,10 +23,13 @@ LEGEND = (
 )
 
 
-def effects_of(found: Results, cohort: str, profile: str) -> pd.DataFrame:
-    """The effects of a cohort in a profile, in the order of the table, on the test that decides: the external one where there is one."""
+def effects_of(found: Results, cohort: str, profile: str, source: str = "") -> pd.DataFrame:
+    """The effects of a cohort in a profile, in the order of the table, on the test that decides: the external one where there is one.
+
+    source : the cohort that a transferred backbone comes from; by default none, and of transfers nothing.
+    """
     outside, own = (
-        rows[(rows["cohort"] == cohort) & (rows["profile"] == profile)]
+        rows[(rows["cohort"] == cohort) & (rows["profile"] == profile) & (rows["source"] == source)]
         for rows in (found.external_effects, found.effects)
     )
     return outside if len(outside) else own
@@ -46,7 +49,7 @@ def tally(rows: pd.DataFrame) -> str:
 def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
     """A sentence a question, in Markdown: the mean over the backbones, each metric and share of labels; and how many alone are decided."""
     out = []
-    for question in [name for name in QUESTIONS if (rows["question"] == name).any()]:
+    for question in [name for name in ASKED if (rows["question"] == name).any()]:
         part = rows[rows["question"] == question]
         names = [name for name in dict.fromkeys(part["backbone"]) if name != ALL]
         one = names[0] if len(names) == 1 else ALL
@@ -96,21 +99,35 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
             "## Over these cohorts\n",
             f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "
             "the interval of Hartung and Knapp; they speak of the cohorts above and of no others.\n",
-            fragments.bullets(facts(part, metrics), markup=True),
+            fragments.bullets(facts(part[~part["question"].isin(FURTHER)], metrics), markup=True),
+            fragments.fold(
+                "Further questions",
+                fragments.bullets(facts(part[part["question"].isin(FURTHER)], metrics), markup=True),
+            ),
         ]
     return "\n".join(out)
 
 
 def forest(
-    found: Results, key, metric: str, stem: str, questions=tuple(QUESTIONS), share: float | None = None, slide=False
+    found: Results,
+    key,
+    metric: str,
+    stem: str,
+    questions=tuple(LEADING),
+    share: float | None = None,
+    slide=False,
+    source: str = "",
 ) -> str:
-    """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels."""
-    rows = effects_of(found, *key[:2])
+    """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels.
+
+    source : as in `effects_of`.
+    """
+    rows = effects_of(found, *key[:2], source)
     rows = rows[(rows["metric"] == metric) & rows["question"].isin(questions)]
     rows = rows if share is None else at(rows, share)
     if rows.empty:
         return ""
-    title = found.title(key[0]) + on_external(rows)
+    title = found.title(key[0]) + (f", backbone from {found.title(source)}" if source else "") + on_external(rows)
     panels = [
         (question_name(name), rows[rows["question"] == name], _band(found, key, name, metric, share))
         for name in questions
@@ -137,7 +154,7 @@ def forest(
 
 def _band(found: Results, key, question: str, metric: str, share: float | None) -> float:
     """Half the width of what is too small to matter: a fixed one, or a share of the mean error of the arm compared with."""
-    arm, head = QUESTIONS[question][1]
+    arm, head = ASKED[question][1]
     rows = found.summary
     rows = rows[
         (rows["cohort"] == key[0])
@@ -153,9 +170,14 @@ def _band(found: Results, key, question: str, metric: str, share: float | None) 
 
 
 def grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
-    """Backbones down, questions across, a table a metric and share of labels."""
+    """Backbones down, questions across, a table a metric and share of labels; the further questions have tables of their own, behind."""
+    further = rows["question"].isin(FURTHER)
+    return [*_grids(rows[~further], metrics, title), *_grids(rows[further], metrics, f"{title}, further questions")]
+
+
+def _grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
     out = []
-    questions = [name for name in QUESTIONS if (rows["question"] == name).any()]
+    questions = [name for name in ASKED if (rows["question"] == name).any()]
     names = tables.backbones_and(ALL, rows)
     for metric in metrics:
         for share in fractions(rows):

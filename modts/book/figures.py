@@ -52,6 +52,8 @@ MARKS = {  # (arm, head) -> colour, mark
     ("lora", "simple"): ("#4b2e83", "*"),
     ("finetune", "simple"): ("#009E73", "^"),
     ("finetune", "complex"): ("#006b4f", "<"),
+    ("transfer_finetune", "simple"): ("#b8336a", ">"),
+    ("transfer_finetune", "complex"): ("#7a1f46", "8"),
     ("e2e", "simple"): ("#D55E00", "D"),
     ("e2e", "complex"): ("#943f00", "d"),
     ("e2e_shipped", ""): ("#E69F00", "v"),

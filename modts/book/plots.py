@@ -116,7 +116,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
         axis.set(
             yticks=range(len(names)),
             yticklabels=["All of these" if name == ALL else name for name in names],
-            title=title.replace(" as shipped", "\nas shipped") if per_row == 3 and not narrow else title,
+            title=_broken(title, per_row == 3 and not narrow),
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="y", visible=False)
@@ -131,6 +131,13 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
     figure.supxlabel(f"difference in {METRIC_NAMES[metric]}; to the right the first is better", fontsize=9)
     legend(figure, axes[:1], narrow)
     return figure
+
+
+def _broken(title: str, tight: bool) -> str:
+    """A panel's title on two lines, where one is too long for it."""
+    if tight and title.endswith(" as shipped"):
+        return title.replace(" as shipped", "\nas shipped")
+    return title.replace(" minus ", "\nminus ") if len(title) > (25 if tight else 36) else title
 
 
 def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:

@@ -71,7 +71,7 @@ class Results:
     latency : pandas.DataFrame
         As in `results/latency.csv`.
     effects : pandas.DataFrame
-        As in `results/effects.csv`, with `profile` and `place`; on the cohorts' own test splits.
+        As in `results/effects.csv`, with `profile` and `place`; on the cohorts' own test splits. Those of a transfer have a `source`.
     external_effects : pandas.DataFrame
         The same on external tests.
     cohorts : dict

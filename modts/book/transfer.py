@@ -1,12 +1,12 @@
-"""The page on transfer: native, transferred and from scratch, side by side for each pair of cohorts."""
+"""The page on transfer: native, transferred (frozen and fine-tuned) and from scratch, side by side for each pair of cohorts."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import METRIC_NAMES
+from modts.study import METRIC_NAMES, TRANSFERS
 
-from . import fragments, plots, prediction, tables
+from . import answers, effects, fragments, plots, prediction, tables
 from .figures import save
 from .prose import alt, labels_words, setting
 from .results import POINT, SINGLE, Results, at, for_figure, fractions
@@ -45,7 +45,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
         & rows["pooling"].isin(SINGLE)
         & (rows["task"] == pair["task"].iloc[0])
         & (rows["backbone"].isin(pair["backbone"]) | (rows["arm"] == "baseline"))
-        & rows["arm"].isin(["frozen", "e2e", "untrained", "baseline"])
+        & rows["arm"].isin(["frozen", "finetune", "e2e", "untrained", "baseline"])
     ]
     shares = fractions(pair)
     same = same[same["label_fraction"].isin(shares) & same["pattern"].isin(POINT)]
@@ -53,8 +53,10 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
     pair = pd.concat([pair, same]).drop_duplicates(identity).reset_index(drop=True)
     title = f"{found.title(source)} → {found.title(key[0])}"
     stem = f"transfer-{source}-{'-'.join(key)}".lower()
+    compared = effects.effects_of(found, *key[:2], source)
     out = [
-        fragments.bullets([f"From {found.title(source)} to {found.title(key[0])}.", *_overlap(found, source, key[0])])
+        fragments.bullets([f"From {found.title(source)} to {found.title(key[0])}.", *_overlap(found, source, key[0])]),
+        _answered(found, key, source, compared, metric, shares[0], stem),
     ]
     strong = tables.strongest(pair, metric)
     shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
@@ -80,8 +82,30 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
         for value in shares
     ]
     out += [fragments.raw(table.html()) for table in made]
-    out += [setting(found, key, pair), fragments.fold("Downloads", fragments.downloads(stem, pair, made))]
+    metrics = ("auroc", "auprc") if metric == "auroc" else ("mae", "mse")
+    differences = effects.grids(compared, metrics, title + effects.on_external(compared))
+    out += [
+        setting(found, key, pair),
+        fragments.fold(
+            "Every question in a sentence", fragments.bullets(effects.facts(compared, metrics), markup=True)
+        ),
+        fragments.fold("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
+        fragments.fold(
+            "Downloads",
+            fragments.downloads(stem, pair, [*made, *differences]) + effects.downloads(compared, stem),
+        ),
+    ]
     return "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
+
+
+def _answered(found: Results, key, source: str, compared: pd.DataFrame, metric: str, share: float, stem: str) -> str:
+    """What the pair's effects answer: of the frozen and of the fine-tuned backbone from the source, and the forest of their differences."""
+    forest = effects.forest(found, key, metric, f"{stem}-effects", tuple(TRANSFERS), share, source=source)
+    out = []
+    for subject, sides in ((answers.MOVED, answers.MOVED_OTHERS), (answers.TUNED, answers.TUNED_OTHERS)):
+        lines = answers.answer(compared[compared["question"].isin(sides)], metric, share, subject, sides)
+        out.append(answers.shown(lines, f"{stem}-effects" if lines and not any(out) else ""))
+    return "\n".join([*out, forest])
 
 
 def _overlap(found: Results, source: str, target: str) -> list[str]:

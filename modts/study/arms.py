@@ -37,6 +37,7 @@ from .artefacts import (
     tested,
     windows,
 )
+from .params import Pretrain
 
 WHOLE = (
     "size",
@@ -77,7 +78,7 @@ class Arm:
     params
         Of the run.
     name, head, pooling
-        As in its rows; the name is a key of learning.ARMS, or "transfer".
+        As in its rows; the name is a key of learning.ARMS, or one of moved's or of fused's.
     stage
         Whose code decides its units.
     source
@@ -216,37 +217,53 @@ class WholeArm(Arm):
     def candidates(self):
         return [
             Candidate(lr, place=place)
-            for place, params in enumerate(self.params.of_arm(self.name))
+            for place, params in enumerate(self.params.of_arm(self.way))
             for lr in params.e2e_lrs
         ]
 
     def draws(self, fraction):
         return self.params.e2e_draws if fraction <= FEW else 1
 
+    @property
+    def way(self) -> str:
+        """The key of learning.ARMS by which it is trained, and of the parameters that are its own."""
+        return self.name
+
+    @property
+    def given(self) -> Pretrain:
+        """The pretraining that it starts from, if from one."""
+        return self.params
+
+    def windows(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Raw windows per split as the backbone reads them, and the steps of each series (see artefacts.lengths)."""
+        cohort = self.cohort(seed)
+        return windows(cohort), lengths(cohort)
+
     def recipe(self, seed, candidate):
-        params = self.params.of_arm(self.name)[candidate.place]
+        params = self.params.of_arm(self.way)[candidate.place]
         rank = {"lora_rank": params.lora_rank} if self.name == "lora" else {}
         return {
             **settings(params, WHOLE),
             **rank,
             "data": self.cohort(seed).content_hash,
-            "upstream": runs.key(pretrain_spec(self.params, seed)) if self._starts_pretrained else "",
+            "upstream": runs.key(pretrain_spec(self.given, seed)) if self._starts_pretrained else "",
         }
 
     @property
     def _starts_pretrained(self) -> bool:
-        return ARMS[self.name].start == "pretrained"
+        return ARMS[self.way].start == "pretrained"
 
     def prepare(self, seed):
         if self._starts_pretrained:
-            pretrained(self.params, seed)
+            pretrained(self.given, seed)
 
     def train(self, seed, targets, rows, candidate, file):
-        params, cohort = self.params.of_arm(self.name)[candidate.place], self.cohort(seed)
+        params = self.params.of_arm(self.way)[candidate.place]
         if self._starts_pretrained:
-            backbone = pretrained(self.params, seed)[0]
+            backbone = pretrained(self.given, seed)[0]
         else:
-            backbone = fresh(params, cohort, seed)
+            backbone = fresh(params, self.cohort(seed), seed)
+        read, ends = self.windows(seed)
         training = Training(
             lr=candidate.lr,
             weight_decay=candidate.weight_decay,
@@ -263,13 +280,13 @@ class WholeArm(Arm):
             checkpoint=file,
         )
         return adapt(
-            self.name,
+            self.way,
             self.head,
             targets,
             rows,
             backbone=backbone,
-            windows=windows(cohort),
-            lengths=lengths(cohort),
+            windows=read,
+            lengths=ends,
             pooling=self.pooling or "paper",
             training=training,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
+from .predicted import source_of
 from .profiles import Profile, read_profile
 from .stored import compact, needed, unpacked
 
@@ -241,16 +242,20 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
         )
         fresh, said = fresh + rows, said + more
     done = {_place(row) for row in fresh}
-    alive = {(record["profile"], effects.cohort_of(record)) for record in published}
+    alive = {
+        (record["profile"], effects.cohort_of(record), source)
+        for record in published
+        for source in ("", source_of(record))
+    }
     old = [row for row in read_table(runs.results_dir() / "effects.csv") if _place(row) not in done]
-    return effects.judged([*fresh, *(row for row in old if _place(row)[:2] in alive)], published), said
+    return effects.judged([*fresh, *(row for row in old if _place(row)[:3] in alive)], published), said
 
 
-def _place(row: dict) -> tuple[str, str, str, str]:
-    """Profile, cohort, test and variant of an effect: what is made anew together."""
+def _place(row: dict) -> tuple[str, str, str, str, str]:
+    """Profile, cohort, source, test and variant of an effect: what is made anew together."""
     from .effects import profile_of
 
-    return profile_of(row), row["cohort"], row["test"], row.get("variant", "")
+    return profile_of(row), row["cohort"], row.get("source", ""), row["test"], row.get("variant", "")
 
 
 def _write(folder: Path, metrics, latency, effects, cohorts) -> None:

@@ -4,6 +4,9 @@ A question is one difference, such as `frozen - e2e`. Each is asked of every bac
 whose splits, draws of labels and stays are resampled together; over cohorts (cohort "all") it is a random-effects mean with the interval of
 Hartung and Knapp. p-values carry Holm's correction (Scand J Stat 6:65-70, 1979) within families that are named beforehand: of one question, one
 cohort, one metric and one test, the pooled lines are the primary family, and the lines of each backbone, which explain them, a secondary one.
+
+A transfer is a pair of cohorts: its questions (`TRANSFERS`) are asked for each source of a cohort, beside the arms of the cohort's own, and a
+family is then of one source too. All other questions are asked where there is none.
 """
 
 from __future__ import annotations
@@ -12,23 +15,16 @@ from collections import defaultdict
 from pathlib import Path
 
 from modts import runs
-from modts.cohorts import EXTERNAL, SPLIT, TASKS, by_test
+from modts.cohorts import EXTERNAL, SPLIT, TASKS
 from modts.errors import ModtsError
 
+from .predicted import POOLING, Model, Truth, predictions
+from .questions import ASKED, BASELINE, QUESTIONS, TRANSFERS
+
 EFFECT_COLUMNS = (
-    "cohort", "variant", "task", "question", "backbone", "label_fraction", "metric", "test", "difference", "low", "high", "p", "p_holm",
-    "family", "n_splits", "n_draws", "verdict", "run",
+    "cohort", "variant", "source", "task", "question", "backbone", "label_fraction", "metric", "test", "difference", "low", "high", "p",
+    "p_holm", "family", "n_splits", "n_draws", "verdict", "run",
 )  # fmt: skip
-BASELINE = "baseline"
-QUESTIONS = {  # (arm, head) a and b, of one backbone, or a baseline; all at the paper's pooling
-    "frozen - e2e": (("frozen", "simple"), ("e2e", "simple")),
-    "frozen - e2e_shipped": (("frozen", "simple"), ("e2e_shipped", "")),
-    "frozen - finetune": (("frozen", "simple"), ("finetune", "simple")),
-    "frozen - untrained": (("frozen", "simple"), ("untrained", "simple")),
-    "frozen - LightGBM": (("frozen", "simple"), (BASELINE, "LightGBM")),
-    "complex - simple": (("frozen", "complex"), ("frozen", "simple")),
-    "fusion - LightGBM": (("fusion", "simple"), (BASELINE, "LightGBM")),
-}
 ALL = "all"
 SEARCHED = (
     "physionet_2012_b",
@@ -37,10 +33,7 @@ POOLED, EACH = "mean over backbones", "each backbone"  # the two kinds of famili
 BETTER, WORSE, EQUIVALENT, CANNOT_TELL = "better", "worse", "equivalent", "cannot tell"
 MARGIN, MARGIN_OF_ERROR = 0.02, 0.05  # what is too small to matter: of AUROC or AUPRC; as a share of an error
 LEVEL = 0.05
-POOLING = ("paper", "statistics", "")  # of a backbone, of the baselines, of a classifier that brings its own
 N_BOOT = 20_000
-
-Model = tuple[str, str, str]  # backbone, arm, head; a baseline has no backbone and its name as head
 
 
 def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[list[dict], list[str]]:
@@ -77,16 +70,16 @@ def effects(records: list[dict], folder: Path, n_boot: int = N_BOOT) -> tuple[li
             )
             for other in sorted(external):
                 try:
-                    truth = _Truth(name, other)
-                    predictions = _read(stored, folder, truth, said)
+                    truth = Truth(name, other)
+                    found = predictions(stored, folder, truth, said)
                 except ModtsError as error:
                     what = f"external test {other} of {name}" if other else f"cohort {name}"
                     said.append(f"{what} cannot be compared, its effects are kept as they were: {error}")
                     continue
-                for fraction, models in sorted(predictions.items(), reverse=True):
-                    for question in QUESTIONS:
+                for (source, fraction), models in sorted(found.items(), reverse=True):
+                    for question in TRANSFERS if source else QUESTIONS:
                         answers = _answers(question, fraction, models, truth, n_boot)
-                        rows += [{**row, "variant": variant} for row in answers]
+                        rows += [{**row, "variant": variant, "source": source} for row in answers]
     return rows, said
 
 
@@ -107,14 +100,15 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
     families = defaultdict(list)
     for row in rows:
         names = [profile_of(row), row["question"], row["cohort"], row["metric"]]
-        names += filter(None, [row.get("variant", ""), row["test"] if row["test"] != SPLIT else ""])
+        source = f"from {row['source']}" if row.get("source") else ""  # a table of before has no such column
+        names += filter(None, [row.get("variant", ""), source, row["test"] if row["test"] != SPLIT else ""])
         row["family"] = ", ".join([*names, POOLED if row["backbone"] == ALL else EACH])
         families[row["family"]].append(row)
     for family in families.values():
         for row, p in zip(family, holm([float(row["p"]) for row in family]), strict=True):
             row["p_holm"] = p
             row["verdict"] = verdict(row, row["margin"])
-    order = list(QUESTIONS)
+    order = list(ASKED)
     return sorted(
         rows,
         key=lambda row: (
@@ -122,6 +116,7 @@ def judged(rows: list[dict], records: list[dict]) -> list[dict]:
             row["cohort"] == ALL,
             row["cohort"],
             row.get("variant", ""),
+            row.get("source", ""),
             row["test"] == SPLIT,
             row["metric"],
             order.index(row["question"]),
@@ -185,7 +180,7 @@ def holm(p: list[float]) -> list[float]:
 
 
 def _pair(question: str, backbone: str) -> tuple[Model, Model]:
-    a, b = (("", *side) if side[0] == BASELINE else (backbone, *side) for side in QUESTIONS[question])
+    a, b = (("", *side) if side[0] == BASELINE else (backbone, *side) for side in ASKED[question])
     return a, b
 
 
@@ -193,7 +188,7 @@ def _backbone(model: Model) -> str:
     return model[0]
 
 
-def _answers(question: str, fraction: float, models: dict, truth: _Truth, n_boot: int) -> list[dict]:
+def _answers(question: str, fraction: float, models: dict, truth: Truth, n_boot: int) -> list[dict]:
     """A row a backbone and metric, and one for their mean where there are several.
 
     Compared are the splits and draws that both models have; the mean is of those that all of its models have.
@@ -263,21 +258,22 @@ def _margins(rows: list[dict], records: list[dict]) -> list[float]:
     scores: dict = {}
     for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
         for row in record.get("rows", []):
-            if row["split_seed"] == "" and row["pooling"] in POOLING and row["label_fraction"] != "":
+            of_own = row["label_fraction"] != "" and not row.get("source")  # no arm b comes from elsewhere
+            if row["split_seed"] == "" and row["pooling"] in POOLING and of_own:
                 model = (
                     ("", BASELINE, row["backbone"])
                     if row["arm"] == BASELINE
                     else tuple(map(row.get, ("backbone", "arm", "head")))
                 )
                 scores.setdefault((record["profile"], *_cell(row), model), row["value"])
-    where = [(profile_of(row), *_cell(row), row["question"]) for row in rows]
+    where = [(profile_of(row), *_cell(row), row.get("source", ""), row["question"]) for row in rows]
     backbones = defaultdict(list)
     for row, place in zip(rows, where, strict=True):
         if row["backbone"] != ALL:
             backbones[place].append(row["backbone"])
     out = []
     for row, place in zip(rows, where, strict=True):
-        *first, question = place
+        *first, _, question = place
         names = backbones[place] if row["backbone"] == ALL else [row["backbone"]]
         found = [scores.get((*first, _pair(question, name)[1]), 0.0) for name in names]
         out.append(margin(row["metric"], sum(found) / max(1, len(found))))
@@ -293,14 +289,14 @@ def _cell(row: dict) -> tuple[str, ...]:
 def _over_cohorts(rows: list[dict]) -> list[dict]:
     """A random-effects mean of each question over the cohorts of real data, from their pooled rows and the widths of their intervals.
 
-    Cohorts on which the protocol was decided are left out.
+    Cohorts on which the protocol was decided are left out, and so are transfers, which are of pairs.
     """
     from modts.learning import random_effects
 
     pooled = defaultdict(list)
     for row in rows:
         real = not row["cohort"].startswith("simulated") and row["cohort"] not in SEARCHED
-        if row["backbone"] == ALL and real:
+        if row["backbone"] == ALL and real and not row.get("source"):
             names = [row.get(name, "") for name in ("variant", "task", "question", "metric", "test")]
             pooled[profile_of(row), *names, f"{float(row['label_fraction']):g}"].append(row)
     out = []
@@ -322,62 +318,3 @@ def _over_cohorts(rows: list[dict]) -> list[dict]:
             }
         )
     return out
-
-
-# --- what was predicted, and what is true ---
-
-
-class _Truth:
-    """Labels of a cohort's test by split seed, as the arms were scored: (y, observed or None); of its external test, if one is named."""
-
-    def __init__(self, name: str, external: str = ""):
-        from .artefacts import tested
-
-        self.tested, self.name, self.external, self.found = tested, name, external, {}
-        self.test = EXTERNAL if external else SPLIT
-        cohort = tested(name, external, 0)
-        self.task, self.series, self.title = cohort.task, cohort.series, runs.cohort_label(name)
-
-    def __getitem__(self, seed: int):
-        import numpy as np
-
-        from modts.learning import labels
-
-        if seed not in self.found:
-            cohort = self.tested(self.name, self.external, seed)
-            y = labels(cohort)[0]["test"].take(by_test(cohort)[self.test])
-            self.found[seed] = np.nan_to_num(y.y), y.seen
-        return self.found[seed]
-
-    def matches(self, record: dict) -> bool:
-        """True if the record's data are these."""
-        stored = record.get("data_hash", {})
-        if self.external:
-            here = self.tested(self.name, self.external, 0).notes["external"]["data"]
-            if record.get("external", {}).get("data") != here:
-                return False
-        return all(self.tested(self.name, "", int(seed)).content_hash == value for seed, value in stored.items())
-
-
-def _read(records: list[dict], folder: Path, truth: _Truth, said: list[str]) -> dict:
-    """{label fraction: {model: ({(split, initial seed, draw): prediction}, its run)}}; an arm's own run speaks before a transfer's."""
-    found: dict = defaultdict(dict)
-    for record in sorted(records, key=lambda record: record["stage"] == "transfer"):
-        if truth.external and record["params"].get("external") != truth.external:
-            continue
-        if not truth.matches(record):
-            said.append(f"{record['run']} was made with other data than those here: not compared; run it again")
-            continue
-        mine: dict = defaultdict(lambda: defaultdict(dict))
-        for key, prediction in runs.read_arrays(folder / f"{record['run']}.npz", record["run"], unsealed=True).items():
-            arm, head, pooling, fraction, split, init, *rest = key.split("|")
-            test = EXTERNAL if EXTERNAL in rest else SPLIT
-            if pooling in POOLING and test == truth.test:
-                backbone = runs.backbone_label(record["params"].get("backbone", ""))
-                own = ("", BASELINE, arm) if record["stage"] == "baselines" else (backbone, arm, head)
-                place = int(split), int(init), int(rest[0]) if rest else 0
-                mine[float(fraction)][own][place] = prediction.astype("float32")
-        for fraction, models in mine.items():
-            for model, predictions in models.items():
-                found[fraction].setdefault(model, (predictions, record["run"]))
-    return found

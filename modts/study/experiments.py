@@ -31,7 +31,7 @@ from .artefacts import (
     tested,
 )
 from .fused import Fusion, Stacked
-from .moved import Moved
+from .moved import Moved, MovedWhole
 from .params import Baselines, EndToEnd, Extract, Heads, Latency, Pretrain, Transfer
 from .scoring import note_unit, score_rows
 from .units import Units, run_arm
@@ -111,7 +111,8 @@ def _ships(params: Pretrain, task: str) -> bool:
 
 
 def transfer(params: Transfer) -> runs.Run:
-    """Heads on a backbone frozen from the source cohort, on the target's own, and a network trained from scratch, side by side."""
+    """Heads on a backbone frozen from the source cohort and on the target's own, and of `arms` what is asked for here: finetune, the source's
+    backbone trained on; e2e, a network trained from scratch."""
     run = runs.Run("transfer", params.model_dump())
     run.extra["overlap"] = Moved.of(params, params.heads[0]).alignment(params.seeds[0]).report
     return _finished(run, _transfer_arms(params))
@@ -123,7 +124,10 @@ def _transfer_arms(params: Transfer) -> Iterator[tuple[Arm, float]]:
         arms = HeadArm(params, "frozen", head, pooling), Moved.of(params, head)
         yield from ((arm, fraction) for fraction in params.label_fractions for arm in arms)
     for fraction in params.label_fractions:
-        yield WholeArm(params, "e2e", params.heads[0], pooling), fraction
+        if "finetune" in params.arms:
+            yield MovedWhole.of(params, params.heads[0]), fraction
+        if "e2e" in params.arms:
+            yield WholeArm(params, "e2e", params.heads[0], pooling), fraction
 
 
 ARMS_OF = {"heads": _heads_arms, "end_to_end": _whole_arms, "transfer": _transfer_arms}

@@ -32,7 +32,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Parameters that a stage takes because it inherits them, or to check that both kinds of arms have a choice: they change no number of it.
 UNUSED = {
     "end_to_end": {"draws", "head_lrs", "head_weight_decays", "head_epochs", "head_patience"},
-    "transfer": {"arms"},
     "latency": {"external"},
 }
 # What every stage runs through beside the modules that decide its units: a change there repeats the run, though not its stored units.

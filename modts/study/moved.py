@@ -1,4 +1,4 @@
-"""The arm of a transfer: a head on the latents of a cohort's windows under the frozen backbone of another."""
+"""The arms of a transfer: a cohort's windows under the backbone of another, which stays frozen or trains on beside the head."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from modts import runs
 from modts.backbones import extract
 from modts.cohorts import align, to_source_space
 
-from .arms import HeadArm
+from .arms import HeadArm, WholeArm
 from .artefacts import cohort_for, lengths, pretrain_spec, pretrained, tested, windows
 from .params import Pretrain, Transfer
 
 
-@dataclass
-class Moved(HeadArm):
-    """A head on a backbone frozen from the run's source cohort."""
+class FromSource:
+    """What these arms share: the backbone of the run's source cohort, and the target's windows as it reads them."""
+
+    called = ""
 
     @classmethod
     def of(cls, params: Transfer, head: str):
-        return cls(params, "transfer", head, params.poolings[0], "transfer", runs.cohort_label(params.source))
+        """The arm with that head."""
+        return cls(params, cls.called, head, params.poolings[0], "transfer", runs.cohort_label(params.source))
 
     @property
     def given(self) -> Pretrain:
@@ -33,6 +35,21 @@ class Moved(HeadArm):
         """Which variables of the two cohorts are the same."""
         return align(cohort_for(self.params.source, seed).features, self.cohort(seed).features)
 
+    def windows(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The target's raw windows per split in the source's variables, units and steps, and the steps of each series."""
+        source, target, matched = cohort_for(self.params.source, seed), self.cohort(seed), self.alignment(seed)
+        shifted = {
+            name: to_source_space(X, matched, source.features, source.n_steps) for name, X in windows(target).items()
+        }
+        return shifted, {name: np.minimum(steps, source.n_steps) for name, steps in lengths(target).items()}
+
+
+@dataclass
+class Moved(FromSource, HeadArm):
+    """A head on a backbone frozen from the run's source cohort."""
+
+    called = "transfer"
+
     def spec(self, seed):
         return {
             "code": runs.code_hash("transfer", self.params.backbone),
@@ -43,15 +60,18 @@ class Moved(HeadArm):
         }
 
     def latents(self, seed):
-        target, spec = self.cohort(seed), self.spec(seed)
-        path = runs.artifact_dir("transfer", target.name, self.params.backbone, spec) / "latents.npz"
+        spec = self.spec(seed)
+        path = runs.artifact_dir("transfer", self.cohort(seed).name, self.params.backbone, spec) / "latents.npz"
         if not path.exists():
-            source, from_cohort, _ = pretrained(self.given, seed)
-            shifted = {
-                name: to_source_space(X, self.alignment(seed), from_cohort.features, from_cohort.n_steps)
-                for name, X in windows(target).items()
-            }
-            ends = {name: np.minimum(steps, from_cohort.n_steps) for name, steps in lengths(target).items()}
+            source, (shifted, ends) = pretrained(self.given, seed)[0], self.windows(seed)
             made = {name: extract(source, X, self.pooling, lengths=ends.get(name)) for name, X in shifted.items()}
             runs.write_arrays(path, runs.key(spec), **made)
         return runs.read_arrays(path, runs.key(spec))
+
+
+@dataclass
+class MovedWhole(FromSource, WholeArm):
+    """Fine-tuning that starts from the backbone of the run's source cohort, with the settings of fine-tuning."""
+
+    called = "transfer_finetune"
+    way = "finetune"

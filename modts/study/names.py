@@ -10,6 +10,7 @@ ARM_NAMES = {  # in the order of a table's columns
     "last_block": "Last block tuned",
     "lora": "LoRA",
     "finetune": "Fine-tuned",
+    "transfer_finetune": "Transferred, fine-tuned",
     "e2e": "End to end",
     "e2e_shipped": "End to end as shipped",
     "fusion": "Fusion",

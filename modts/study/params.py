@@ -219,7 +219,10 @@ class EndToEnd(Adapt):
 
 
 class Transfer(EndToEnd):
-    """A frozen backbone from another cohort, beside the target's own and a network trained from scratch."""
+    """A backbone from another cohort, frozen and trained on, beside the target's own and a network from scratch.
+
+    Of `arms`, finetune asks for the one that is trained on and e2e for the one from scratch; the others have no part here.
+    """
 
     source: Name = "simulated_icu"
 

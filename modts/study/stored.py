@@ -12,7 +12,8 @@ import numpy as np
 
 from modts.cohorts import EXTERNAL
 
-from .effects import BASELINE, POOLING, QUESTIONS
+from .predicted import POOLING
+from .questions import ASKED, BASELINE
 
 EXTERNAL_SHARES = (
     1.0,
@@ -22,7 +23,7 @@ EXTERNAL_SHARES = (
 
 def needed(predictions: dict[str, np.ndarray], stage: str) -> dict[str, np.ndarray]:
     """Those of a run's predictions that some question compares (keys as in `effects`); of an external test, at `EXTERNAL_SHARES` alone."""
-    compared = {(arm, head) for sides in QUESTIONS.values() for arm, head in sides}
+    compared = {(arm, head) for sides in ASKED.values() for arm, head in sides}
 
     def asked(key: str) -> bool:
         arm, head, pooling, fraction, *rest = key.split("|")

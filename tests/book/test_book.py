@@ -154,6 +154,18 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
             folded = re.split("^:+$", folded, flags=re.M)[0]
             assert all(f">{name}</th>" in folded for name in BASELINES["classification"])
             assert "TabICL: no weights were &#60;given&#62;." in folded
+        moved = (out / "transfer.md").read_text().split("## Simulated")[0]
+        said = r"\*\*A linear layer on a frozen imputer of another cohort .* this cohort's own imputer\*\*: AUROC [+−]"
+        assert len(re.findall(said, moved)) == 1 and "mean of these two backbones" in moved
+        assert (
+            len(re.findall(r"\*\*Fine-tuning an imputer of another cohort .* this cohort's own\*\*: AUROC", moved)) == 1
+        )
+        assert "transfer-simulated_icu-physionet_2012-cpu-cpu-effects-wide.svg" in moved
+        assert ">Transferred, fine-tuned + Simple</th>" in moved
+        assert "**Transferred, fine-tuned minus fine-tuned**, mean of these two backbones: AUROC" in moved
+        assert not any("ransferred" in (out / f"{page}.md").read_text() for page in ("classification", "front"))
+        pictures, numbers_ = text.split("The differences in numbers")[:2]
+        assert "Frozen minus GRU" not in pictures.split("Every question")[0] and "further questions" in numbers_
         imputed = (out / "imputation.md").read_text()
         ours, theirs = re.split(r"^:+\{dropdown\} What others report$", imputed, flags=re.M)[:2]
         assert ">0.257<" in ours and ">0.215<" not in ours  # TSI-Bench as printed, beside our own
@@ -364,6 +376,15 @@ def test_effects_in_sentences():
     assert second == "**Complex minus simple**, SAITS: MAE +0.100 (+0.050 to +0.150), equivalent."
 
 
+def test_further_questions_have_tables_of_their_own():
+    asked = ("frozen - e2e", "frozen - GRU", "lora - frozen")
+    rows = pd.DataFrame([_effect(question=question, backbone="SAITS") for question in asked])
+    first, second = effects.grids(rows, ("mae",), "Air")
+    assert first.header == ["Backbone", "Frozen minus end to end"] and "further" not in first.caption
+    assert second.header == ["Backbone", "LoRA minus frozen", "Frozen minus GRU"]
+    assert second.caption.endswith("Air, further questions")
+
+
 def test_effects_over_cohorts_are_told_below_the_cohorts(monkeypatch):
     found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
     found.effects = pd.DataFrame([_effect(), _effect(cohort="all", verdict="cannot tell")])
@@ -496,6 +517,17 @@ def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, w
     found.runs["r"] = {"stage": "heads", "profile": "cpu", "params": {"cohort": "italy_air", "size": "small"}}
     rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
     assert verdicts.decided(found, rows, [verdicts.p7(found, {}), *[[]] * 9])[0].word == word
+
+
+def test_a_table_of_effects_from_before_transfers_is_read(tmp_path, monkeypatch):
+    fabricate(tmp_path, "full")
+    path = tmp_path / "results" / "effects.csv"
+    pd.read_csv(path, dtype=str).query("source.isna()").drop(columns="source").to_csv(path, index=False)
+    monkeypatch.setenv("MODTS_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("MODTS_WORK", str(tmp_path / "nowhere"))
+    found = results.collect()
+    assert set(found.effects["source"]) == {""} and len(effects.effects_of(found, "physionet_2012", "cpu"))
+    assert effects.effects_of(found, "physionet_2012", "cpu", "simulated_icu").empty
 
 
 def test_a_local_quick_run_hides_its_published_copy(tmp_path, monkeypatch):

@@ -148,13 +148,14 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
         "run": "other-heads-x-SAITS,other-baselines-x",
         "family": "other, frozen - LightGBM, x, auroc, each backbone",
     }
-    runs.atomic_write(results / "effects.csv", collect.table([old], effects.EFFECT_COLUMNS))
+    columns = [name for name in effects.EFFECT_COLUMNS if name != "source"]  # a table of before
+    runs.atomic_write(results / "effects.csv", collect.table([old], columns))
     assert cli.main(["publish", "tiny"]) == 0
     names = ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")
     first = {name: (results / name).read_bytes() for name in names}
     assert len(read(results / "metrics.csv")) == 2
     kept, *fresh = read(results / "effects.csv")
-    assert kept == old and {row["family"].split(",")[0] for row in fresh} == {"tiny"}
+    assert kept == old | {"source": ""} and {row["family"].split(",")[0] for row in fresh} == {"tiny"}
     assert (results / "predictions" / f"{made['heads'].run}.npz").is_file()
     (published,) = (record for record in collect.read_runs(results / "runs") if record["run"] == made["heads"].run)
     assert made["heads"].same_as(published) and published["rows"][0]["value"] == 0.912346

@@ -10,15 +10,15 @@ from modts import runs
 from modts.cohorts import load_cohort
 from modts.learning import labels
 from modts.learning.resampling import levels
-from modts.study import effects
+from modts.study import effects, questions
 
 SEEDS = (0, 1)
 
 
-def record(stage, backbone="", cohort="simulated_icu", profile="tiny", rows=()):
-    name = f"{profile}-{stage}-{cohort}" + (f"-{backbone}" if backbone else "")
+def record(stage, backbone="", cohort="simulated_icu", profile="tiny", rows=(), source=""):
+    name = "-".join(filter(None, (profile, stage, cohort, backbone, source)))
     hashes = {str(seed): load_cohort(cohort, seed=seed).content_hash for seed in SEEDS}
-    params = {"cohort": cohort, "backbone": backbone}
+    params = {"cohort": cohort, "backbone": backbone} | ({"source": source} if source else {})
     return {"run": name, "stage": stage, "profile": profile, "params": params, "data_hash": hashes, "rows": list(rows)}
 
 
@@ -27,7 +27,7 @@ def stored(tmp_path):
     """stored(stage, backbone, {arm: gain}): a run whose predictions are the labels times the gain, in noise that arms share."""
     made = []
 
-    def write(stage, backbone, gains, seeds=SEEDS, draws=(None,), fraction="1"):
+    def write(stage, backbone, gains, seeds=SEEDS, draws=(None,), fraction="1", source=""):
         arrays = {}
         for seed in seeds:
             y = load_cohort("simulated_icu", seed=seed).part("test")[1]
@@ -37,7 +37,7 @@ def stored(tmp_path):
                 for arm, gain in gains.items():
                     end = "" if draw is None else f"|{draw}"
                     arrays[f"{arm}|{fraction}|{seed}|{seed}{end}"] = (gain * y + noise + mine).astype(np.float32)
-        made.append(record(stage, backbone))
+        made.append(record(stage, backbone, source=source))
         runs.write_arrays(tmp_path / f"{made[-1]['run']}.npz", made[-1]["run"], **arrays)
         return made, tmp_path
 
@@ -58,14 +58,17 @@ def test_every_question_is_asked_of_what_was_stored(stored):
         "untrained|complex|paper": 3.0,
     }
     whole = {"e2e|simple|paper": 1.0, "e2e_shipped||": 1.0, "finetune|simple|paper": 3.0, "fusion|simple|paper": 2.5}
+    whole |= {"norm|simple|paper": 3.0, "last_block|simple|paper": 3.0, "lora|simple|paper": 3.0}
     for name in ("SAITS", "BRITS"):
         stored("heads", name, arms | {"frozen|simple|mean+max+last": 9.0})
         stored("end_to_end", name, whole)
-    made, folder = stored("baselines", "", {"LightGBM||statistics": 2.0, "Logistic regression||statistics": 9.0})
+    base = {"LightGBM||statistics": 2.0, "Logistic regression||statistics": 9.0, "GRU||": 1.0, "MiniRocket||": 1.0}
+    made, folder = stored("baselines", "", base)
     found = asked(made, folder)
     assert len(found) == len(effects.QUESTIONS) * 3 * 2  # two backbones and their mean, two metrics
     sign = {question: np.sign(found[question, "all", "auroc"]["difference"]) for question in effects.QUESTIONS}
     assert [sign[f"frozen - {arm}"] for arm in ("e2e", "e2e_shipped", "finetune", "untrained")] == [1, 1, -1, 1]
+    assert {sign[question] for question in questions.FURTHER} == {1}
     assert sign["fusion - LightGBM"] == 1 and found["frozen - untrained", "all", "auroc"]["verdict"] == "better"
     for question in effects.QUESTIONS:
         one, other, both = (found[question, name, "auroc"] for name in ("SAITS", "BRITS", "all"))
@@ -77,6 +80,36 @@ def test_every_question_is_asked_of_what_was_stored(stored):
         assert one["family"] == other["family"] == f"{name}, each backbone"
         p = [float(row["p"]) for row in (one, other)]
         assert [row["p_holm"] for row in (one, other)] == pytest.approx(effects.holm(p))
+
+
+def test_each_source_of_a_transfer_has_effects_of_its_own(stored):
+    """Good from the ward, bad from elsewhere; what the transfer runs repeat of the cohort's own arms is not what counts."""
+    stored("heads", "SAITS", {"frozen|simple|paper": 1.0, "untrained|simple|paper": 1.0})
+    stored("end_to_end", "SAITS", {"finetune|simple|paper": 1.0, "e2e|simple|paper": 1.0})
+    stored("baselines", "", {"LightGBM||statistics": 1.0})
+    for source, gain in (("ward", 3.0), ("elsewhere", 0.0)):
+        arms = {"transfer|simple|paper": gain, "transfer_finetune|simple|paper": gain, "frozen|simple|paper": 9.0}
+        made, folder = stored("transfer", "SAITS", arms, source=source)
+    rows, said = effects.effects(made, folder, 300)
+    assert said == []
+    found = {(row["source"], row["question"]): row for row in effects.judged(rows, made) if row["metric"] == "auroc"}
+    native = [f"frozen - {arm}" for arm in ("e2e", "finetune", "untrained", "LightGBM")]
+    moved = [(source, question) for source in ("ward", "elsewhere") for question in questions.TRANSFERS]
+    assert set(found) == {*(("", question) for question in native), *moved}
+    for source, question in moved:
+        row = found[source, question]
+        assert np.sign(row["difference"]) == (1 if source == "ward" else -1)
+        assert row["family"] == f"tiny, {question}, simulated_icu, auroc, from {source}, each backbone"
+        assert row["p_holm"] == row["p"]  # a family of its own, however many sources there are
+    assert found["ward", "transfer - frozen"]["run"] == (
+        "tiny-transfer-simulated_icu-SAITS-ward,tiny-heads-simulated_icu-SAITS"
+    )
+    assert not any("transfer" in found["", question]["run"] for question in native)
+    before = found["", "frozen - e2e"]
+    made[:] = [one for one in made if one["stage"] == "transfer"]
+    rows, _ = effects.effects(made, folder, 50)
+    assert {row["question"] for row in rows} == {"transfer - frozen"}  # beside the one that they bring themselves
+    assert before["family"] == "tiny, frozen - e2e, simulated_icu, auroc, each backbone"
 
 
 def test_draws_are_those_that_both_arms_have(stored):
@@ -241,6 +274,7 @@ def test_a_mean_over_cohorts_is_of_real_ones():
         "mimic": "paper",
     }
     rows = [{**row, "cohort": name, "run": f"{profile}-{name}"} for name, profile in cohorts.items()]
+    rows += [row | {"cohort": name, "run": "cpu-x", "source": "y", "question": "transfer - e2e"} for name in cohorts]
     means = [one for one in effects.judged(rows, []) if one["cohort"] == "all"]
     assert len(means) == 1 and set(means[0]["run"].split(",")) == {"cpu-physionet_2012", "cpu-eicu"}
     assert (

@@ -18,7 +18,7 @@ from modts.backbones import BACKBONES, Backbone, Scaler
 from modts.errors import ModtsError
 from modts.learning import adaptation, averaged, labels
 from modts.runs import code
-from modts.study import arms, artefacts, experiments, params, scoring, units
+from modts.study import arms, artefacts, experiments, moved, params, scoring, units
 from modts.study.jobs import ALWAYS
 
 SHORT = {"backbone": "GRU-D", "seeds": [0, 1], "epochs": 2, "patience": 2, "batch_size": 16}
@@ -305,16 +305,67 @@ def test_an_external_test_is_scored_on_its_own_labels(files, monkeypatch):
     assert auroc == {("split", 0.0), ("external", 1.0)}
 
 
-def test_transfer_puts_three_arms_side_by_side(files):
+def test_transfer_puts_four_arms_side_by_side(files):
     run = go("transfer", files["icu"], **WHOLE | {"source": files["other"]})
     groups = check_rows(run, "classification")
     assert {(key[1], key[6]) for key in groups} == {
         ("frozen", ""),
         ("transfer", runs.cohort_label(files["other"])),
+        ("transfer_finetune", runs.cohort_label(files["other"])),
         ("e2e", ""),
     }
     assert run.id == "quick-transfer-{}-GRU-D-{}".format(*map(runs.cohort_label, (files["icu"], files["other"])))
     assert runs.read_json(run.path)["overlap"]["n_shared"] == 4
+
+
+def test_a_moved_backbone_is_trained_on_once_and_read_without_a_checkpoint(files, monkeypatch):
+    run = go("transfer", files["icu"], **WHOLE | {"source": files["other"], "seeds": [0]})
+    frozen, tuned = (run.predictions[f"{arm}|simple|paper|1|0|0|0"] for arm in ("transfer", "transfer_finetune"))
+    assert (frozen != tuned).any()
+    before = stored()
+    assert {str(path) for _, path in experiments.units_of("transfer", params.parse("transfer", run.params))} == {
+        path for path in before if path.endswith("outcome.npz")
+    }
+    for path in before:
+        if not path.endswith("outcome.npz"):
+            os.unlink(path)
+
+    def never(*_, **__):
+        raise AssertionError("all of it is there")
+
+    names_of = ((arms, "adapt"), (arms, "train_heads"), (arms, "pretrained"), (moved, "pretrained"), (moved, "extract"))
+    for place, name in names_of:
+        monkeypatch.setattr(place, name, never)
+    assert go("transfer", files["icu"], **WHOLE | {"source": files["other"], "seeds": [0]}).rows == run.rows
+
+
+@pytest.mark.parametrize(
+    "asked, names",
+    [
+        (["e2e_shipped", "e2e"], ["e2e"]),
+        (["finetune", "norm"], ["transfer_finetune"]),
+        (["e2e", "finetune"], ["transfer_finetune", "e2e"]),
+        (["lora"], []),
+    ],
+)
+def test_a_transfer_trains_whole_what_its_arms_ask_for(files, asked, names):
+    given = params.parse("transfer", {"cohort": files["icu"], **WHOLE, "source": files["other"], "arms": asked})
+    assert [arm.name for arm, _ in experiments.ARMS_OF["transfer"](given)] == ["frozen", "transfer", *names]
+
+
+def test_a_moved_backbone_trains_on_with_the_settings_of_fine_tuning_in_the_sources_space(files, tmp_path):
+    ends = np.tile([8, 3], 40)
+    X = np.where(np.arange(8)[:, None] < ends[:, None, None], tiny(n=80, steps=8, features=4).X, np.nan)
+    target = replace(tiny(n=80, steps=8, features=4, name="long"), X=X, lengths=ends).save(tmp_path / "long.npz")
+    more = {"cohort": str(target), "source": files["other"], "per_arm": {"finetune": [{"e2e_lrs": [0.1, 0.2]}]}}
+    arm = moved.MovedWhole.of(params.parse("transfer", WHOLE | more), "simple")
+    assert [candidate.lr for candidate in arm.candidates()] == [0.1, 0.2]
+    read, steps = arm.windows(0)
+    assert read["train"].shape[1:] == (6, 5) and np.isnan(read["train"][..., 4]).all()
+    assert set(np.concatenate(list(steps.values()))) == {3, 6}
+    plain = arms.WholeArm(arm.params, "finetune", "simple", "paper")
+    one, other = (each.recipe(0, each.candidates()[0]) for each in (arm, plain))
+    assert {name for name in one if one[name] != other[name]} == {"upstream"}
 
 
 def test_latency_rows_name_every_stage(files):

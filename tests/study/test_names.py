@@ -25,7 +25,7 @@ ROWS = [
 
 
 def test_every_arm_head_and_metric_has_its_name():
-    assert set(ARM_NAMES) == {*ARMS, "transfer", "fusion", "stacked"}
+    assert set(ARM_NAMES) == {*ARMS, "transfer", "transfer_finetune", "fusion", "stacked"}
     assert set(HEAD_NAMES) == set(HEADS)
     assert set(METRIC_NAMES) == {metric for metrics in METRICS.values() for metric in metrics}
     assert arm_name("untrained", "complex", "mean+max+last") == "Untrained + Complex (mean+max+last pooling)"
