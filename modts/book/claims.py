@@ -52,13 +52,17 @@ def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
             Cell("–", absent=True)
             if first is None or first.theirs is None
             else Cell(
-                number(first.theirs), f"s.e. {number(first.their_error)}" if first.their_error else "error not known"
+                number(first.theirs, first.digits),
+                f"s.e. {number(first.their_error)}" if first.their_error else "error not known",
             )
         )
         ours = (
             Cell("–", absent=True)
             if first is None or first.ours is None
-            else Cell(number(first.ours), f"s.e. {number(first.our_error)}" if first.our_error else "")
+            else Cell(
+                number(first.ours, first.digits),
+                f"s.e. {number(first.our_error)}" if first.our_error else first.no_error,
+            )
         )
         body.append([one.id, one.short, theirs, ours, one.word, Cell(one.why or "–", wide=True)])
     return Table(

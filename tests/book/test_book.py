@@ -580,6 +580,9 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
     claim, factors, *_ = speed_pages.models_or_code(served, verdict)
     assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
+    every = [part for one in verdicts.verdicts(measured(rows)) for part in one.parts if part.ours is not None]
+    assert every and all(part.our_error or part.no_error for part in every)  # an error, or why there is none
+    assert all(part.our_error is None and "not stored" in part.no_error for part in verdict.parts)
     whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
     assert (
         f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"
