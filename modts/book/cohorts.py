@@ -71,7 +71,7 @@ def cohorts(found: Results) -> str:
                     f"Content hash: {fragments.code(str(row.get('content_hash', ''))[:16])}",
                     *(
                         f"Origin {one['origin']}: {one['train']:,} / {one['val']:,} / {one['test']:,} windows, tested on those from "
-                        f"{fragments.plain(str(one['test_from']))} to {fragments.plain(str(one['test_to']))}"
+                        f"{_day(one['test_from'])} to {_day(one['test_to'])}"
                         for one in row.get("origins") or []
                     ),
                     *(
@@ -83,6 +83,11 @@ def cohorts(found: Results) -> str:
             )
         )
     return "\n".join(out)
+
+
+def _day(moment) -> str:
+    """A moment at midnight as its day."""
+    return fragments.plain(str(moment).removesuffix("T00:00"))
 
 
 def _note(value) -> str:
