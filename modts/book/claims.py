@@ -61,10 +61,11 @@ def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
             if first is None or first.ours is None
             else Cell(
                 number(first.ours, first.digits),
-                f"s.e. {number(first.our_error)}" if first.our_error else first.no_error,
+                f"s.e. {number(first.our_error)}" if first.our_error else "error not known",
             )
         )
-        body.append([one.id, one.short, theirs, ours, one.word, Cell(one.why or "–", wide=True)])
+        why = "; ".join(words for words in (one.why, first.no_error if first else "") if words)
+        body.append([one.id, one.short, theirs, ours, one.word, Cell(why or "–", wide=True)])
     return Table(
         "The claims at a glance: the paper's figure and ours, each with its standard error",
         ["", "Claim", "Paper", "Here", "Verdict", "Why it may differ"],

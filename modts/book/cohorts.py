@@ -95,7 +95,9 @@ def _note(value) -> str:
         return f"{value:.3g}"
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(map(fragments.plain, value))
-    return fragments.plain(value) if isinstance(value, str) else fragments.code(json.dumps(value))
+    if isinstance(value, str):  # what it says of another note, that one's own line says
+        return fragments.plain("; ".join(part for part in value.split("; ") if not part.startswith(tuple(NOTES))))
+    return fragments.code(json.dumps(value))
 
 
 def _flat(rows: list[dict]) -> pd.DataFrame:

@@ -85,9 +85,15 @@ def svg(figure: Figure) -> str:
 
 def lone(figure: Figure, title: str, caption: str) -> Figure:
     """The figure as it is taken away: what it is of in words above, its caption below."""
+    figure.draw_without_rendering()  # places everything; a legend outside the axes would follow the edge of the larger picture
+    figure.set_layout_engine("none")
+    for part in figure.legends:
+        box = part.get_window_extent().transformed(figure.transFigure.inverted())
+        part.set_loc("upper left")
+        part.set_bbox_to_anchor((box.x0, box.y1), transform=figure.transFigure)
     for words, side, height, weight in ((title, "bottom", 1.015, "bold"), (caption, "top", -0.015, "normal")):
         lines = "\n".join(textwrap.wrap(words.replace("$", r"\$"), 112 if weight == "normal" else 100))
-        figure.text(0.01, height, lines, va=side, weight=weight, fontsize=8.5, linespacing=1.35, in_layout=True)
+        figure.text(0.01, height, lines, va=side, weight=weight, fontsize=8.5, linespacing=1.35)
     return figure
 
 

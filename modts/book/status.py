@@ -55,7 +55,10 @@ def status(found: Results) -> str:
         for record in sorted(records, key=lambda record: record["run"]):
             cells = "".join(f"<td>{html.escape(cell(record))}</td>" for cell in columns.values())
             name = html.escape(record["run"])
-            name = name.replace("-", "-<wbr>")  # where a long one may break
+            whole = html.escape(
+                str(record.get("params", {}).get("backbone", ""))
+            )  # a long run's name does not break inside this one
+            name = name.replace(whole, f'<span class="modts-nowrap">{whole}</span>') if whole else name
             body.append(f'<tr id="{fragments.anchor(record["run"])}"><th scope="row">{name}</th>{cells}</tr>')
         head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", *columns))
         out.append(

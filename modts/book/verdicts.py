@@ -122,7 +122,7 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     theirs, ours = figure_error(results, row["cohort"], row["metric"], figure), (high - low) / (2 * 1.96)
     two = {"ours": row["value"], "our_error": None if pd.isna(ours) else ours, "theirs": figure, "their_error": theirs}
     if pd.isna(low):
-        two["no_error"] = "no interval yet"
+        two["no_error"] = "no interval of ours yet"
         return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
     if low <= figure <= high:
         return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
@@ -292,7 +292,7 @@ def p10(results, figures):
         f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
     )
     two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}
-    two["no_error"] = "error not known: one run, its single calls are not stored"
+    two["no_error"] = "no error of ours: one run, its single calls are not stored"
     return [Part(AGREES if near else DIFFERS, words, tuple(dict.fromkeys(ratios["run"])), **two)]
 
 
