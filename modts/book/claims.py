@@ -52,15 +52,20 @@ def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
             Cell("–", absent=True)
             if first is None or first.theirs is None
             else Cell(
-                number(first.theirs), f"s.e. {number(first.their_error)}" if first.their_error else "error not known"
+                number(first.theirs, first.digits),
+                f"s.e. {number(first.their_error)}" if first.their_error else "error not known",
             )
         )
         ours = (
             Cell("–", absent=True)
             if first is None or first.ours is None
-            else Cell(number(first.ours), f"s.e. {number(first.our_error)}" if first.our_error else "")
+            else Cell(
+                number(first.ours, first.digits),
+                f"s.e. {number(first.our_error)}" if first.our_error else "error not known",
+            )
         )
-        body.append([one.id, one.short, theirs, ours, one.word, Cell(one.why or "–", wide=True)])
+        why = "; ".join(words for words in (one.why, first.no_error if first else "") if words)
+        body.append([one.id, one.short, theirs, ours, one.word, Cell(why or "–", wide=True)])
     return Table(
         "The claims at a glance: the paper's figure and ours, each with its standard error",
         ["", "Claim", "Paper", "Here", "Verdict", "Why it may differ"],

@@ -71,7 +71,7 @@ def cohorts(found: Results) -> str:
                     f"Content hash: {fragments.code(str(row.get('content_hash', ''))[:16])}",
                     *(
                         f"Origin {one['origin']}: {one['train']:,} / {one['val']:,} / {one['test']:,} windows, tested on those from "
-                        f"{fragments.plain(str(one['test_from']))} to {fragments.plain(str(one['test_to']))}"
+                        f"{_day(one['test_from'])} to {_day(one['test_to'])}"
                         for one in row.get("origins") or []
                     ),
                     *(
@@ -85,12 +85,19 @@ def cohorts(found: Results) -> str:
     return "\n".join(out)
 
 
+def _day(moment) -> str:
+    """A moment at midnight as its day."""
+    return fragments.plain(str(moment).removesuffix("T00:00"))
+
+
 def _note(value) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(map(fragments.plain, value))
-    return fragments.plain(value) if isinstance(value, str) else fragments.code(json.dumps(value))
+    if isinstance(value, str):  # what it says of another note, that one's own line says
+        return fragments.plain("; ".join(part for part in value.split("; ") if not part.startswith(tuple(NOTES))))
+    return fragments.code(json.dumps(value))
 
 
 def _flat(rows: list[dict]) -> pd.DataFrame:

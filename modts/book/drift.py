@@ -21,38 +21,40 @@ def drift(found: Results) -> str:
     out = []
     for cohort in dict.fromkeys(found.drift["cohort"]):
         rows, title = found.drift[found.drift["cohort"] == cohort], found.title(cohort)
-        out += [
-            fragments.heading(3, title),
-            fragments.bullets(sentences(rows, title)),
-            fragments.picture(
-                save(
-                    lambda narrow, rows=rows: draw(rows, narrow),
-                    f"drift-{cohort}",
-                    f"Two panels on {title}. Left: the mean of each variable in the validation and in the test months, in standard "
-                    "deviations of the training months, as marks around zero. Right: error on hidden validation values, plain and centred, "
-                    "a row a backbone.",
-                    f"{title}: how far the months after training lie from it, and the error on hidden validation values (standard deviations) "
-                    "with and without centring; the line is linear interpolation.",
-                    fragments.out_dir(),
-                )
-            ),
-        ]
+        drawn = save(
+            lambda narrow, rows=rows: draw(rows, narrow),
+            f"drift-{cohort}",
+            f"Two panels on {title}. Left: the mean of each variable in the validation and in the test months, in standard "
+            "deviations of the training months, as marks around zero. Right: error on hidden validation values, plain and centred, "
+            "a row a backbone.",
+            f"{title}: how far the months after training lie from it, and the error on hidden validation values (standard deviations) "
+            "with and without centring; the line is linear interpolation.",
+            fragments.out_dir(),
+        )
+        apart = fragments.bullets(months(rows, title), markup=True) + fragments.picture(drawn)
+        out += [fragments.heading(3, title), fragments.bullets(errors(rows), markup=True)]
+        out.append(fragments.fold("How far the months lie apart, and the figure", apart))
     return "\n".join(out)
 
 
-def sentences(rows: pd.DataFrame, title: str) -> list[str]:
-    """What the rows of one cohort say."""
+def months(rows: pd.DataFrame, title: str) -> list[str]:
+    """How far the months after training lie from it, a sentence a part of the split."""
     words, levels = [], rows[rows["what"] == "level"]
-    for part, (months, _, _) in PARTS.items():
+    for part, (named, _, _) in PARTS.items():
         moved = levels[levels["part"] == part]["value"]
         if len(moved):
             words.append(
-                f"In the {months} of {fragments.plain(title)} the variables' means lie between {signed(moved.min(), 1)} and "
+                f"In the {named} of {fragments.plain(title)} the variables' means lie between {signed(moved.min(), 1)} and "
                 f"{signed(moved.max(), 1)} standard deviations from those of training, {int((moved.abs() > 0.5).sum())} of {len(moved)} of them "
                 "more than half a deviation away."
             )
-    errors, line = _errors(rows)
-    for name, row in errors.iterrows():
+    return words
+
+
+def errors(rows: pd.DataFrame) -> list[str]:
+    """What centring does to the error of each backbone, and whose training ended at its cap."""
+    words, (table, line) = [], _errors(rows)
+    for name, row in table.iterrows():
         if row.notna().all():
             beside = f"; linear interpolation has {line:.3f}" if line is not None else ""
             words.append(
@@ -75,21 +77,21 @@ def _errors(rows: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
 
 
 def draw(rows: pd.DataFrame, narrow: bool):
-    levels, (errors, line) = rows[rows["what"] == "level"], _errors(rows)
+    levels, (table, line) = rows[rows["what"] == "level"], _errors(rows)
     names = list(dict.fromkeys(levels["name"]))
     figure, axes = grid(2, narrow, 0.9 + 0.2 * max(len(names), 4))
-    for part, (months, colour, mark) in PARTS.items():
+    for part, (words, colour, mark) in PARTS.items():
         moved = levels[levels["part"] == part].groupby("name")["value"].mean()
-        axes[0].plot(moved, [names.index(name) for name in moved.index], mark, color=colour, markersize=5, label=months)
+        axes[0].plot(moved, [names.index(name) for name in moved.index], mark, color=colour, markersize=5, label=words)
     axes[0].axvline(0, color="#222222", linewidth=1)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_xlabel("mean, in standard deviations of training")
     for way, (words, colour, mark) in WAYS.items():
-        axes[1].plot(errors[way], range(len(errors)), mark, color=colour, markersize=6, label=words)
+        axes[1].plot(table[way], range(len(table)), mark, color=colour, markersize=6, label=words)
     if line is not None:
         axes[1].axvline(line, color="#222222", linewidth=1, linestyle="--", label=INTERPOLATION)
-    axes[1].set_yticks(range(len(errors)), errors.index)
-    axes[1].set_ylim(-0.7, len(errors) - 0.3)
+    axes[1].set_yticks(range(len(table)), table.index)
+    axes[1].set_ylim(-0.7, len(table) - 0.3)
     axes[1].set_xlim(left=0)
     axes[1].set_xlabel("error on hidden validation values")
     for axis in axes:

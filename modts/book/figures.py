@@ -8,6 +8,7 @@ the page shows the one that fits. `save` refuses a picture without alt text.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,20 @@ def svg(figure: Figure) -> str:
     return buffer.getvalue()
 
 
+def lone(figure: Figure, title: str, caption: str) -> Figure:
+    """The figure as it is taken away: what it is of in words above, its caption below."""
+    figure.draw_without_rendering()  # places everything; a legend outside the axes would follow the edge of the larger picture
+    figure.set_layout_engine("none")
+    for part in figure.legends:
+        box = part.get_window_extent().transformed(figure.transFigure.inverted())
+        part.set_loc("upper left")
+        part.set_bbox_to_anchor((box.x0, box.y1), transform=figure.transFigure)
+    for words, side, height, weight in ((title, "bottom", 1.015, "bold"), (caption, "top", -0.015, "normal")):
+        lines = "\n".join(textwrap.wrap(words.replace("$", r"\$"), 112 if weight == "normal" else 100))
+        figure.text(0.01, height, lines, va=side, weight=weight, fontsize=8.5, linespacing=1.35)
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """The figure for a slide: about 1,900 pixels wide."""
     buffer = io.BytesIO()
@@ -92,7 +107,7 @@ def png(figure: Figure) -> bytes:
 
 
 def save(
-    draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: bool = False
+    draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: bool | str = False
 ) -> Picture:
     """Draw a picture in both shapes and write it.
 
@@ -107,8 +122,9 @@ def save(
     caption : str
         The line under the picture.
     folder : Path
-    slide : bool
-        Write the one for a desk as PNG too.
+    slide : bool or str
+        Write the one for a desk as PNG too. Words become its title, and then there is an SVG for a slide beside it: both stand alone, with the
+        caption below.
 
     Raises
     ------
@@ -125,7 +141,12 @@ def save(
             if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged file keeps its time
                 runs.atomic_write(path, text)
         if slide:
-            data, path = png(draw(False)), folder / f"{stem}.png"
+            taken = lone(draw(False), slide, caption) if isinstance(slide, str) else draw(False)
+            if isinstance(slide, str):
+                text, path = svg(taken), folder / f"{stem}-slide.svg"
+                if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                    runs.atomic_write(path, text)
+            data, path = png(taken), folder / f"{stem}.png"
             if not path.is_file() or path.read_bytes() != data:
                 runs.atomic_write(path, data)
     return picture

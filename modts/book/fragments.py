@@ -173,7 +173,7 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         body.append(
             f'<tr><th scope="row">{link}</th><td>{html.escape(str(record.get("started", ""))[:10])}</td>'
             f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
-            f"<td><code>{code}</code></td></tr>"
+            f'<td class="modts-command"><code>{code}</code></td></tr>'
         )
     table = (
         '<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table>'
@@ -188,7 +188,10 @@ def at_cap(ids: list[str], records: dict) -> str:
     found = {}
     for record in (training_record(records, run) for run in ids):
         if record.get("capped") and record["stage"] != "latency":  # its times are the same
-            found[record["run"]] = str(record["params"].get("backbone", record["run"]))
+            name = (
+                "the GRU baseline" if record["stage"] == "baselines" else record["run"]
+            )  # of those the one that trains
+            found[record["run"]] = str(record["params"].get("backbone", name))
     if not found:
         return ""
     names = ", ".join(dict.fromkeys(map(plain, found.values())))

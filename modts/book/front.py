@@ -11,6 +11,7 @@ from .prose import plural, seeds
 from .results import SINGLE, Results, at, fractions
 from .tables import number
 
+PAPER = "2411.03941"
 QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
 
 
@@ -43,8 +44,25 @@ def front(found: Results) -> str:
     if len(rows):
         key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
         out.append(fragments.bullets(how_sure(found, rows, effects_), markup=True))
-        out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=True))
+        out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=_slide(found, key, rows)))
     return "\n".join(out)
+
+
+def _slide(found: Results, key, rows: pd.DataFrame) -> str:
+    """The title of the figure for slides: what is predicted, from what data, by how many networks; and of which paper."""
+    models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    splits = models["seeds"].max()
+    return (
+        f"Who dies in hospital, told from two days in intensive care: a linear layer on a frozen imputer beside other ways. "
+        f"{found.title(key[0])}, {_stays(found, key, models):.0f} test stays, {plural(int(splits), 'split')}, "
+        f"{plural(models['backbone'].nunique(), 'network')}, profile {key[1]}. After arXiv {PAPER}."
+    )
+
+
+def _stays(found: Results, key, models: pd.DataFrame) -> float:
+    """The test stays that decide: those from outside, where there are some."""
+    outside = prediction.same(found.external, key)
+    return (outside if len(outside) else models)["n_test"].max()
 
 
 def _main_effects(found: Results, rows: pd.DataFrame) -> dict[float, dict[str, pd.Series]]:
@@ -104,10 +122,7 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
-    outside = prediction.same(found.external, tuple(rows[["cohort", "profile", "device"]].iloc[0]))
-    stays = (outside if len(outside) else models)[
-        "n_test"
-    ].max()  # what decides are stays from outside, where there are some
+    stays = _stays(found, tuple(rows[["cohort", "profile", "device"]].iloc[0]), models)
     networks = plural(models["backbone"].nunique(), "network").capitalize()
     out = [
         "**On what.** Who dies in hospital, told from the first two days in intensive care. "

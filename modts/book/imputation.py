@@ -95,16 +95,17 @@ def table(rows: pd.DataFrame, title: str, theirs: pd.DataFrame | tuple = ()) -> 
                 else Cell("–", absent=True)
             )
         body.append(line)
+    several = len({pattern for pattern, _ in columns} - {"", "point"}) > 0
     header = [
         "Method",
-        *(f"{METRIC_NAMES[metric]}{f', {pattern}' if pattern else ''}" for pattern, metric in columns),
+        *(METRIC_NAMES[metric] + (f", {pattern}" if pattern and several else "") for pattern, metric in columns),
     ]
     notes = [part for value in theirs["note"] if value for part in value.split("; ")] if len(theirs) else []
     remarks = "; ".join(dict.fromkeys(notes))
     return Table(
         f"Imputation error on hidden values, {title}, in standard deviations."
         + (
-            f" TSI-Bench: Du et al., arXiv 2406.12747, MAE at 10 % point missing ({remarks})."
+            f" TSI-Bench: Du et al., arXiv 2406.12747, MAE at 10 % point missing; {remarks}."
             if remarks
             else " TSI-Bench: Du et al., arXiv 2406.12747, MAE at 10 % point missing."
             if len(theirs)

@@ -155,7 +155,8 @@ def internals(found: results.Results) -> str:
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
         table = [_limits_table(missed)] if len(missed) else []
-        out += [*(fragments.raw(part.html()) for part in table), fragments.bullets(alone(rows, missed))]
+        out += [fragments.raw(part.html()) for part in table]
+        out.append(fragments.fold("What single steps of these take", fragments.bullets(alone(rows, missed))))
         out.append(fragments.downloads("roofline", found.roofline, table))
     out.append("## Row by row\n")
     for part in dict.fromkeys([*PARTS, *rows["part"]]):
@@ -163,9 +164,9 @@ def internals(found: results.Results) -> str:
         if len(some):
             title = PARTS.get(part, part)
             made.append(_rows_table(some, title))
-            table, shown = fragments.raw(made[-1].html()), ":open:\n" if "missed" in made[-1].html() else ""
-            if len(some) > 20:  # folded, unless a target in it is missed
-                table = f"::::{{dropdown}} All {len(some)} rows\n{shown}{table}::::\n"
+            table = fragments.fold(
+                f"All {len(some)} rows" if len(some) > 1 else "Its row", fragments.raw(made[-1].html())
+            )
             out += [f"{fragments.heading(3, title)}\n{targets(some)}\n", table]
     out += [
         fragments.downloads("benchmarks", rows, made),

@@ -113,7 +113,13 @@ class Results:
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
-        return self.cohorts.get(cohort, {}).get("title", cohort)
+        return self.cohorts.get(cohort, {}).get("title", TITLES.get(cohort, cohort))
+
+
+TITLES = {  # of cohorts that no published run describes
+    "physionet_2012_b": "PhysioNet 2012 (set-b)",
+    "physionet_2012_c": "PhysioNet 2012 (set-c)",
+}
 
 
 def device(hardware: str) -> str:

@@ -31,7 +31,8 @@ def search(found: Results) -> str:
     trials = found.search
     if trials.empty:
         return fragments.note("No search has been published yet: `modts search profiles/search.yaml` makes one.")
-    out = [_answer(trials)]
+    said = _answer(found, trials)
+    out = [said]
     for name, some in trials.groupby("search", sort=False):
         predicting = some[some["arm"].isin(HEADED)]
         out += [
@@ -39,7 +40,7 @@ def search(found: Results) -> str:
                 save(
                     lambda narrow, some=predicting: _curves(some, narrow),
                     f"search-{name}",
-                    f"Best validation AUROC so far against the number of trials, a panel a backbone, a line an arm. {_answer(trials)}",
+                    f"Best validation AUROC so far against the number of trials, a panel a backbone, a line an arm. {said}",
                     "The best mean AUROC on validation (all labels and few) after so many trials, a line an arm; points are single trials.",
                     fragments.out_dir(),
                 )
@@ -65,7 +66,7 @@ def search(found: Results) -> str:
     return "\n".join(out)
 
 
-def _answer(trials: pd.DataFrame) -> str:
+def _answer(found: Results, trials: pd.DataFrame) -> str:
     """What was searched, in a sentence."""
     counts = trials.groupby(["backbone", "arm"]).size()
     of = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
@@ -73,10 +74,11 @@ def _answer(trials: pd.DataFrame) -> str:
     nets = list(dict.fromkeys(trials.loc[trials["arm"] == "baseline", "backbone"]))
     beside = f" and for the baseline {' and '.join(nets)}" if nets else ""
     backbones = trials.loc[trials["arm"] != "baseline", "backbone"].nunique()
+    where = " and ".join(fragments.plain(found.title(name)) for name in sorted(set(trials["cohort"])))
     networks = "1 backbone" if backbones == 1 else f"{backbones} backbones"
     return (
         f"{len(trials)} trials, {of} for each arm of {networks}{beside}, were trained and scored on validation stays of "
-        f"{' and '.join(sorted(set(trials['cohort'])))}, in {number(hours, 1)} hours of computing.\n"
+        f"{where}, in {number(hours, 1)} hours of computing.\n"
     )
 
 

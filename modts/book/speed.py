@@ -72,7 +72,7 @@ def joined(words: list[str]) -> str:
 
 
 def _size(sizes: pd.DataFrame) -> str:
-    return f"{sizes['n'].iloc[0]} windows of {sizes['steps'].iloc[0]} steps"
+    return f"{sizes['n'].iloc[0]:,} windows of {sizes['steps'].iloc[0]} steps"
 
 
 def _paid(row: pd.Series) -> str:
@@ -95,7 +95,7 @@ def headline(top: pd.DataFrame) -> list[str]:
 def growth(sizes: pd.DataFrame) -> list[str]:
     """How the three costs grow with the number of windows, and with that of steps; a range where backbones differ."""
     out = []
-    ways = (("n", "steps", "{} to {} windows of {} steps"), ("steps", "n", "{} to {} steps, {} windows"))
+    ways = (("n", "steps", "{:,} to {:,} windows of {} steps"), ("steps", "n", "{} to {} steps, {:,} windows"))
     for along, fixed, words in ways:
         for held, line in sizes.groupby(fixed):
             low, high = line[along].min(), line[along].max()

@@ -44,8 +44,8 @@ def status(found: Results) -> str:
         )
         columns = {
             "Started, UTC": lambda record: str(record.get("started", ""))[:16].replace("T", " "),
-            "Took": lambda record: _known(record.get("seconds"), "s"),
-            "Memory": lambda record: _known(record.get("peak_memory_mb"), "MB"),
+            "Took, s": lambda record: _known(record.get("seconds")),
+            "Memory, MB": lambda record: _known(record.get("peak_memory_mb")),
             "At cap": _capped,
             "Code": lambda record: str(record.get("code_version", ""))[:SHORT],
             **({"From": lambda record: record["place"]} if len(places) > 1 else {}),
@@ -55,6 +55,10 @@ def status(found: Results) -> str:
         for record in sorted(records, key=lambda record: record["run"]):
             cells = "".join(f"<td>{html.escape(cell(record))}</td>" for cell in columns.values())
             name = html.escape(record["run"])
+            whole = html.escape(
+                str(record.get("params", {}).get("backbone", ""))
+            )  # a long run's name does not break inside this one
+            name = name.replace(whole, f'<span class="modts-nowrap">{whole}</span>') if whole else name
             body.append(f'<tr id="{fragments.anchor(record["run"])}"><th scope="row">{name}</th>{cells}</tr>')
         head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", *columns))
         out.append(
@@ -67,8 +71,8 @@ def status(found: Results) -> str:
     return "\n".join(out)
 
 
-def _known(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:,.0f} {unit}"
+def _known(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
 
 
 def _place(machines: list[str], record: dict) -> str:

@@ -44,8 +44,9 @@ def amount(value: float) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """A difference with its sign, with a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    """A difference with its sign, with a true minus; one that rounds to zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text[1:]
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:

@@ -27,7 +27,8 @@ def figures(found: Results) -> str:
         folder = fragments.out_dir()
         if not (folder / f"{stem}-wide.svg").is_file():
             continue
-        links = [f"{{download}}`SVG </book/_generated/{stem}-wide.svg>`"]
+        shape = next(name for name in ("slide", "wide") if (folder / f"{stem}-{name}.svg").is_file())
+        links = [f"{{download}}`SVG </book/_generated/{stem}-{shape}.svg>`"]
         links += [f"{{download}}`PNG </book/_generated/{stem}.png>`"] if (folder / f"{stem}.png").is_file() else []
         out.append(f"- {words} {' · '.join(links)}\n")
     return (

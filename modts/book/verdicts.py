@@ -52,6 +52,10 @@ class Part:
         Of no difference, both errors counted; 1 where they are not known.
     ours, our_error, theirs, their_error : float, optional
         The two figures, each with its standard error where one is known.
+    no_error : str
+        Why ours has none, in a few words.
+    digits : int
+        Of the two figures, behind the point.
     """
 
     word: str
@@ -62,6 +66,8 @@ class Part:
     our_error: float | None = None
     theirs: float | None = None
     their_error: float | None = None
+    no_error: str = ""
+    digits: int = 3
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,7 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     theirs, ours = figure_error(results, row["cohort"], row["metric"], figure), (high - low) / (2 * 1.96)
     two = {"ours": row["value"], "our_error": None if pd.isna(ours) else ours, "theirs": figure, "their_error": theirs}
     if pd.isna(low):
+        two["no_error"] = "no interval of ours yet"
         return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
     if low <= figure <= high:
         return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
@@ -165,8 +172,9 @@ def _extreme(results, task, metric, figure, largest):
     if rows.empty:
         return []
     row = rows.loc[rows["value"].idxmax() if largest else rows["value"].idxmin()]
-    cohorts = ", ".join(dict.fromkeys(results.title(name) for name in rows["cohort"]))
-    what = f"Best of the cohorts run here ({cohorts}): {row['backbone']} on {results.title(row['cohort'])}"
+    cohorts = list(dict.fromkeys(results.title(name) for name in rows["cohort"]))
+    of = "the one cohort run here" if len(cohorts) == 1 else f"the cohorts run here ({', '.join(cohorts)})"
+    what = f"Best of {of}: {row['backbone']} on {results.title(row['cohort'])}"
     part = _against(results, row, figure, what)
     reached = row["value"] >= figure if largest else row["value"] <= figure
     missing = set(STAYS if task == "classification" else SERIES) - set(rows["cohort"])
@@ -283,7 +291,8 @@ def p10(results, figures):
         f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
         f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
     )
-    two = {"ours": float(high["ratio"]), "theirs": figures["ratio"]}
+    two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}
+    two["no_error"] = "no error of ours: one run, its single calls are not stored"
     return [Part(AGREES if near else DIFFERS, words, tuple(dict.fromkeys(ratios["run"])), **two)]
 
 

@@ -30,7 +30,7 @@ def _uses(found: Results):
         if len(filling):
             yield "Filling gaps", cohort, "mae", filling
         for task, metric, words in (
-            ("classification", "auroc", "Latents that predict"),
+            ("classification", "auroc", "Latents that predict an outcome"),
             ("regression", "mae", "Latents that predict a number"),
         ):
             some = part[(part["task"] == task) & (part["metric"] == metric) & (part["head"] == "simple")]
@@ -64,7 +64,7 @@ def which(found: Results) -> str:
         if len(part) > 1 and not cohort.startswith("simulated"):
             ranked = part.sort_values("p50_ms")
             times = ", ".join(
-                f"{name} {amount(value)}"
+                f"{name} {amount(value)}\xa0ms"
                 for name, value in zip(ranked["backbone"][1:], ranked["p50_ms"][1:], strict=True)
             )
             body.append(
@@ -72,7 +72,7 @@ def which(found: Results) -> str:
                     "Quick answers, one window",
                     f"{found.title(cohort)}, {hardware}",
                     Cell(ranked["backbone"].iloc[0], f"{amount(ranked['p50_ms'].iloc[0])} ms"),
-                    f"ms: {times}",
+                    Cell(times, "slower, in this order"),
                 ]
             )
     if not body:

@@ -246,6 +246,25 @@ def test_the_untrained_network_is_told_where_it_is_ahead():
     assert "for no of one backbone" not in words
 
 
+def test_a_picture_for_a_slide_stands_alone(tmp_path):
+    def draw(narrow):
+        figure, axes = figures.grid(2, narrow, 1.5)
+        axes[0].plot([0, 1], [0, 1], label="a line")
+        figures.legend(figure, axes, narrow)
+        return figure
+
+    title, caption = "PhysioNet, 800 test stays, after arXiv 2411.03941, in $ and cents", "What the marks mean. " * 9
+    taken = figures.lone(draw(False), title, caption)
+    above, below = taken.texts
+    legend = taken.legends[0].get_window_extent()
+    assert above.get_text().replace("\\$", "$").split() == title.split() and below.get_text().split() == caption.split()
+    assert above.get_window_extent().y0 >= legend.y1 and below.get_window_extent().y1 <= taken.axes[0].bbox.y0
+    for slide, names in ((True, {"a.png"}), (title, {"a.png", "a-slide.svg"})):
+        folder = tmp_path / str(bool(slide is True))
+        figures.save(draw, "a", "A line that rises from the left to the right.", caption, folder, slide)
+        assert {path.name for path in folder.iterdir()} == {"a-wide.svg", "a-narrow.svg"} | names
+
+
 def test_a_picture_without_words_is_refused(tmp_path):
     for words in ("", "  ", "front", "short"):
         with pytest.raises(ModtsError, match="alt text"):
@@ -612,6 +631,9 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
     claim, factors, *_ = speed_pages.models_or_code(served, verdict)
     assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
+    every = [part for one in verdicts.verdicts(measured(rows)) for part in one.parts if part.ours is not None]
+    assert every and all(part.our_error or part.no_error for part in every)  # an error, or why there is none
+    assert all(part.our_error is None and "not stored" in part.no_error for part in verdict.parts)
     whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
     assert (
         f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"

@@ -22,6 +22,8 @@ CHECK = """(() => {
     broken: shown.filter(image => !image.complete || !image.naturalWidth).map(image => image.src),
     unreadable: [...document.querySelectorAll("article p, article td")].filter(part =>
       part.textContent.trim() && parseFloat(getComputedStyle(part).fontSize) < 11).length,
+    code_to_scroll: [...document.querySelectorAll("article pre")].filter(part =>
+      part.clientWidth && part.scrollWidth > part.clientWidth + 1).map(part => part.textContent.slice(0, 40)),
     pictures: shown.length,
   };
 })()"""
