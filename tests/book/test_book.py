@@ -20,6 +20,7 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
+from modts.book import claims as claims_page
 from modts.book import (
     effects,
     figures,
@@ -335,7 +336,13 @@ def test_the_strongest_baselines_are_shown_and_the_others_count_for_what_is_bold
 
 
 def test_devices_stay_apart_and_seeds_are_those_of_the_run():
-    rows = pd.DataFrame([_row(run="a"), _row(run="b", hardware="GPU NVIDIA H100"), _row(run="a", value=float("nan"))])
+    rows = pd.DataFrame(
+        [
+            _row(run="a", value=0.8),
+            _row(run="b", value=0.8, hardware="GPU NVIDIA H100"),
+            _row(run="a", value=float("nan")),
+        ]
+    )
     summary = results.summarise(rows, {"a": {"params": {"seeds": [3, 4]}}})
     assert [*zip(summary["device"], summary["seeds"], strict=True)] == [("CPU", 2), ("GPU", 1)]
 
@@ -358,6 +365,12 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
     found = results.collect()
     outcome = {one.id: one for one in verdicts.verdicts(found)}
     assert list(outcome) == [f"P{number}" for number in range(1, 11)]
+    every = [part for one in outcome.values() for part in one.parts if part.ours is not None]
+    assert every and all(part.our_error or part.no_error for part in every)  # an error, or why there is none
+    (times,) = outcome["P10"].parts
+    assert times.our_error is None and "not stored" in times.no_error
+    table = claims_page._table(list(outcome.values()), {}).html()
+    assert "single calls are not stored" in table and ">3.00<" in table
     row = found.summary.query(
         "cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
         "and label_fraction == 0.1"
@@ -631,9 +644,6 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
     claim, factors, *_ = speed_pages.models_or_code(served, verdict)
     assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
-    every = [part for one in verdicts.verdicts(measured(rows)) for part in one.parts if part.ours is not None]
-    assert every and all(part.our_error or part.no_error for part in every)  # an error, or why there is none
-    assert all(part.our_error is None and "not stored" in part.no_error for part in verdict.parts)
     whole, models = served["theirs"] / served["ours"], served["their_forward"] / served["forward"]
     assert (
         f"up to {tables.amount(whole.max())} times as long, the models alone up to {tables.amount(models.max())} times"
