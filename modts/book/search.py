@@ -14,7 +14,7 @@ from modts.study import arm_name
 from . import fragments
 from .figures import grid, legend, mark_of, save
 from .results import Results
-from .tables import Cell, Table, number
+from .tables import Cell, Table, number, signed
 
 HEADED = {
     "baseline": "",
@@ -128,7 +128,7 @@ def _imputers(trials: pd.DataFrame) -> list[str]:
             else "the better imputer, the worse"
         )
         said.append(
-            f"{name}, {len(some)} pretrainings: rank correlation of imputation and prediction {number(rank, 2)} (p = {number(p, 3)}): {says}."
+            f"{name}, {len(some)} pretrainings: rank correlation of imputation and prediction {signed(rank, 2)} (p = {number(p, 3)}): {says}."
         )
     return said
 
@@ -151,7 +151,8 @@ def _best(trials: pd.DataFrame, column: str, sign: int) -> list:
     first, best = trials.loc[trials["trial"].idxmin()], trials.loc[(sign * trials[column]).idxmax()]
     settings = json.loads(best["settings"])
     chosen = {**settings.pop("config", {}), **settings}
-    words = (f"{name.removeprefix('e2e_').replace('_', ' ')} {_short(value)}" for name, value in chosen.items())
+    chosen = {name.replace("e2e_lrs", "lr").replace("_", " "): value for name, value in chosen.items()}
+    words = (f"{name} {_short(value)}" for name, value in chosen.items())
     place = f"trial {best['trial'] + 1:.0f} of {len(trials)}"
     return [number(first[column]), Cell(number(best[column]), place), ", ".join(words)]
 
