@@ -222,7 +222,9 @@ def plain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(metrics: pd.DataFrame, records: dict) -> pd.DataFrame:
-    """The rows with how many seeds their run had, and on what kind of device it ran; CPU and GPU stay apart."""
+    """The rows over all splits and draws (an older table holds others too), with how many seeds their run had, and on what kind of device it
+    ran; CPU and GPU stay apart."""
+    metrics = metrics[metrics["split_seed"] == ""]
     rows = metrics.assign(
         device=[device(text) for text in metrics["hardware"]],
         seeds=[len(records.get(run, {}).get("params", {}).get("seeds", [0])) for run in metrics["run"]],

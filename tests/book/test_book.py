@@ -338,9 +338,10 @@ def test_the_strongest_baselines_are_shown_and_the_others_count_for_what_is_bold
 def test_devices_stay_apart_and_seeds_are_those_of_the_run():
     rows = pd.DataFrame(
         [
-            _row(run="a", value=0.8),
-            _row(run="b", value=0.8, hardware="GPU NVIDIA H100"),
-            _row(run="a", value=float("nan")),
+            _row(run="a", value=0.8, split_seed=""),
+            _row(run="b", value=0.8, split_seed="", hardware="GPU NVIDIA H100"),
+            _row(run="a", value=float("nan"), split_seed=""),
+            _row(run="a", value=0.9, split_seed="3"),  # as in a table of before
         ]
     )
     summary = results.summarise(rows, {"a": {"params": {"seeds": [3, 4]}}})
