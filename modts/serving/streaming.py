@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from modts import runs
-from modts.backbones import POOLINGS, extract, read
+from modts.backbones import POOLINGS, checked, cut, ends_on, extract, read
 from modts.errors import ModtsError, choose, whole
 
 
 def stream(
-    backbone, source: str | Path, target: str | Path, pooling: str = "paper", batch_size: int = 256
+    backbone, source: str | Path, target: str | Path, pooling: str = "paper", batch_size: int = 256, lengths=None
 ) -> tuple[int, ...]:
     """Latents of more windows than fit into memory: from one .npy file to another, a batch at a time.
 
@@ -30,6 +30,8 @@ def stream(
 
     pooling : str
     batch_size : int
+    lengths : (N,) array of int, optional
+        Steps of each series, where some end before their window does: what lies behind is not read.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def stream(
     ------
     ModtsError
         The source is missing, cut short, not such an array, or holds what Backbone.check refuses; the target is the source, a folder, or
-        cannot be written.
+        cannot be written; the lengths are not one whole number of 1 to T for each window.
     """
     choose(pooling, POOLINGS, "pooling")
     source, target = Path(source), Path(target)
@@ -53,20 +55,22 @@ def stream(
         raise ModtsError(f"The latents would overwrite their source {source}; name another target.")
     with open(source, "rb") as reading:
         shape, dtype = _header(reading, source, backbone)
+        lengths = None if lengths is None else checked(lengths, shape[0], backbone.n_steps)
         with runs.whole_file(target) as writing:
-            return shape[0], *_write(backbone, reading, source, shape, dtype, writing, pooling, batch_size)
+            return shape[0], *_write(backbone, reading, source, shape, dtype, writing, pooling, batch_size, lengths)
 
 
-def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size) -> tuple[int, ...]:
+def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size, lengths) -> tuple[int, ...]:
     """Everything from the header on; returns the shape of one window's latents."""
     observed = False
     for start in range(0, shape[0], batch_size):
         rows = min(batch_size, shape[0] - start)
         # not a memory map: its pages would count as ours
         X = np.fromfile(reading, dtype, rows * math.prod(shape[1:])).reshape(rows, *shape[1:])
+        X, ends = cut(X, None if lengths is None else lengths[start : start + rows], backbone.n_steps)
         seen = not np.isnan(X).all()
         try:
-            Z = extract(backbone, X, pooling, batch_size) if seen else _silent(backbone, rows, pooling)
+            Z = extract(backbone, X, pooling, batch_size, lengths=ends) if seen else _silent(backbone, X, pooling, ends)
         except ModtsError as error:
             raise ModtsError(f"Windows {start} to {start + rows - 1} of {source}: {error}") from None
         if not start:
@@ -80,10 +84,10 @@ def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size
 
 
 @torch.no_grad()
-def _silent(backbone, rows: int, pooling: str) -> np.ndarray:
+def _silent(backbone, X: np.ndarray, pooling: str, lengths: np.ndarray | None) -> np.ndarray:
     """Latents of a batch without any observed value: an outage in a long recording is no mistake."""
-    nothing = torch.full((rows, backbone.n_steps, len(backbone.features)), float("nan"), device=backbone.device)
-    return read(backbone.eval(), nothing, pooling).cpu().numpy()
+    nothing = torch.full(X.shape, float("nan"), device=backbone.device)
+    return read(backbone.eval(), nothing, pooling, ends_on(backbone.device, lengths, slice(None))).cpu().numpy()
 
 
 def _header(reading, source: Path, backbone) -> tuple[tuple[int, ...], np.dtype]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import modts
-from modts.backbones import BACKBONES, Scaler, blocks, build
+from modts.backbones import BACKBONES, Scaler, blocks, build, extract
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.learning import Head
@@ -152,6 +152,29 @@ def test_streamed_latents_are_the_latents(cohort, backbone, tmp_path, dtype):
     assert listed(tmp_path) == ["new", "windows.npy"] and listed(tmp_path / "new") == ["latents.npy"]
 
 
+@pytest.mark.parametrize("pooling", ["paper", "mean+max+last", "steps"])
+def test_streamed_series_end_where_they_end(cohort, backbone, tmp_path, pooling):
+    X, source, target = cohort.part("test")[0][:50].copy(), tmp_path / "windows.npy", tmp_path / "latents.npy"
+    lengths = np.arange(50) % 48 + 1
+    X[16:32, :20] = np.nan  # in the second batch most series hold values behind their end alone
+    np.save(source, X)
+    stream(backbone, source, target, pooling, batch_size=16, lengths=lengths)
+    wanted = extract(backbone, X, pooling, lengths=lengths)
+    np.testing.assert_allclose(np.load(target), wanted, rtol=1e-5, atol=1e-6)
+    X[np.arange(48) >= lengths[:, None]] = 99.0  # what lies behind is not read
+    np.save(source, X)
+    stream(backbone, source, target, pooling, batch_size=16, lengths=list(lengths))
+    np.testing.assert_allclose(np.load(target), wanted, rtol=1e-5, atol=1e-6)
+    for wrong, sentence in (
+        (lengths[1:], "for each of 50 windows"),
+        (lengths + 1, "A length must be 1 to 48"),
+        ("x", "lengths must"),
+    ):
+        with pytest.raises(ModtsError, match=sentence):
+            stream(backbone, source, target, pooling, lengths=wrong)
+    np.testing.assert_allclose(np.load(target), wanted, rtol=1e-5, atol=1e-6)  # a refusal leaves what was there
+
+
 WRONG = {
     "flat": (lambda X: X[0], "must hold windows"),
     "whole numbers": (lambda X: np.zeros(X.shape, int), "must hold windows .* int64"),
@@ -229,11 +252,11 @@ def test_a_killed_stream_leaves_no_half_file_and_the_old_one(cohort, backbone, t
     np.save(source, cohort.part("test")[0][:20])
     calls, original = [], streaming.extract
 
-    def interrupt(*args):
+    def interrupt(*args, **named):
         calls.append(args)
         if place != "extract" or len(calls) == 3:  # two batches are written
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **named)
 
     with monkeypatch.context() as context:
         context.setattr(streaming if place == "extract" else streaming.os, place, interrupt)
