@@ -42,19 +42,24 @@ def test_each_change_is_one_and_pairs_are_two(careless):
     assert {run["ways"] for run in impossible} == {"head on the reconstruction + sigmoid into cross-entropy"}
 
 
-def test_every_change_but_the_last_trains_another_network(careless, cohort):
+def test_every_change_but_the_last_trains_another_network(careless, cohort, monkeypatch):
     study = trained(careless, cohort)
     assert study == trained(careless, cohort)  # the same twice
     other = trained(careless, cohort, "score of the other class")
     assert other["test"] == pytest.approx(1 - study["test"], abs=2e-5) and other["validation"] == study["validation"]
     for name in (
-        "learning rate of 0.01",
         "labels of other rows",
         "batches in one order",
         "raw units",
         "sigmoid into cross-entropy",
     ):
         assert trained(careless, cohort, name) != study, name
+    rates, whole = [], careless.fit
+    monkeypatch.setattr(careless, "fit", lambda *given, **named: rates.append(named["lr"]) or whole(*given, **named))
+    trained(
+        careless, cohort, "learning rate of 0.01"
+    )  # after one step of Adam the order of the answers is that of any rate
+    assert rates == [0.01]
 
 
 def test_no_early_stopping_ends_with_the_last_weights_of_all_epochs(careless, cohort, monkeypatch):
