@@ -7,7 +7,7 @@ training differ between kinds of CPU.
 import pytest
 
 from modts import runs
-from modts.study import experiments, params
+from modts.study import collect, experiments, params
 
 RUNS = ("quick-pretrain-simulated_air-GRU-D", "quick-heads-simulated_air-GRU-D", "quick-baselines-simulated_air")
 TOLERANCE = {"mae": 0.05, "mse": 0.08}  # z-scores; a fifth of the effect of training at all
@@ -16,12 +16,13 @@ TOLERANCE = {"mae": 0.05, "mse": 0.08}  # z-scores; a fifth of the effect of tra
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """The same runs, made anew in a folder of their own."""
-    published = {name: runs.read_json(runs.results_dir() / "runs" / f"{name}.json") for name in RUNS}
+    published = {record["run"]: record for record in collect.read_runs(runs.results_dir() / "runs")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODTS_WORK", str(tmp_path_factory.mktemp("work")))
         return {
             name: (record, getattr(experiments, record["stage"])(params.parse(record["stage"], record["params"])))
             for name, record in published.items()
+            if name in RUNS
         }
 
 
