@@ -11,8 +11,6 @@ training (modts.learning.fit): a way that stops late or keeps the wrong weights 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import math
 import time
@@ -30,6 +28,7 @@ from modts.learning import Head, auroc, labels
 from modts.learning.adaptation import Shipped, Whole, outputs
 from modts.learning.batches import Windows
 from modts.learning.training import fit
+from modts.study.collect import read_table, table
 
 COHORT, SEEDS, BACKBONES, SHARE = "physionet_2012", (50, 51, 52), ("SAITS", "CSAI"), 0.1
 EPOCHS, PATIENCE, LONG = 60, 4, 200
@@ -177,7 +176,7 @@ def carry_out(run: dict) -> dict:
     clock = time.process_time()
     cohort = load_cohort(run["cohort"], seed=run["seed"])
     try:
-        found = measure(cohort, run["backbone"], run["seed"], way_of(tuple(filter(None, run["ways"].split(" + ")))))
+        found = measure(cohort, run["backbone"], run["seed"], _way(run))
     except ModtsError as error:
         if "diverged" not in str(error):
             raise
@@ -188,23 +187,12 @@ def carry_out(run: dict) -> dict:
 
 def possible(run: dict) -> bool:
     """PyPOTS's classifier has no logits to squash."""
-    way = way_of(tuple(filter(None, run["ways"].split(" + "))))
+    way = _way(run)
     return not (way.shipped and way.squashed)
 
 
-def read_rows(path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path, rows: list[dict]) -> None:
-    out = io.StringIO()
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    runs.atomic_write(path, out.getvalue())
+def _way(run: dict) -> Way:
+    return way_of(tuple(filter(None, run["ways"].split(" + "))))
 
 
 def main() -> None:
@@ -215,7 +203,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print what is there, and run nothing")
     args = parser.parse_args()
     path, until = runs.results_dir() / "careless.csv", time.time() + 60 * args.minutes
-    rows = read_rows(path)
+    rows = read_table(path)
     there = {tuple(str(row[name]) for name in KEY) for row in rows}
     left = [run for run in plan(args.pairs, backbones=args.backbone or BACKBONES) if possible(run)]
     left = [run for run in left if tuple(str(run[name]) for name in KEY) not in there]
@@ -224,7 +212,7 @@ def main() -> None:
             break
         rows.append({name: str(value) for name, value in carry_out(run).items()})
         print(", ".join(str(rows[-1][name]) for name in (*KEY[1:], "validation", "test", "seconds")), flush=True)
-        write_rows(path, rows)
+        runs.atomic_write(path, table(rows, COLUMNS))
     means: dict = {}
     for row in rows:
         means.setdefault((row["ways"] or "the study's way", row["backbone"]), []).append(float(row["test"]))

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import csv
-import io
 import itertools
 import multiprocessing
 import time
@@ -31,6 +29,7 @@ from modts.backbones import Scaler, build
 from modts.book.choices import FACTORS, effects
 from modts.cohorts import load_cohort, mask
 from modts.learning import Setting, labels, pretrain, train_heads
+from modts.study.collect import read_table, table
 
 # windows of a batch, cap of epochs, what else of the cohort's profile
 COHORTS = {
@@ -126,21 +125,6 @@ def _heads(network, cohort, seed: int) -> dict:
     return found
 
 
-def read(path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path, rows: list[dict]) -> None:
-    out = io.StringIO()
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    runs.atomic_write(path, out.getvalue().encode())
-
-
 def key(row: dict) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in KEY)
 
@@ -152,16 +136,16 @@ def main() -> None:
     ask.add_argument("--seeds", type=int, nargs="+", default=[0])
     ask.add_argument("--show", action="store_true")
     given, path = ask.parse_args(), runs.results_dir() / "choices.csv"
-    rows = read(path)
+    rows = read_table(path)
     if not given.show:
         done = {key(row) for row in rows}
         left = [run for run in plan(given.seeds) if key(run) not in done][: given.runs]
         for row in carried_out(left, given.cores):
-            rows.append(row)
-            write(path, rows)
+            rows.append({name: str(value) for name, value in row.items()})
+            runs.atomic_write(path, table(rows, COLUMNS))
             print(*(row[name] for name in COLUMNS[:-2]), flush=True)
     line = "{cohort} {backbone}: {factor}, {measure} {mean:.4f} {difference:+.4f} (standard error {error:.4f})"
-    for effect in effects(pd.DataFrame(read(path), columns=list(COLUMNS)), MEASURED).to_dict("records"):
+    for effect in effects(pd.DataFrame(read_table(path), columns=list(COLUMNS)), MEASURED).to_dict("records"):
         print(line.format(**effect))
 
 

@@ -1,5 +1,6 @@
 """Small things that the core tests share: a folder of their own, and a cohort that trains in a second."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,6 +11,14 @@ from modts.cohorts import Cohort, load_cohort
 from modts.errors import ModtsError
 
 HOME = Path(__file__).resolve().parent.parent
+
+
+def benchmark(name):
+    """A module of benchmarks/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, HOME / "benchmarks" / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def snakemake_command(profile, cores):

@@ -1,23 +1,20 @@
 """What a careless run does, one thing at a time: each way does what it says, and what was run is not run again."""
 
-import importlib.util
 import sys
 
 import numpy as np
 import pytest
 import torch
-from core_fixture import HOME, places, tiny  # noqa: F401
+from core_fixture import benchmark, places, tiny  # noqa: F401
 
 from modts import runs
 from modts.errors import ModtsError
+from modts.study.collect import read_table
 
 
 @pytest.fixture(scope="module")
 def careless():
-    spec = importlib.util.spec_from_file_location("careless", HOME / "benchmarks" / "careless.py")
-    module = sys.modules["careless"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("careless")
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +109,7 @@ def test_a_run_is_a_row_and_is_not_made_again(careless, cohort, monkeypatch, cap
     monkeypatch.setattr(careless, "CARELESS", {"raw units": {"scaled": False}})
     monkeypatch.setattr(sys, "argv", ["careless.py"])
     careless.main()
-    rows = careless.read_rows(runs.results_dir() / "careless.csv")
+    rows = read_table(runs.results_dir() / "careless.csv")
     assert len(rows) == 12 == len(calls) and [row["test"] for row in rows].count("0.5") == 1
     careless.main()
     assert len(calls) == 12

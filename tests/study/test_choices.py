@@ -1,6 +1,5 @@
 """The factorial of pretraining's choices: a design whose effects are not mixed up, a row a run, and effects read off rows."""
 
-import importlib.util
 import itertools
 import re
 import sys
@@ -8,19 +7,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from core_fixture import HOME, places, tiny  # noqa: F401
+from core_fixture import benchmark, places, tiny  # noqa: F401
 
 from modts import runs
 from modts.book import choices as page
 from modts.book import results
+from modts.study.collect import read_table
 
 
 @pytest.fixture(scope="module")
 def choices():
-    spec = importlib.util.spec_from_file_location("choices", HOME / "benchmarks" / "choices.py")
-    module = sys.modules["choices"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("choices")
 
 
 def test_half_of_the_combinations_mixes_up_no_factor_with_another_or_with_a_pair(choices):
@@ -42,13 +39,13 @@ def test_a_run_is_a_row_and_is_not_made_again(choices, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["choices.py", "--runs", "2"])
     path = runs.results_dir() / "choices.csv"
     choices.main()
-    first = choices.read(path)
+    first = read_table(path)
     assert [choices.key(row) for row in first] == [choices.key(row) for row in choices.plan()[:2]]
     assert all(0 < float(row["mae"]) < 3 and 0 <= float(row["head_10"]) <= 1 for row in first)
     assert {row["head_metric"] for row in first} == {"auroc"} and {row["capped"] for row in first} <= {"0", "1"}
     monkeypatch.setattr(sys, "argv", ["choices.py", "--runs", "1"])
     choices.main()
-    assert choices.read(path)[:2] == first and len(choices.read(path)) == 3
+    assert read_table(path)[:2] == first and len(read_table(path)) == 3
     assert "rate" not in capsys.readouterr().out  # effects wait for all sixteen
 
 
