@@ -15,10 +15,8 @@ from modts.cohorts import EXTERNAL
 from .predicted import POOLING
 from .questions import ASKED, BASELINE
 
-EXTERNAL_SHARES = (
-    1.0,
-    0.1,
-)  # of the labels: an external test has five times as many stays, and whole networks are trained at these
+# Of the labels: an external test has five times as many stays, and whole networks are trained at these.
+EXTERNAL_SHARES = (1.0, 0.1)
 
 
 def needed(predictions: dict[str, np.ndarray], stage: str) -> dict[str, np.ndarray]:
