@@ -53,7 +53,8 @@ def hardware() -> str:
         import torch
 
         if torch.cuda.is_available():
-            return f"GPU {torch.cuda.get_device_name(0)}"
+            exact = torch.get_float32_matmul_precision() == "highest"
+            return f"GPU {torch.cuda.get_device_name(0)}{'' if exact else ', matrix products in TF32'}"
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
