@@ -317,6 +317,8 @@ def test_hardware_and_version_are_said_in_words():
     ("precision", "words"), [("highest", "GPU A card"), ("high", "GPU A card, matrix products in TF32")]
 )
 def test_a_gpu_says_whether_its_matrix_products_are_rounded(monkeypatch, precision, words):
+    import torch
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "A card")
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
