@@ -184,7 +184,30 @@ def _bare(source: str) -> str:
             and isinstance(body[0].value, ast.Constant)
         ):
             node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return ast.unparse(_FStrings().visit(tree))
+
+
+class _FStrings(ast.NodeTransformer):
+    """Every f-string as a name that reads like it, in quotes that stand nowhere in it: as Python 3.11 writes them. Later versions choose other
+    quotes, and a hash must not depend on the Python at hand."""
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:
+        node.value = self.visit(node.value)
+        if node.format_spec:
+            self.generic_visit(node.format_spec)  # ".3f" is no string of its own
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
+        self.generic_visit(node)
+        texts, quotes = [], ["'", '"', '"""', "'''"]
+        for part in node.values:
+            written = ast.unparse(ast.JoinedStr([part]))[1:]
+            n = 3 if written[:3] in quotes and len(written) > 5 else 1
+            text = written[n:-n]
+            quotes = [quote for quote in quotes if quote not in text] or ['"']
+            quotes.sort(key=lambda quote, last=text[-1:]: quote[0] == last)
+            texts.append(text)
+        return ast.Name("f" + quotes[0] + "".join(texts) + quotes[0])
 
 
 @cache

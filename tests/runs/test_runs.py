@@ -1,8 +1,10 @@
 """Places, whole files, run names and the hash of the code that decides a number."""
 
+import ast
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -416,3 +418,18 @@ def test_no_room_and_no_permission_are_one_sentence(tmp_path, monkeypatch, numbe
     with pytest.raises(ModtsError, match="/dev/null/a.txt cannot be written"):
         runs.atomic_write("/dev/null/a.txt", "x")
     assert files(tmp_path) == []
+
+
+def test_code_reads_the_same_in_every_python():
+    lines = [
+        "a = f\"{b['c']!r:>{w}.3f} d's {', '.join(e)}\" + f'{x}'",
+        "g = f\"{(1 if h else 2)}{f'{i}'}\"",
+        'k = f"it\'s"',
+    ]
+    assert code._bare("\n".join([*lines, "# a comment"])) == "\n".join(
+        lines
+    )  # Python 3.12 alone would write f'{b['c']...
+    if sys.version_info < (3, 12):
+        for name in code.protocol_modules():
+            tree = ast.parse(code._bare(code._file(name).read_text(encoding="utf-8")))
+            assert code._bare(ast.unparse(tree)) == ast.unparse(tree), name
