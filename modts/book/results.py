@@ -191,8 +191,13 @@ def training_record(records: dict, run: str) -> dict:
     if record.get("stage") not in ("heads", "transfer"):
         return record
     params = record["params"]
-    cohort = Path(params.get("source") or params["cohort"]).stem
-    return records.get(f"{record['profile']}-pretrain-{cohort}-{params.get('backbone')}", {})
+    cohort = params.get("source") or params["cohort"]
+    for other in records.values():
+        own = {name: value for name, value in other.get("params", {}).items() if name not in ("cohort", "external")}
+        there = other.get("stage") == "pretrain" and other["params"]["cohort"] == cohort
+        if there and all(params.get(name, value) == value for name, value in own.items()):
+            return other
+    return {}
 
 
 def _records(folder: Path, place: str) -> dict:
@@ -275,12 +280,12 @@ SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others 
 POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
-PROFILES = ("study", "paper", "cpu", "proof", "quick")  # whose rows speak first
+PROFILES = ("study", "paper", "cpu", "headline", "proof", "quick")  # whose rows speak first
 
 
-def rank(profile: str) -> int:
-    """Where a profile stands: the study first, what others made last."""
-    return PROFILES.index(profile) if profile in PROFILES else len(PROFILES)
+def rank(profile: str, first: str = "") -> int:
+    """Where a profile stands: the one that a question was run for, then the study; what others made last."""
+    return -1 if first and profile == first else PROFILES.index(profile) if profile in PROFILES else len(PROFILES)
 
 
 def blocks(rows: pd.DataFrame):

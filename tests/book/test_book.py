@@ -747,3 +747,30 @@ def test_no_mark_of_markdown_is_left_on_a_page(built):
             text for text in left if not text.find_parents(["pre", "code", "script", "table", "dl"])
         ]  # **options of a function
         assert not spoken, path
+
+
+def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(monkeypatch):
+    monkeypatch.setenv("MODTS_HOME", str(ROOT))
+    monkeypatch.setenv("MODTS_RESULTS", str(ROOT / "results"))
+    found = results.collect()
+    outcome = {one.id: one for one in verdicts.verdicts(found)}
+    for name in ("P3", "P4", "P5"):
+        assert outcome[name].runs and all(run.startswith("headline-") for run in outcome[name].runs)
+        assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
+    assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
+
+
+def test_a_head_has_the_training_of_its_own_backbone():
+    params = {"profile": "study", "cohort": "a", "external": "", "backbone": "CSAI", "size": "paper", "seeds": [0]}
+    records = {
+        name: {"stage": "pretrain", "params": {**params, **other}, "run": name}
+        for name, other in {"small": {"size": "small"}, "moved": {"cohort": "b"}, "right": {"external": "c"}}.items()
+    }
+    heads = {"stage": "heads", "params": {**params, "heads": ["simple"]}}
+    moved = {"stage": "transfer", "params": {**params, "source": "b", "cohort": "c"}}
+    lost = {"stage": "heads", "params": {**params, "seeds": [1]}}
+    records |= {"heads": heads, "transfer": moved, "lost": lost}
+    assert results.training_record(records, "heads")["run"] == "right"
+    assert results.training_record(records, "transfer")["run"] == "moved"
+    assert results.training_record(records, "lost") == {}
+    assert results.training_record(records, "small")["run"] == "small"
