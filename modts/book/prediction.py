@@ -13,7 +13,7 @@ from modts.study import METRIC_NAMES, SEARCHED, arm_name, arm_order
 from . import answers, effects, fragments, play, plots, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
-from .results import POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
+from .results import ABOUT, POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
 from .tables import number
 
 REGRESSION_ARMS = (
@@ -33,9 +33,10 @@ def parted(found: Results, rows: pd.DataFrame, block) -> str:
     made = [(key, *block(key, part)) for key, part in blocks(rows)]
     made = [one for one in made if one[2]]
     real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
-    out = []
+    out, cohorts = [], [key[0] for key, _, _ in real]
     for place, (key, answer, rest) in enumerate(real):
-        out += [fragments.heading(2, found.title(key[0])), *([DECIDED] if key[0] in SEARCHED else []), answer]
+        apart = f": {ABOUT.get(key[1], f'profile {key[1]}')}" if cohorts.count(key[0]) > 1 else ""
+        out += [fragments.heading(2, found.title(key[0]) + apart), *([DECIDED] if key[0] in SEARCHED else []), answer]
         out.append(fragments.fold("The figure, the table, and all else", rest) if place else rest)
     closed = [one for one in made if one not in real]
     if closed:

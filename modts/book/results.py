@@ -282,6 +282,11 @@ POINT = ("", "point")  # pretraining's pattern on the main pages
 
 PROFILES = ("study", "paper", "cpu", "headline", "proof", "quick")  # whose rows speak first
 
+ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
+    "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
+    "proof": "the instrument tried",
+}  # fmt: skip
+
 
 def rank(profile: str, first: str = "") -> int:
     """Where a profile stands: the one that a question was run for, then the study; what others made last."""

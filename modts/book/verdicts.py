@@ -136,6 +136,14 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     return Part(NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {_p(p)}).", ran, p, **two)
 
 
+def _outside(results: Results, row: pd.Series) -> str:
+    """The same networks on stays from outside, in a sentence; "" where there are none."""
+    rows = results.external
+    same = ("run", "backbone", "arm", "head", "pooling", "label_fraction", "metric", "source")
+    rows = rows[(rows[list(same)] == row[list(same)]).all(axis=1)]
+    return f" On the {rows['n_test'].max():.0f} stays of the external test: {said(rows.iloc[0])}." if len(rows) else ""
+
+
 def figure_error(results: Results, cohort: str, metric: str, figure: float) -> float | None:
     """The standard error of one published AUROC on a test set of the size ours has; None where it cannot be known."""
     about = results.cohorts.get(cohort, {})
@@ -195,7 +203,7 @@ def p2(results, figures):
 
 
 def p3(results, figures):
-    """As PyPOTS ships it is what the paper ran; with the reconstruction loss kept it is told beside it."""
+    """As PyPOTS ships it is what the paper ran; with the reconstruction loss kept it is told beside it, in short."""
     shipped, kept = [], []
     for backbone in ("SAITS", "CSAI"):
         asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": backbone, "label_fraction": 0.1}
@@ -206,7 +214,10 @@ def p3(results, figures):
         ):
             some = rows[rows["arm"] == arm]
             if len(some):
-                parts.append(_against(results, some.iloc[0], figures[backbone.lower()], f"{backbone} {words}"))
+                row, what = some.iloc[0], f"{backbone} {words}"
+                part = _against(results, row, figures[backbone.lower()], what)
+                told = part.found if arm == "e2e_shipped" else f"{what}: {said(row)}."
+                parts.append(replace(part, found=told + _outside(results, row)))
     beside = "".join(f" {part.found}" for part in kept)
     return [*shipped[:-1], replace(shipped[-1], found=shipped[-1].found + beside)] if shipped else kept
 
@@ -222,7 +233,10 @@ def _csai(results, figure, fraction):
         backbone="CSAI",
         label_fraction=fraction,
     )
-    return [_against(results, rows.iloc[0], figure, "CSAI, frozen + Complex")] if len(rows) else []
+    if rows.empty:
+        return []
+    part = _against(results, rows.iloc[0], figure, "CSAI, frozen + Complex")
+    return [replace(part, found=part.found + _outside(results, rows.iloc[0]))]
 
 
 def p4(results, figures):

@@ -757,6 +757,7 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     for name in ("P3", "P4", "P5"):
         assert outcome[name].runs and all(run.startswith("headline-") for run in outcome[name].runs)
         assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
+        assert "On the 3998 stays of the external test: 0." in outcome[name].found
     assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
 
 
