@@ -229,6 +229,10 @@ def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
     assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
     alone = prediction.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
     assert "dropdown" not in alone and "rest simulated_icu" in alone
+    twice = pd.DataFrame([_row(cohort="italy_air", device="CPU", profile=name) for name in ("cpu", "headline")])
+    named = re.findall(r"^## .*$", prediction.parted(found, twice, block), flags=re.MULTILINE)
+    assert len(named) == 2 and "earlier protocol" in named[0] and "published sizes" in named[1]
+    assert "earlier" not in prediction.parted(found, twice[:1], block)
 
 
 def test_the_untrained_network_is_told_where_it_is_ahead():
