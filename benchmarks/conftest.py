@@ -7,8 +7,6 @@ pytest-benchmark times ours; the peer is timed in the setup of each round, so th
 benchmarks stay as they are: a run replaces the rows that it measures.
 """
 
-import csv
-import io
 import os
 import re
 import time
@@ -20,6 +18,7 @@ import torch
 from modts import runs
 from modts.book.results import BENCHMARKS, ROOFLINE
 from modts.study import MEMORY
+from modts.study.collect import read_table, table
 
 THREADS = len(os.sched_getaffinity(0))
 
@@ -65,14 +64,10 @@ def written(request):
 def _replace(path, columns, new) -> list[dict]:
     """Write the rows of a table, the new ones in place of those of the same name and peer; returns all."""
     names = {(row["name"], row["peer"]) for row in new}
-    old = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-    rows = [row for row in old if (row["name"], row["peer"]) not in names] + new
+    rows = [row for row in read_table(path) if (row["name"], row["peer"]) not in names] + new
     if rows:
-        text = io.StringIO()
-        table = csv.DictWriter(text, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(sorted(rows, key=lambda row: (row.get("part", ""), row["name"], row["peer"])))
-        runs.atomic_write(path, text.getvalue())
+        rows.sort(key=lambda row: (row.get("part", ""), row["name"], row["peer"]))
+        runs.atomic_write(path, table(rows, columns))
     return rows
 
 
@@ -87,8 +82,7 @@ def roofline(written):
     run, rows, limits = written
 
     def add(name, peer, counted, best):
-        path = runs.results_dir() / "benchmarks.csv"
-        old = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+        old = read_table(runs.results_dir() / "benchmarks.csv")
         row = next((row for row in rows + old if (row["name"], row["peer"]) == (name, peer)), None)
         if row is None:
             pytest.skip(f"'{name}' beside '{peer}' has not been measured yet")

@@ -10,8 +10,6 @@ backbones on hidden validation values, plain and centred, beside linear interpol
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 import time
 
@@ -22,6 +20,7 @@ from modts.backbones import Scaler, build
 from modts.book.results import DRIFT
 from modts.cohorts import load_cohort
 from modts.learning import pretrain
+from modts.study.collect import read_table, table
 
 EPOCHS, PATIENCE, BATCH = 100, 10, 32  # the cpu profile's for ItalyAir
 INTERPOLATION = "Linear interpolation"
@@ -67,7 +66,7 @@ def main() -> None:
     ask.add_argument("--seed", type=int, default=0)
     given, path = ask.parse_args(), runs.results_dir() / "drift.csv"
     cohort = load_cohort(given.cohort, seed=given.seed)
-    rows = list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
+    rows = read_table(path)
     about = {"cohort": cohort.name, "seed": str(given.seed), "code": runs.code_version(), "hardware": runs.hardware()}
 
     def add(found):
@@ -75,11 +74,7 @@ def main() -> None:
         new = [{**dict.fromkeys(DRIFT, ""), **about, **row} for row in found]
         places = {tuple(row[name] for name in names) for row in new}
         rows[:] = [row for row in rows if tuple(row[name] for name in names) not in places] + new
-        out = io.StringIO()
-        table = csv.DictWriter(out, DRIFT, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        runs.atomic_write(path, out.getvalue().encode())
+        runs.atomic_write(path, table(rows, DRIFT))
 
     add(levels(cohort))
     for backbone, centre in itertools.product(given.backbones, (True, False)):

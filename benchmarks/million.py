@@ -10,8 +10,6 @@ The windows are made up (a third of the values observed), the network is small: 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import resource
 import tempfile
 import time
@@ -22,6 +20,7 @@ import numpy as np
 from modts import runs
 from modts.backbones import Backbone, Scaler
 from modts.learning import pretrain
+from modts.study.collect import table
 
 STEPS, FEATURES, HIDDEN, BATCH, PART = 48, 35, 8, 1024, 10_000
 COLUMNS = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
@@ -60,16 +59,13 @@ def measure(path: Path) -> dict:
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--windows", type=int, default=1_000_000)
-    given, out = ask.parse_args(), io.StringIO()
+    given = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "windows.npy"
         write_windows(path, given.windows)
         row = measure(path)
     print(row)
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerow(row)
-    runs.atomic_write(runs.results_dir() / "memory.csv", out.getvalue().encode())
+    runs.atomic_write(runs.results_dir() / "memory.csv", table([row], COLUMNS))
 
 
 if __name__ == "__main__":
