@@ -115,11 +115,12 @@ def forest(
     stem: str,
     questions=tuple(LEADING),
     share: float | None = None,
-    slide=False,
+    slide: str = "",
     source: str = "",
 ) -> str:
     """The forest plot of a cohort: a panel a question; nothing where no effect is stored. `share` keeps one share of the labels.
 
+    slide : as in `figures.save`.
     source : as in `effects_of`.
     """
     rows = effects_of(found, *key[:2], source)

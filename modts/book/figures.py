@@ -106,9 +106,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save(
-    draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: bool | str = False
-) -> Picture:
+def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: str = "") -> Picture:
     """Draw a picture in both shapes and write it.
 
     Parameters
@@ -122,9 +120,8 @@ def save(
     caption : str
         The line under the picture.
     folder : Path
-    slide : bool or str
-        Write the one for a desk as PNG too. Words become its title, and then there is an SVG for a slide beside it: both stand alone, with the
-        caption below.
+    slide : str
+        The title of a third shape for slides, if there is to be one: an SVG and a PNG that stand alone, with the caption below.
 
     Raises
     ------
@@ -141,11 +138,10 @@ def save(
             if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged file keeps its time
                 runs.atomic_write(path, text)
         if slide:
-            taken = lone(draw(False), slide, caption) if isinstance(slide, str) else draw(False)
-            if isinstance(slide, str):
-                text, path = svg(taken), folder / f"{stem}-slide.svg"
-                if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                    runs.atomic_write(path, text)
+            taken = lone(draw(False), slide, caption)
+            text, path = svg(taken), folder / f"{stem}-slide.svg"
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                runs.atomic_write(path, text)
             data, path = png(taken), folder / f"{stem}.png"
             if not path.is_file() or path.read_bytes() != data:
                 runs.atomic_write(path, data)

@@ -25,6 +25,7 @@ from .figures import save
 from .learn_numbers import EXCEPTION, FEATURES, MECHANISMS
 from .results import Results
 from .tables import Cell, Table, interval, number
+from .teach import FIGURES
 
 STAY, VARIABLE = 2, "Temp"  # the stay that is shown, and the variable of it that is lost in four ways
 EMBEDDED = ("simulated_icu", "simulated_ward", "simulated_air")
@@ -37,7 +38,8 @@ def sources() -> list[Path]:
 
 
 def draw(drawn, stem: str, alt: str, caption: str) -> str:
-    return fragments.picture(save(drawn, stem, alt, caption, fragments.out_dir(), slide=True))
+    slide = FIGURES[stem].rstrip(".")
+    return fragments.picture(save(drawn, stem, alt, caption, fragments.out_dir(), slide))
 
 
 def folded(title: str, stem: str, rows: pd.DataFrame, table: Table) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import fragments
 from .results import Results
 
-FIGURES = {  # stem -> what it is for
+FIGURES = {  # stem -> what it is for, which is its title on a slide of the learning path too
     "learn-window": "What a window with gaps is.",
     "learn-maps": "A map of what was measured, to be drawn of any data set.",
     "learn-lost": "MCAR, MAR, MNAR and a ward, on one and the same curve.",
@@ -25,12 +25,9 @@ def figures(found: Results) -> str:
     out = []
     for stem, words in FIGURES.items():
         folder = fragments.out_dir()
-        if not (folder / f"{stem}-wide.svg").is_file():
-            continue
-        shape = next(name for name in ("slide", "wide") if (folder / f"{stem}-{name}.svg").is_file())
-        links = [f"{{download}}`SVG </book/_generated/{stem}-{shape}.svg>`"]
-        links += [f"{{download}}`PNG </book/_generated/{stem}.png>`"] if (folder / f"{stem}.png").is_file() else []
-        out.append(f"- {words} {' · '.join(links)}\n")
+        files = ((kind, f"{stem}{end}") for kind, end in (("SVG", "-slide.svg"), ("PNG", ".png")))
+        links = [f"{{download}}`{kind} </book/_generated/{file}>`" for kind, file in files if (folder / file).is_file()]
+        out += [f"- {words} {' · '.join(links)}\n"] if links else []
     return (
         f"::::{{div}} modts-downloads\n{''.join(out)}::::\n" if out else fragments.note("No figure has been drawn yet.")
     )

@@ -264,8 +264,8 @@ def test_a_picture_for_a_slide_stands_alone(tmp_path):
     legend = taken.legends[0].get_window_extent()
     assert above.get_text().replace("\\$", "$").split() == title.split() and below.get_text().split() == caption.split()
     assert above.get_window_extent().y0 >= legend.y1 and below.get_window_extent().y1 <= taken.axes[0].bbox.y0
-    for slide, names in ((True, {"a.png"}), (title, {"a.png", "a-slide.svg"})):
-        folder = tmp_path / str(bool(slide is True))
+    for slide, names in (("", set()), (title, {"a.png", "a-slide.svg"})):
+        folder = tmp_path / str(bool(slide))
         figures.save(draw, "a", "A line that rises from the left to the right.", caption, folder, slide)
         assert {path.name for path in folder.iterdir()} == {"a-wide.svg", "a-narrow.svg"} | names
 

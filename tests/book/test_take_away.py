@@ -37,7 +37,7 @@ def test_the_built_book_brings_them_and_links_them(book):  # noqa: F811
     assert "modts/pyproject.toml" in names and "modts/modts/book/notebooks.py" in names
     text = (book / "book" / "learn" / "teach.html").read_text(encoding="utf-8")
     assert text.count(".png") >= len(teach.FIGURES) - 1
-    assert len(re.findall(r"(?:wide|slide)\.svg", text)) >= len(teach.FIGURES)
+    assert len(re.findall(r"slide\.svg", text)) >= len(teach.FIGURES)
 
 
 def test_colab_opens_the_repository_where_one_is_known(monkeypatch):
