@@ -8,7 +8,7 @@ from modts.study import ALL, margin
 
 from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
-from .results import SINGLE, Results, at, fractions
+from .results import ABOUT, SINGLE, Results, at, fractions, rank
 from .tables import number
 
 PAPER = "2411.03941"
@@ -123,11 +123,15 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
     stays = _stays(found, tuple(rows[["cohort", "profile", "device"]].iloc[0]), models)
-    networks = plural(models["backbone"].nunique(), "network").capitalize()
+    alone = models["backbone"].nunique() == 1
+    networks = (
+        f"One network, {models['backbone'].iloc[0]}" if alone else plural(models["backbone"].nunique(), "network")
+    )
+    no_others, mean = ("this network", "") if alone else ("these networks", ", and is the mean over the networks")
     out = [
         "**On what.** Who dies in hospital, told from the first two days in intensive care. "
-        f"{networks}, {stays:.0f} test stays, {seeds(models)}; these networks and these patients, "
-        "no others. Every difference is taken on the same test stays, and is the mean over the networks. The score is "
+        f"{networks[0].upper()}{networks[1:]}, {stays:.0f} test stays, {seeds(models)}; {no_others} and these patients, "
+        f"no others. Every difference is taken on the same test stays{mean}. The score is "
         "{term}`AUROC`: one half is a coin, one is perfect."
     ]
     singles = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
@@ -139,13 +143,14 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
         if QUESTIONS[0] in part:
             row = part[QUESTIONS[0]]
             words = {
-                "equivalent": f"A mean difference that would matter ({matters}) is ruled out.",
-                "cannot tell": f"A mean difference that would matter ({matters}) is not ruled out.",
+                "equivalent": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is ruled out.",
+                "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
             }.get(row["verdict"], "The difference stands after the correction for several tests.")
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
             each = effects.tally(at(singles, share))
             each = f" Network by network: {each}." if each else ""
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
+    out += _others(found, rows)
     sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
     if "small" in sizes:
         out.append(
@@ -153,3 +158,20 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             "give another answer; [](status.md) lists what ran."
         )
     return out
+
+
+def _others(found: Results, rows: pd.DataFrame) -> list[str]:
+    """What the profile that comes next says of more networks than these, on the same data."""
+    named = rows.loc[rows["arm"] != "baseline", "backbone"].nunique()
+    shown = rows["profile"].iloc[0]
+    others = found.summary[(found.summary["cohort"] == rows["cohort"].iloc[0]) & (found.summary["profile"] != shown)]
+    for profile in sorted(set(others["profile"]), key=rank):
+        some = others[(others["profile"] == profile) & (others["arm"] == "frozen")]
+        more = effects.effects_of(found, rows["cohort"].iloc[0], profile)
+        mean = answers.means(more, "auroc", 1.0, (QUESTIONS[0],)).get(QUESTIONS[0])
+        if some["backbone"].nunique() > named and mean is not None:
+            return [
+                f"**More networks.** {plural(some['backbone'].nunique(), 'network').capitalize()} by {ABOUT.get(profile, profile)}, with all "
+                f"labels: frozen minus end to end is {answers.interval(mean)} in the mean ([](results/classification.md))."
+            ]
+    return []
