@@ -22,6 +22,7 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import Scaler, build, read
+from modts.book.results import CARELESS
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.learning import Head, auroc, labels
@@ -32,8 +33,7 @@ from modts.study.collect import read_table, table
 
 COHORT, SEEDS, BACKBONES, SHARE = "physionet_2012", (50, 51, 52), ("SAITS", "CSAI"), 0.1
 EPOCHS, PATIENCE, LONG = 60, 4, 200
-COLUMNS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
-KEY = COLUMNS[:4]
+KEY = CARELESS[:4]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Way:
     column: int = 1
 
 
-CARELESS = {
+WAYS = {
     "head on the reconstruction": {"shipped": True},
     "learning rate of 0.01": {"lr": 1e-2},
     "200 epochs, no early stopping": {"early": False},
@@ -80,13 +80,13 @@ def way_of(names: tuple[str, ...]) -> Way:
     """The study's way with these things done carelessly."""
     changed: dict = {}
     for name in names:
-        changed |= CARELESS[name]
+        changed |= WAYS[name]
     return replace(Way(), **changed)
 
 
 def plan(pairs: bool = False, seeds=SEEDS, backbones=BACKBONES) -> list[dict]:
     """Every run: the study's way, each single change, and with `pairs` every two."""
-    sets = [(), *((name,) for name in CARELESS), *(itertools.combinations(CARELESS, 2) if pairs else ())]
+    sets = [(), *((name,) for name in WAYS), *(itertools.combinations(WAYS, 2) if pairs else ())]
     return [
         {"cohort": COHORT, "backbone": name, "seed": seed, "ways": " + ".join(some)}
         for some, name, seed in itertools.product(sets, backbones, seeds)
@@ -212,7 +212,7 @@ def main() -> None:
             break
         rows.append({name: str(value) for name, value in carry_out(run).items()})
         print(", ".join(str(rows[-1][name]) for name in (*KEY[1:], "validation", "test", "seconds")), flush=True)
-        runs.atomic_write(path, table(rows, COLUMNS))
+        runs.atomic_write(path, table(rows, CARELESS))
     means: dict = {}
     for row in rows:
         means.setdefault((row["ways"] or "the study's way", row["backbone"]), []).append(float(row["test"]))

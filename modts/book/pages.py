@@ -18,6 +18,7 @@ from modts.study import check_published
 
 from . import (
     auprc,
+    careless,
     choices,
     claims,
     cohorts,
@@ -56,6 +57,7 @@ PAGES = {  # piece -> results -> its text
     "scarcity": prediction.scarcity,
     "imputation": imputation.imputation,
     "choices": choices.choices,
+    "why": careless.careless,
     "drift": drift.drift,
     "transfer": transfer.transfer,
     "latency": latency.latency,

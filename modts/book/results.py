@@ -53,6 +53,7 @@ CHOICES = (
     "cohort", "backbone", "seed", "rate", "criterion", "clip", "schedule", "scaling", "mae", "mae_cut", "head_100", "head_10", "head_metric",
     "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
+CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
 MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
@@ -89,6 +90,8 @@ class Results:
         As in `results/drift.csv`: how far the months of a series lie apart, and what centring does about it.
     choices : pandas.DataFrame
         As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
+    careless : pandas.DataFrame
+        As in `results/careless.csv`: end-to-end training done carelessly, all columns as text but the seconds.
     memory : pandas.DataFrame
         As in `results/memory.csv`: pretraining from a memory map, all columns as text.
     """
@@ -107,6 +110,7 @@ class Results:
     benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
+    careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
     choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
@@ -256,6 +260,7 @@ def collect() -> Results:
         drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
+        careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
@@ -268,7 +273,15 @@ def inputs() -> list[Path]:
         found += sorted((folder / "runs").glob("*.json"))
     found += [
         runs.results_dir() / name
-        for name in ("benchmarks.csv", "roofline.csv", "drift.csv", "choices.csv", "memory.csv", "search.csv")
+        for name in (
+            "benchmarks.csv",
+            "roofline.csv",
+            "drift.csv",
+            "choices.csv",
+            "careless.csv",
+            "memory.csv",
+            "search.csv",
+        )
     ]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]

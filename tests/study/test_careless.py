@@ -29,11 +29,11 @@ def trained(careless, cohort, *names):
 
 def test_each_change_is_one_and_pairs_are_two(careless):
     way = careless.Way()
-    for name, changed in careless.CARELESS.items():
+    for name, changed in careless.WAYS.items():
         made = careless.way_of((name,))
         assert {field for field in vars(way) if getattr(made, field) != getattr(way, field)} == set(changed)
     singles, pairs = careless.plan(), careless.plan(pairs=True)
-    n, each = len(careless.CARELESS), len(careless.SEEDS) * len(careless.BACKBONES)
+    n, each = len(careless.WAYS), len(careless.SEEDS) * len(careless.BACKBONES)
     assert len(singles) == (1 + n) * each and len(pairs) == (1 + n + n * (n - 1) // 2) * each
     impossible = [run for run in pairs if not careless.possible(run)]
     assert {run["ways"] for run in impossible} == {"head on the reconstruction + sigmoid into cross-entropy"}
@@ -106,7 +106,7 @@ def test_a_run_is_a_row_and_is_not_made_again(careless, cohort, monkeypatch, cap
     calls = []
     monkeypatch.setattr(careless, "load_cohort", lambda name, seed: cohort)
     monkeypatch.setattr(careless, "measure", measured)
-    monkeypatch.setattr(careless, "CARELESS", {"raw units": {"scaled": False}})
+    monkeypatch.setattr(careless, "WAYS", {"raw units": {"scaled": False}})
     monkeypatch.setattr(sys, "argv", ["careless.py"])
     careless.main()
     rows = read_table(runs.results_dir() / "careless.csv")
