@@ -150,7 +150,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             each = effects.tally(at(singles, share))
             each = f" Network by network: {each}." if each else ""
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
-    out += _others(found, rows)
+    out += [*_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]
     sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
     if "small" in sizes:
         out.append(
@@ -175,3 +175,14 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
                 f"labels: frozen minus end to end is {answers.interval(mean)} in the mean ([](results/classification.md))."
             ]
     return []
+
+
+def _larger(found: Results, cohort: str) -> list[str]:
+    """What the networks at their published sizes say, a line each."""
+    rows = effects.effects_of(found, cohort, verdicts.HEADLINE)
+    rows = rows[(rows["question"] == "frozen - e2e_shipped") & (rows["metric"] == "auroc") & (rows["backbone"] != ALL)]
+    return [
+        f"**The published size.** {row['backbone']} as large as in its paper, on a GPU, with {effects.labels(row['label_fraction'])}: "
+        f"frozen minus the end-to-end classifier as PyPOTS ships it is {answers.interval(row)}."
+        for _, row in rows.iterrows()
+    ]
