@@ -1,10 +1,10 @@
-"""The page on the paper's claims, each with the verdict of our rows."""
+"""The page on the paper's claims, each with the verdict of our rows; and on what they leave open."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from . import fragments, prose, verdicts
+from . import fragments, ledger, prose, verdicts
 from .results import Results
 from .tables import Cell, Table, number
 
@@ -30,17 +30,24 @@ def claims(found: Results) -> str:
             f":::{{div}} modts-claim\n**{one.id}.** {one.claim}\n\n"
             f"[{one.word}]{{.modts-verdict .modts-{kind}}} {fragments.plain(one.found)}\n:::\n"
         )
-    rows = pd.DataFrame(
-        [
-            {"id": one.id, "claim": one.claim, "verdict": one.word, "found": one.found, "runs": ",".join(one.runs)}
-            for one in outcome
-        ]
-    )
+    every = ledger.rows(found)
+    more = [row for row in every if row["kind"] != "claim"]
+    lines += ["## Suspicions, open questions, next checks\n", fragments.raw(_questions(more).html())]
+    ran = [run for row in every for run in row["run"].split(",") if run]
     lines += [
-        fragments.downloads("claims", rows, []),
-        fragments.how_made([run for one in outcome for run in one.runs], found.runs, "status.html"),
+        fragments.downloads("claims", pd.DataFrame(every), []),
+        fragments.how_made(ran, found.runs, "status.html"),
     ]
     return "\n".join(lines)
+
+
+def _questions(rows: list[dict]) -> Table:
+    """A row each: what is suspected or asked, the verdict, and what was found, or why nothing was."""
+    short = {row["id"]: row["short"] for row in ledger.questions()}
+    body = [[row["claim"], short[row["claim"]], row["verdict"], Cell(row["why"], wide=True)] for row in rows]
+    return Table(
+        "What the claims leave open, and what the stored results say to it", ["", "What", "Verdict", "Found"], body
+    )
 
 
 def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:

@@ -52,6 +52,8 @@ class Part:
         Of no difference, both errors counted; 1 where they are not known.
     ours, our_error, theirs, their_error : float, optional
         The two figures, each with its standard error where one is known.
+    low, high : float, optional
+        Our 95 % interval.
     no_error : str
         Why ours has none, in a few words.
     digits : int
@@ -66,6 +68,8 @@ class Part:
     our_error: float | None = None
     theirs: float | None = None
     their_error: float | None = None
+    low: float | None = None
+    high: float | None = None
     no_error: str = ""
     digits: int = 3
 
@@ -127,6 +131,7 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     if pd.isna(low):
         two["no_error"] = "no interval of ours yet"
         return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
+    two |= {"low": low, "high": high}
     if low <= figure <= high:
         return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
     side = f"{what}: {said(row)}, {'above' if row['value'] > figure else 'below'} the paper's {number(figure)}"

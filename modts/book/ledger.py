@@ -1,0 +1,181 @@
+"""The ledger: every claim of the paper, suspicion, open question and next check, a row or more each, with figures, verdict and runs.
+
+    python -m modts.book.ledger      # writes results/claims.csv from the published results
+
+A suspicion is *supported* or *not supported* by the differences that the study names beforehand (results/effects.csv), on the test that
+decides; where intervals or verdicts do not say so it *cannot* be told *yet*, and where nothing ran it is *not tested here yet*.
+"""
+
+from __future__ import annotations
+
+import csv
+
+import pandas as pd
+
+from modts import runs
+from modts.backbones import SIX
+from modts.study import ALL
+
+from . import effects, verdicts
+from .prose import said
+from .results import Results, collect, rank
+from .verdicts import CANNOT_TELL, UNTESTED
+
+COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+NOT_RUN = {  # why a question has no row yet
+    "Q1": "the pretrainings under other patterns have not been run on real data",
+    "Q2": "no transfer between real cohorts has been run yet",
+    "N1": "MIMIC and the whole of eICU need credentials; the open demos have not been run yet",
+    "N2": "the pretrainings under other patterns have not been run on real data",
+    "N3": "no series of more than 1,000 steps has been run yet",
+}
+
+
+def questions() -> list[dict]:
+    """The suspicions, open questions and next checks as `book/data/questions.csv` lists them."""
+    with open(runs.root() / "book" / "data" / "questions.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows(found: Results) -> list[dict]:
+    """The whole ledger, in the paper's order."""
+    out = []
+    for one in verdicts.verdicts(found):
+        about = {"claim": one.id, "kind": "claim", "statement": one.claim, "verdict": one.word}
+        if not one.parts:
+            out.append(about | {"why": one.found})
+        for part in one.parts:
+            numbers = {"paper": part.theirs, "ours": part.ours, "low": part.low, "high": part.high}
+            words = "; ".join(filter(None, (part.found.rstrip("."), one.why)))
+            out.append(about | numbers | {"why": words, "size": sizes(found, part.runs), "run": ",".join(part.runs)})
+    for question in questions():
+        about = {"claim": question["id"], "kind": question["kind"], "statement": question["statement"]}
+        answers = ANSWERS[question["id"]](found) if question["id"] in ANSWERS else []
+        if not answers:
+            answers = [
+                {"verdict": UNTESTED, "why": NOT_RUN.get(question["id"], "nothing that answers it has been run yet")}
+            ]
+        out += [
+            about | answer | {"size": sizes(found, tuple(filter(None, answer.get("run", "").split(","))))}
+            for answer in answers
+        ]
+    return [
+        dict.fromkeys(COLUMNS, "") | {key: "" if value is None else value for key, value in row.items()} for row in out
+    ]
+
+
+def csv_of(some: list[dict]) -> str:
+    """The ledger as a CSV file, numbers to six significant digits."""
+    safe = [{name: runs.cell(value) for name, value in row.items()} for row in some]
+    return pd.DataFrame(safe, columns=list(COLUMNS)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def sizes(found: Results, ran: tuple[str, ...]) -> str:
+    """The sizes of the networks of these runs: "paper", "small", or both."""
+    named = {found.runs.get(name, {}).get("params", {}).get("size") for name in ran}
+    return " and ".join(sorted(named - {None}))
+
+
+def _differences(found: Results, question: str, better: str, worse: str, every: bool = False) -> list[dict]:
+    """A row a profile that asked: the mean over its backbones (of each with `every`), verdicts in the ledger's words."""
+    asked = pd.concat([found.effects, found.external_effects])
+    asked = asked[
+        (asked["question"] == question) & (asked["metric"] == "auroc") & ~asked["cohort"].str.startswith("simulated")
+    ]
+    asked = asked[asked["profile"] != "quick"]
+    out = []
+    for cohort, profile in sorted(
+        set(zip(asked["cohort"], asked["profile"], strict=True)), key=lambda key: (key[0], rank(key[1]))
+    ):
+        some = effects.effects_of(found, cohort, profile)
+        some = some[(some["question"] == question) & (some["metric"] == "auroc")]
+        mean = some[some["backbone"] == ALL]
+        for _, row in (some if every or mean.empty else mean).iterrows():
+            word = {"better": better, "worse": worse}.get(
+                row["verdict"], CANNOT_TELL if row["verdict"] == "cannot tell" else NOT_SUPPORTED
+            )
+            who = "mean over backbones" if row["backbone"] == ALL else row["backbone"]
+            where = f"{found.title(cohort)}, {effects.labels(row['label_fraction'])}, profile {profile}"
+            why = f"{question}, AUROC, {who}, {where}: {effects.span(row)}"
+            out.append(
+                {
+                    "ours": row["difference"],
+                    "low": row["low"],
+                    "high": row["high"],
+                    "verdict": word,
+                    "why": why,
+                    "run": row["run"],
+                }
+            )
+    return out
+
+
+def _shipped(found: Results) -> list[dict]:
+    """SAITS as shipped beside SAITS with its reconstruction loss, at the published size: apart, if their intervals are."""
+    for test, where in ((found.external, "the external test"), (found.summary, "the test splits")):
+        some = test[
+            (test["profile"] == verdicts.HEADLINE) & (test["backbone"] == "SAITS") & (test["metric"] == "auroc")
+        ]
+        pair = [some[some["arm"] == arm] for arm in ("e2e", "e2e_shipped")]
+        if any(part.empty for part in pair):
+            continue
+        kept, shipped = (part.iloc[0] for part in pair)
+        word = CANNOT_TELL
+        if shipped["high"] < kept["low"] or shipped["low"] > kept["high"]:
+            word = SUPPORTED if shipped["value"] < kept["value"] else NOT_SUPPORTED
+        why = (
+            f"AUROC of SAITS on {where}, {effects.labels(kept['label_fraction'])}: as shipped {said(shipped)}, with its reconstruction loss "
+            f"{said(kept)}; how far that is from P3, P3's own row says"
+        )
+        numbers = {name: shipped[column] for name, column in (("ours", "value"), ("low", "low"), ("high", "high"))}
+        return [numbers | {"verdict": word, "why": why, "run": shipped["run"]}]
+    return []
+
+
+def _interpolation(found: Results) -> list[dict]:
+    """On each series: for how many of the six the error on hidden values is above that of linear interpolation."""
+    some = verdicts.pick(found, task="imputation", metric="mae", cohort=verdicts.SERIES, pattern="point")
+    out = []
+    for cohort, part in some.groupby("cohort", sort=False):
+        line, six = part[part["backbone"] == "Linear interpolation"], part[part["backbone"].isin(SIX)]
+        if line.empty or six.empty:
+            continue
+        row, behind, ahead = (
+            line.iloc[0],
+            (six["low"] > line.iloc[0]["high"]).sum(),
+            (six["high"] < line.iloc[0]["low"]).sum(),
+        )
+        word = SUPPORTED if behind > len(six) / 2 else NOT_SUPPORTED if ahead >= len(six) / 2 else CANNOT_TELL
+        why = (
+            f"{found.title(cohort)}: mean absolute error of interpolation {said(row)}; {behind} of {len(six)} backbones are clearly behind it, "
+            f"{ahead} clearly ahead"
+        )
+        ran = ",".join(dict.fromkeys([row["run"], *six["run"]]))
+        out.append(
+            {"ours": row["value"], "low": row["low"], "high": row["high"], "verdict": word, "why": why, "run": ran}
+        )
+    return out
+
+
+ANSWERS = {
+    "S1": _shipped,
+    "S2": lambda found: _differences(found, "frozen - finetune", NOT_SUPPORTED, SUPPORTED),
+    "S3": lambda found: _differences(found, "frozen - LightGBM", NOT_SUPPORTED, SUPPORTED),
+    "S4": _interpolation,
+    "Q3": lambda found: [
+        row
+        for question in ("norm - frozen", "last_block - frozen", "lora - frozen")
+        for row in _differences(found, question, SUPPORTED, NOT_SUPPORTED, every=True)
+    ],
+}
+
+
+def main() -> None:
+    path = runs.results_dir() / "claims.csv"
+    runs.atomic_write(path, csv_of(rows(collect())))
+    print(f"{path} written")
+
+
+if __name__ == "__main__":
+    main()

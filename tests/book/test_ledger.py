@@ -1,0 +1,88 @@
+"""The ledger: a row for whatever the paper claims, leaves open or makes one suspect, and a verdict that follows the stored effects."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from modts.book import claims, ledger, results
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    monkeypatch.setenv("MODTS_HOME", str(ROOT))
+    monkeypatch.setenv("MODTS_RESULTS", str(ROOT / "results"))
+    monkeypatch.setenv("MODTS_WORK", str(tmp_path))
+    return results.collect()
+
+
+def test_the_stored_ledger_is_what_the_published_results_say(published):
+    every = ledger.rows(published)
+    stored = (ROOT / "results" / "claims.csv").read_text(encoding="utf-8")
+    assert stored == ledger.csv_of(every), "write it anew: python -m modts.book.ledger"
+    named = {row["claim"] for row in every}
+    assert named == {f"P{n}" for n in range(1, 11)} | {f"S{n}" for n in range(1, 5)} | {
+        "Q1",
+        "Q2",
+        "Q3",
+        "N1",
+        "N2",
+        "N3",
+    }
+    assert all(row["verdict"] and row["why"] and row["statement"] for row in every)
+    ran = {run for row in every for run in row["run"].split(",") if run}
+    assert ran and ran <= set(published.runs)
+
+
+def test_every_question_has_its_row_on_the_page(published):
+    text = claims._questions([row for row in ledger.rows(published) if row["kind"] != "claim"]).html()
+    for question in ledger.questions():
+        assert question["short"] in text
+
+
+def effect(question, verdict, backbone="all", cohort="physionet_2012", profile="cpu"):
+    base = dict.fromkeys(results.EFFECT_COLUMNS, "")
+    numbers = {"difference": -0.03, "low": -0.05, "high": -0.01, "label_fraction": 1.0}
+    about = {
+        "cohort": cohort,
+        "question": question,
+        "verdict": verdict,
+        "backbone": backbone,
+        "metric": "auroc",
+        "test": "split",
+    }
+    return base | numbers | about | {"profile": profile, "place": "published", "run": "r"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        ("worse", "supported"),
+        ("better", "not supported"),
+        ("equivalent", "not supported"),
+        ("cannot tell", "cannot tell yet"),
+    ],
+)
+def test_a_suspicion_follows_the_effects(verdict, word):
+    empty = pd.DataFrame()
+    rows = [effect("frozen - finetune", verdict), effect("frozen - finetune", "better", "SAITS")]
+    rows += [
+        effect("frozen - finetune", "better", cohort="simulated_icu"),
+        effect("frozen - finetune", "better", profile="quick"),
+    ]
+    made = results.Results(empty, empty, pd.DataFrame(rows))
+    (row,) = ledger.ANSWERS["S2"](made)
+    assert row["verdict"] == word and "mean over backbones" in row["why"] and row["run"] == "r"
+    assert ledger.ANSWERS["S3"](made) == []
+
+
+def test_what_lies_between_is_asked_of_each_backbone():
+    empty = pd.DataFrame()
+    made = results.Results(
+        empty,
+        empty,
+        pd.DataFrame([effect("norm - frozen", "better", "SAITS"), effect("lora - frozen", "worse", "SAITS")]),
+    )
+    assert [row["verdict"] for row in ledger.ANSWERS["Q3"](made)] == ["supported", "not supported"]
