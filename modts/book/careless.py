@@ -21,7 +21,7 @@ def careless(found: Results) -> str:
     if rows.empty:
         return fragments.note("No careless run has been made yet: `python benchmarks/careless.py` makes them.")
     singles = rows[~rows["ways"].str.contains(AND, regex=False)]
-    paper = published()
+    paper = verdicts.near_chance()
     words = answer(singles)
     drawn = save(
         lambda narrow: _draw(found.careless, singles, paper, narrow),
@@ -42,12 +42,6 @@ def careless(found: Results) -> str:
         )
     )
     return "\n".join(out)
-
-
-def published() -> dict[str, float]:
-    """The paper's two figures: backbone to AUROC."""
-    (row,) = (row for row in verdicts.claims() if row["id"] == "P3")
-    return {name.upper(): value for name, value in row["figures"].items()}
 
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,11 +14,12 @@ import pandas as pd
 
 from modts import runs
 from modts.backbones import SIX
-from modts.study import ALL
+from modts.study import ALL, question_name
 
 from . import effects, verdicts
 from .prose import said
-from .results import Results, collect, rank
+from .results import ABOUT, Results, collect, rank
+from .tables import number
 from .verdicts import CANNOT_TELL, UNTESTED
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
@@ -77,8 +78,8 @@ def sizes(found: Results, ran: tuple[str, ...]) -> str:
     return " and ".join(sorted(named - {None}))
 
 
-def _differences(found: Results, question: str, better: str, worse: str, every: bool = False) -> list[dict]:
-    """A row a profile that asked: the mean over its backbones (of each with `every`), verdicts in the ledger's words."""
+def _differences(found: Results, question: str, supporting: tuple[str, ...], every: bool = False) -> list[dict]:
+    """A row a profile that asked: the mean over its backbones, or a row a backbone with `every`; `supporting` are the effects' verdicts that do."""
     asked = pd.concat([found.effects, found.external_effects])
     asked = asked[
         (asked["question"] == question) & (asked["metric"] == "auroc") & ~asked["cohort"].str.startswith("simulated")
@@ -92,12 +93,13 @@ def _differences(found: Results, question: str, better: str, worse: str, every: 
         some = some[(some["question"] == question) & (some["metric"] == "auroc")]
         mean = some[some["backbone"] == ALL]
         for _, row in (some if every or mean.empty else mean).iterrows():
-            word = {"better": better, "worse": worse}.get(
-                row["verdict"], CANNOT_TELL if row["verdict"] == "cannot tell" else NOT_SUPPORTED
-            )
+            word = SUPPORTED if row["verdict"] in supporting else NOT_SUPPORTED
+            word = CANNOT_TELL if row["verdict"] == "cannot tell" else word
             who = "mean over backbones" if row["backbone"] == ALL else row["backbone"]
-            where = f"{found.title(cohort)}, {effects.labels(row['label_fraction'])}, profile {profile}"
-            why = f"{question}, AUROC, {who}, {where}: {effects.span(row)}"
+            why = (
+                f"{question_name(question)}, AUROC, {who}: {effects.span(row)} ({found.title(cohort)}, {effects.labels(row['label_fraction'])}, "
+                f"{ABOUT.get(profile, f'profile {profile}')})"
+            )
             out.append(
                 {
                     "ours": row["difference"],
@@ -126,7 +128,7 @@ def _shipped(found: Results) -> list[dict]:
             word = SUPPORTED if shipped["value"] < kept["value"] else NOT_SUPPORTED
         why = (
             f"AUROC of SAITS on {where}, {effects.labels(kept['label_fraction'])}: as shipped {said(shipped)}, with its reconstruction loss "
-            f"{said(kept)}; how far that is from P3, P3's own row says"
+            f"{said(kept)}; P3 says {number(verdicts.near_chance()['SAITS'])}"
         )
         numbers = {name: shipped[column] for name, column in (("ours", "value"), ("low", "low"), ("high", "high"))}
         return [numbers | {"verdict": word, "why": why, "run": shipped["run"]}]
@@ -160,13 +162,13 @@ def _interpolation(found: Results) -> list[dict]:
 
 ANSWERS = {
     "S1": _shipped,
-    "S2": lambda found: _differences(found, "frozen - finetune", NOT_SUPPORTED, SUPPORTED),
-    "S3": lambda found: _differences(found, "frozen - LightGBM", NOT_SUPPORTED, SUPPORTED),
+    "S2": lambda found: _differences(found, "frozen - finetune", ("worse",)),
+    "S3": lambda found: _differences(found, "frozen - LightGBM", ("worse", "equivalent")),
     "S4": _interpolation,
     "Q3": lambda found: [
         row
         for question in ("norm - frozen", "last_block - frozen", "lora - frozen")
-        for row in _differences(found, question, SUPPORTED, NOT_SUPPORTED, every=True)
+        for row in _differences(found, question, ("better",), every=True)
     ],
 }
 

@@ -76,6 +76,8 @@ def test_a_suspicion_follows_the_effects(verdict, word):
     (row,) = ledger.ANSWERS["S2"](made)
     assert row["verdict"] == word and "mean over backbones" in row["why"] and row["run"] == "r"
     assert ledger.ANSWERS["S3"](made) == []
+    trees = results.Results(empty, empty, pd.DataFrame([effect("frozen - LightGBM", verdict)]))
+    assert ledger.ANSWERS["S3"](trees)[0]["verdict"] == (word if verdict != "equivalent" else "supported")
 
 
 def test_what_lies_between_is_asked_of_each_backbone():
