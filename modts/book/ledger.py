@@ -79,7 +79,7 @@ def sizes(found: Results, ran: tuple[str, ...]) -> str:
 
 
 def _differences(found: Results, question: str, supporting: tuple[str, ...], every: bool = False) -> list[dict]:
-    """A row a profile that asked: the mean over its backbones, or a row a backbone with `every`; `supporting` are the effects' verdicts that do."""
+    """A row a profile that asked, of the mean over its backbones (with `every`, of each); `supporting`: the verdicts that do so."""
     asked = pd.concat([found.effects, found.external_effects])
     asked = asked[
         (asked["question"] == question) & (asked["metric"] == "auroc") & ~asked["cohort"].str.startswith("simulated")
