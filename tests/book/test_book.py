@@ -763,6 +763,20 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
         assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
         assert "On the 3998 stays of the external test: 0." in outcome[name].found
     assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
+    (line,) = front._larger(found, "physionet_2012")
+    assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels: frozen minus" in line
+
+
+def test_the_front_page_says_what_more_networks_say_by_another_profile():
+    empty = pd.DataFrame()
+    some = [_row(cohort="c", profile="study", backbone="GRU-D")]
+    some += [_row(cohort="c", profile="cpu", backbone=name) for name in ("GRU-D", "SAITS")]
+    mean = _effect(profile="cpu", cohort="c", metric="auroc", backbone="all", difference=-0.01, low=-0.02, high=0.0)
+    found = results.Results(pd.DataFrame(some), empty, pd.DataFrame([mean | {"source": ""}]))
+    found.external_effects = found.effects.iloc[:0]
+    (line,) = front._others(found, found.summary[:1])
+    assert "Two networks by the earlier protocol" in line and "−0.010 (−0.020 to 0.000)" in line
+    assert front._others(found, found.summary[1:]) == []
 
 
 def test_a_head_has_the_training_of_its_own_backbone():
