@@ -43,9 +43,11 @@ def interval(row) -> str:
 
 
 def who(rows: pd.DataFrame) -> str:
-    """Whose mean it is: "mean of these six backbones", or the one backbone's name."""
+    """Whose mean it is: "mean of these six backbones", or "GRU-D alone"."""
     names = [name for name in dict.fromkeys(rows["backbone"]) if name != ALL]
-    return fragments.plain(names[0]) if len(names) == 1 else f"mean of these {plural(len(names), 'backbone')}"
+    return (
+        f"{fragments.plain(names[0])} alone" if len(names) == 1 else f"mean of these {plural(len(names), 'backbone')}"
+    )
 
 
 def means(rows: pd.DataFrame, metric: str, share: float, questions=MAIN) -> dict[str, pd.Series]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import fragments, ledger, prose, verdicts
-from .results import Results
+from . import answers, effects, fragments, ledger, prose, verdicts
+from .results import Results, device
 from .tables import Cell, Table, number
 
 
@@ -22,7 +22,11 @@ def claims(found: Results) -> str:
     }
     by_word = [(word, sum(one.word == word for one in outcome)) for word in dict.fromkeys([*kinds, verdicts.UNTESTED])]
     told = ", ".join(f"{prose.count(number)} “{word}”" for word, number in by_word if number)
-    lines = [f"Of {prose.count(len(outcome))} claims: {told}.\n", fragments.raw(_table(outcome, kinds).html())]
+    lines = [
+        *_contrast(found),
+        f"Of {prose.count(len(outcome))} claims: {told}.\n",
+        fragments.raw(_table(found, outcome).html()),
+    ]
     lines.append("## Claim by claim\n")
     for one in outcome:
         kind = kinds.get(one.word, "untested")
@@ -41,6 +45,21 @@ def claims(found: Results) -> str:
     return "\n".join(lines)
 
 
+def _contrast(found: Results) -> list[str]:
+    """The paper's main contrast, modular against end to end with few labels, beside the same difference here."""
+    figures = {row["id"]: row["figures"] for row in verdicts.claims()}
+    rows = effects.effects_of(found, "physionet_2012", verdicts.HEADLINE)
+    rows = rows[
+        (rows["question"] == "frozen - e2e_shipped") & (rows["metric"] == "auroc") & (rows["backbone"] == "CSAI")
+    ]
+    return [
+        f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
+        f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, a linear layer "
+        f"on frozen CSAI lies {answers.interval(row)} above CSAI as PyPOTS ships it{effects.on_external(rows)}.\n"
+        for _, row in rows.iterrows()
+    ]
+
+
 def _questions(rows: list[dict]) -> Table:
     """A row each: what is suspected or asked, the verdict, and what was found, or why nothing was."""
     short = {row["id"]: row["short"] for row in ledger.questions()}
@@ -50,11 +69,13 @@ def _questions(rows: list[dict]) -> Table:
     )
 
 
-def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
+def _table(found: Results, outcome: list[verdicts.Verdict]) -> Table:
     """A row a claim: the paper's figure and ours with both errors, the verdict, and why it may differ."""
     body = []
     for one in outcome:
         first = one.parts[0] if one.parts else None
+        kinds = {device(found.runs.get(run, {}).get("hardware", "")) for run in (first.runs if first else ())}
+        gpu = ", GPU" if kinds == {"GPU"} else ""
         theirs = (
             Cell("–", absent=True)
             if first is None or first.theirs is None
@@ -68,7 +89,7 @@ def _table(outcome: list[verdicts.Verdict], kinds: dict[str, str]) -> Table:
             if first is None or first.ours is None
             else Cell(
                 number(first.ours, first.digits),
-                f"s.e. {number(first.our_error)}" if first.our_error else "error not known",
+                (f"s.e. {number(first.our_error)}" if first.our_error else "error not known") + gpu,
             )
         )
         why = "; ".join(words for words in (one.why, first.no_error if first else "") if words)

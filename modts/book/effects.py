@@ -17,10 +17,15 @@ from .results import SINGLE, Results, at, fractions
 from .tables import Cell, Table, percent, signed
 
 WORDS = ("better", "worse", "equivalent", "cannot tell")
-LEGEND = (
-    "A line is a backbone, with its 95 % interval; the diamond is the mean over these backbones. Filled: better or worse after the "
-    "correction for several tests. Grey: differences too small to matter."
-)
+
+
+def legend(rows: pd.DataFrame) -> str:
+    """How to read a forest of these effects."""
+    mean = "; the diamond is the mean over these backbones" if (rows["backbone"] == ALL).any() else ""
+    return (
+        f"A line is a backbone, with its 95 % interval{mean}. Filled: better or worse after the correction for several tests. Grey: differences "
+        "too small to matter."
+    )
 
 
 def effects_of(found: Results, cohort: str, profile: str, source: str = "") -> pd.DataFrame:
@@ -146,7 +151,7 @@ def forest(
             lambda narrow: plots.forest(panels, metric, narrow),
             stem,
             f"Forest plot of paired differences in {METRIC_NAMES[metric]} on {title}{of}, a panel a question, a line a backbone.{told}",
-            f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {LEGEND}",
+            f"Paired differences in {METRIC_NAMES[metric]} on {title}{of}. {legend(rows)}",
             fragments.out_dir(),
             slide,
         )

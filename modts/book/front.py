@@ -178,11 +178,23 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
 
 
 def _larger(found: Results, cohort: str) -> list[str]:
-    """What the networks at their published sizes say, a line each."""
-    rows = effects.effects_of(found, cohort, verdicts.HEADLINE)
-    rows = rows[(rows["question"] == "frozen - e2e_shipped") & (rows["metric"] == "auroc") & (rows["backbone"] != ALL)]
-    return [
-        f"**The published size.** {row['backbone']} as large as in its paper, on a GPU, with {effects.labels(row['label_fraction'])}: "
-        f"frozen minus the end-to-end classifier as PyPOTS ships it is {answers.interval(row)}."
-        for _, row in rows.iterrows()
-    ]
+    """What the networks at their published sizes say, a line each: on the test that decides, and on the cohort's own."""
+    rows, own = (
+        some[(some["question"] == "frozen - e2e_shipped") & (some["metric"] == "auroc") & (some["backbone"] != ALL)]
+        for some in (
+            effects.effects_of(found, cohort, verdicts.HEADLINE),
+            found.effects[found.effects["profile"] == verdicts.HEADLINE],
+        )
+    )
+    out = []
+    for _, row in rows.iterrows():
+        share, splits, draws = effects.labels(row["label_fraction"]), int(row["n_splits"]), int(row["n_draws"])
+        words = (
+            f"**The published size.** {row['backbone']} alone, as large as in its paper, on a GPU, with {share} ({plural(splits, 'split')}, "
+            f"{plural(draws, 'draw')} of the labels): the linear layer minus the end-to-end classifier as PyPOTS ships it is "
+            f"{answers.interval(row)}{effects.on_external(pd.DataFrame([row]))}"
+        )
+        beside = at(own[own["backbone"] == row["backbone"]], row["label_fraction"])
+        beside = beside[beside["test"] != row["test"]]
+        out.append(words + (f", and {answers.interval(beside.iloc[0])} on the test splits." if len(beside) else "."))
+    return out

@@ -43,8 +43,9 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
                     ),
                     stem,
                     alt(title, shown, "mae"),
-                    f"Mean absolute error on hidden values, {title}, in standard deviations of a feature; lines "
-                    "are simple methods." + (" Hollow stars: TSI-Bench." if len(same) else ""),
+                    f"Mean absolute error on hidden values, {title}, in standard deviations of a feature"
+                    + ("; lines are simple methods." if (shown["arm"] == "baseline").any() else ".")
+                    + (" Hollow stars: TSI-Bench." if len(same) else ""),
                     fragments.out_dir(),
                 )
             )

@@ -20,7 +20,9 @@ REGRESSION_ARMS = (
     ("frozen", "simple"), ("e2e", "simple"), ("finetune", "simple"), ("untrained", "simple"), ("frozen", "complex"),
     ("untrained", "complex"),
 )  # fmt: skip
+OUTSIDE, OWN = ", external test", ", its own test splits"
 EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
+NO_BASELINE = "No baseline ran in this profile; it shows no way without a network.\n"
 DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
@@ -63,24 +65,29 @@ def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
 def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[str, ...]) -> tuple[str, str]:
     cohort, title, stem = key[0], found.title(key[0]), f"{task}-{'-'.join(key).lower()}"
     main, answers_ = part[part["pooling"].isin(SINGLE)], effects.effects_of(found, *key[:2])
+    external = same(found.external, key)
+    external = external[external["metric"].isin(metrics)]
+    shown, where, own = (external, OUTSIDE, OWN) if len(external) else (main, "", "")
     share, metric = fractions(main)[0], metrics[0]
-    strong = tables.strongest(main, metric)
+    strong = tables.strongest(shown, metric)
     lead = answers.answer(answers_, metric, 1.0)
     lead += untrained_ahead(found, key, main, metric) if task == "regression" else []
-    external = same(found.external, key)
     forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
-    first = tables.main(
-        at(main, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{labels_words(share)}", arms, strong
+    first, own_first = (
+        tables.main(
+            at(rows, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{of}{labels_words(share)}", arms, strong
+        )
+        for rows, of in ((shown, where), (main, own))
     )
     everything = [
-        tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{labels_words(value)}")
+        tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{own}{labels_words(value)}")
         for name in metrics
         for value in fractions(main)
     ]
     everything += [
-        tables.grid(at(external, value), name, f"{METRIC_NAMES[name]}, {title}, external test{labels_words(value)}")
+        tables.grid(at(external, value), name, f"{METRIC_NAMES[name]}, {title}{OUTSIDE}{labels_words(value)}")
         for name in metrics
         for value in fractions(external)
         if len(external)
@@ -89,7 +96,8 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     simple, why = every_baseline(found, main, metrics, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
-        ("The scores as a picture", _pictures(tables.only_these(part, strong), metric, title, stem)),
+        ("The cohort's own test splits", fragments.raw(own_first.html()) if own else ""),
+        ("The scores as a picture", _pictures(tables.only_these(part, strong), metric, title + own, stem)),
         ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
@@ -103,7 +111,8 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
             fragments.bullets(best_possible(found, cohort)),
             forest,
             fragments.raw(first.html()),
-            setting(found, key, part),
+            setting(found, key, shown if own else part),
+            "" if (main["arm"] == "baseline").any() else NO_BASELINE,
             *(fragments.fold(*box) for box in rest),
             fragments.fold(
                 "Downloads",
@@ -168,12 +177,13 @@ def _dots(part: pd.DataFrame, metric: str, title: str, stem: str) -> str:
         (f"{tables.percent(value)} of labels" if len(fractions(shown)) > 1 else title, at(shown, value))
         for value in fractions(shown)
     ]
+    lines = "; lines are the two strongest baselines" if (shown["arm"] == "baseline").any() else ""
     return fragments.picture(
         save(
             lambda narrow: plots.dots(panels, metric, narrow),
             stem,
             alt(title, shown, metric),
-            f"{METRIC_NAMES[metric]} on {title} with 95 % intervals; lines are the two strongest baselines.",
+            f"{METRIC_NAMES[metric]} on {title} with 95 % intervals{lines}.",
             fragments.out_dir(),
         )
     )
@@ -193,7 +203,10 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
         return "", ""
     title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
-    strong = tables.strongest(at(main, few), "auroc")
+    external = same(found.external, key)
+    external = external[external["metric"] == "auroc"]
+    decides, where, own = (external, OUTSIDE, OWN) if len(at(external, few)) else (main, "", "")
+    strong = tables.strongest(at(decides, few), "auroc")
     shown = tables.only_these(main, strong)
     simple, why = every_baseline(found, main, ("auroc",), title)
     words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(shown))
@@ -205,20 +218,22 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             stem,
             f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
             f"Change from all labels to {tables.percent(few)}: {words}.",
-            f"AUROC on {title} with all and with few labels; bars are 95 % intervals.",
+            f"AUROC on {title}{own} with all and with few labels; bars are 95 % intervals.",
             fragments.out_dir(),
         )
     )
     forest = effects.forest(found, key, "auroc", f"{stem}-effects", answers.MAIN, few)
     first = tables.main(
-        at(main, few), "auroc", f"AUROC with the Simple head, {title}{labels_words(few)}", baselines=strong
+        at(decides, few), "auroc", f"AUROC with the Simple head, {title}{where}{labels_words(few)}", baselines=strong
     )
     lead = answers.shown(answers.answer(answers_, "auroc", few), f"{stem}-effects" if forest else "")
     return lead, "\n".join(
         [
+            EXTERNAL if own else "",
             forest,
             fragments.raw(first.html()),
-            setting(found, key, main),
+            setting(found, key, decides),
+            "" if (main["arm"] == "baseline").any() else NO_BASELINE,
             fragments.fold("How the scores fall from all labels to few", lines),
             fragments.fold("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
             fragments.fold(

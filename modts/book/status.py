@@ -21,11 +21,11 @@ def status(found: Results) -> str:
         records = [record for record in found.runs.values() if record.get("profile", "") == profile]
         heading = f"Profile {profile}" if profile else "Benchmarks"  # those have no profile
         out.append(fragments.heading(2, heading))
-        minutes = sum(record.get("seconds") or 0 for record in records) / 60
+        minutes = sum(_took(record) or 0 for record in records) / 60
         words = f"{len(records)} run{'' if len(records) == 1 else 's'}"
         places = sorted({record["place"] for record in records})
         words += f", {places[0]}" if len(places) == 1 else ""
-        out.append(f"{words}; {minutes:.0f} minutes, counted from their last starts.\n" if minutes else f"{words}.\n")
+        out.append(f"{words}; {minutes:.0f} minutes, all trainings added up.\n" if minutes else f"{words}.\n")
         kinds: dict[str, int] = {}
         for record in records:
             words = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
@@ -44,7 +44,7 @@ def status(found: Results) -> str:
         )
         columns = {
             "Started, UTC": lambda record: str(record.get("started", ""))[:16].replace("T", " "),
-            "Took, s": lambda record: _known(record.get("seconds")),
+            "Took, s": lambda record: _known(_took(record)),
             "Memory, MB": lambda record: _known(record.get("peak_memory_mb")),
             "At cap": _capped,
             "Code": lambda record: str(record.get("code_version", ""))[:SHORT],
@@ -69,6 +69,12 @@ def status(found: Results) -> str:
             )
         )
     return "\n".join(out)
+
+
+def _took(record: dict) -> float | None:
+    """Seconds of a run: from its last start to its end, or those of all its trainings where more than one start made them."""
+    known = [record.get("seconds"), sum((record.get("timings") or {}).values()) or None]
+    return max((value for value in known if value is not None), default=None)
 
 
 def _known(value: float | None) -> str:

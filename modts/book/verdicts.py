@@ -26,8 +26,8 @@ from modts import runs
 from modts.backbones import SIX
 from modts.study import SEARCHED, holm
 
-from .prose import said
-from .results import Results, rank, training_record
+from .prose import plural, said
+from .results import Results, device, rank, training_record
 from .tables import auroc_standard_error, number
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
@@ -44,7 +44,7 @@ class Part:
     Attributes
     ----------
     word : str
-        The verdict if p does not say that it differs; DIFFERS for what needs no statistics, such as a ratio of times.
+        The verdict if p does not say that it differs.
     found : str
         What was found, in a sentence.
     runs : tuple of str
@@ -214,14 +214,14 @@ def p2(results, figures):
 
 
 def p3(results, figures):
-    """As PyPOTS ships it is what the paper ran; with the reconstruction loss kept it is told beside it, in short."""
+    """As PyPOTS ships it is what the paper ran; the end to end of this book is told beside it, in short."""
     shipped, kept = [], []
     for backbone in ("SAITS", "CSAI"):
         asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": backbone, "label_fraction": 0.1}
         rows = pick(results, HEADLINE, **asked)
         for arm, words, parts in (
             ("e2e_shipped", "as PyPOTS ships it", shipped),
-            ("e2e", "with its reconstruction loss kept", kept),
+            ("e2e", "end to end as done here, with a Complex head", kept),
         ):
             some = rows[rows["arm"] == arm]
             if len(some):
@@ -229,8 +229,26 @@ def p3(results, figures):
                 part = _against(results, row, figures[backbone.lower()], what)
                 told = part.found if arm == "e2e_shipped" else f"{what}: {said(row)}."
                 parts.append(replace(part, found=told + _outside(results, row)))
-    beside = "".join(f" {part.found}" for part in kept)
-    return [*shipped[:-1], replace(shipped[-1], found=shipped[-1].found + beside)] if shipped else kept
+    if not shipped:
+        return kept
+    beside = "".join(f" {part.found}" for part in kept) + _chance_given(results, shipped[-1].runs)
+    return [*shipped[:-1], replace(shipped[-1], found=shipped[-1].found + beside)]
+
+
+def _chance_given(results: Results, ran: tuple[str, ...]) -> str:
+    """How many draws of labels and learning rates whole networks had in these runs, in a sentence."""
+    params = next(
+        (
+            record["params"]
+            for name, record in results.runs.items()
+            if name in ran and "e2e_draws" in record.get("params", {})
+        ),
+        None,
+    )
+    if params is None:
+        return ""
+    draws, rates = plural(params["e2e_draws"], "draw"), plural(len(params["e2e_lrs"]), "learning rate")
+    return f" Each split had {draws} of the labels, and its validation stays chose among {rates} and when to stop."
 
 
 def _csai(results, figure, fraction):
@@ -281,6 +299,7 @@ def _heads(results, cohorts, metric):
         f"On {names}, paired on the same windows and corrected, Complex is better in {len(better)} of "
         f"{len(rows)} backbone and cohort pairs, worse in {len(worse)}, equivalent in {len(same)}; the rest cannot be told."
     )
+    words += " The correction over all the claims comes on top." if len(better) or len(worse) else ""
     return rows, better, worse, words, tuple(dict.fromkeys(run for line in rows["run"] for run in line.split(",")))
 
 
@@ -322,8 +341,9 @@ def p10(results, figures):
         f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
     )
     two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}
-    two["no_error"] = "no error of ours: one run, its single calls are not stored"
-    return [Part(AGREES if near else DIFFERS, words, tuple(dict.fromkeys(ratios["run"])), **two)]
+    kinds = " and ".join(sorted({device(text) for text in ratios["hardware"]}))
+    two["no_error"] = f"no error of either: ours is one run on a {kinds} whose single calls are not stored"
+    return [Part(AGREES if near else CANNOT_TELL, words, tuple(dict.fromkeys(ratios["run"])), **two)]
 
 
 def latency_ratios(results: Results) -> pd.DataFrame:

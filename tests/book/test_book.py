@@ -374,8 +374,8 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
     assert every and all(part.our_error or part.no_error for part in every)  # an error, or why there is none
     (times,) = outcome["P10"].parts
     assert times.our_error is None and "not stored" in times.no_error
-    table = claims_page._table(list(outcome.values()), {}).html()
-    assert "single calls are not stored" in table and ">3.00<" in table
+    table = claims_page._table(found, list(outcome.values())).html()
+    assert "single calls are not stored" in table and ">3.00<" in table and outcome["P10"].word != verdicts.DIFFERS
     row = found.summary.query(
         "cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
         "and label_fraction == 0.1"

@@ -75,9 +75,6 @@ def test_a_suspicion_follows_the_effects(verdict, word):
     made = results.Results(empty, empty, pd.DataFrame(rows))
     (row,) = ledger.ANSWERS["S2"](made)
     assert row["verdict"] == word and "mean over backbones" in row["why"] and row["run"] == "r"
-    assert ledger.ANSWERS["S3"](made) == []
-    trees = results.Results(empty, empty, pd.DataFrame([effect("frozen - LightGBM", verdict)]))
-    assert ledger.ANSWERS["S3"](trees)[0]["verdict"] == (word if verdict != "equivalent" else "supported")
 
 
 def test_what_lies_between_is_asked_of_each_backbone():
@@ -88,3 +85,11 @@ def test_what_lies_between_is_asked_of_each_backbone():
         pd.DataFrame([effect("norm - frozen", "better", "SAITS"), effect("lora - frozen", "worse", "SAITS")]),
     )
     assert [row["verdict"] for row in ledger.ANSWERS["Q3"](made)] == ["supported", "not supported"]
+
+
+def test_what_one_run_says_of_two_things_stands_apart(published):
+    by = {row["why"].split(":")[0]: row for row in ledger.ANSWERS["S1"](published)}
+    assert by["Weaker"]["verdict"] == "supported" and by["It explains P3"]["verdict"] == "not supported"
+    assert by["It explains P3"]["low"] > by["It explains P3"]["paper"]
+    (trees,) = ledger.ANSWERS["S3"](published)
+    assert trees["verdict"] == "supported" and trees["high"] >= trees["paper"] == 0.85
