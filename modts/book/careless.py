@@ -1,4 +1,4 @@
-"""The page "Why 0.464?": what careless ways of training end to end do to an AUROC, one thing at a time."""
+"""The page "Why near chance?": what careless ways of training end to end do to an AUROC, one thing at a time."""
 
 from __future__ import annotations
 

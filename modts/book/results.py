@@ -197,8 +197,9 @@ def training_record(records: dict, run: str) -> dict:
     params = record["params"]
     cohort = params.get("source") or params["cohort"]
     for other in records.values():
-        own = {name: value for name, value in other.get("params", {}).items() if name not in ("cohort", "external")}
-        there = other.get("stage") == "pretrain" and other["params"]["cohort"] == cohort
+        given = other.get("params", {})
+        own = {name: value for name, value in given.items() if name not in ("cohort", "external")}
+        there = other.get("stage") == "pretrain" and given.get("cohort") == cohort
         if there and all(params.get(name, value) == value for name, value in own.items()):
             return other
     return {}
