@@ -496,7 +496,7 @@ def test_a_run_of_less_chance_decides_nothing_against_the_paper(monkeypatch, siz
     params = {"cohort": "physionet_2012", "backbone": "SAITS", "size": size, "epochs": 40}
     ran = {
         "r": {"stage": "heads", "profile": "cpu", "params": params},
-        "cpu-pretrain-physionet_2012-SAITS": {"stage": "pretrain", **pretrained},
+        "cpu-pretrain-physionet_2012-SAITS": {"stage": "pretrain", "params": params, **pretrained},
     }
     row = _row(cohort="physionet_2012", value=0.7, low=0.68, high=0.72)
     found, part = _claimed(monkeypatch, row, 0.85, ran)
@@ -764,7 +764,8 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
         assert "On the 3998 stays of the external test: 0." in outcome[name].found
     assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
     (line,) = front._larger(found, "physionet_2012")
-    assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels: frozen minus" in line
+    assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels (five splits, one draw" in line
+    assert "external test, and " in line and line.endswith("on the test splits.")
 
 
 def test_the_front_page_says_what_more_networks_say_by_another_profile():
