@@ -139,12 +139,14 @@ def forest(
         for name in questions
         if (rows["question"] == name).any()
     ]
-    several = share is None and len(fractions(rows)) > 1
+    several, alone = share is None and len(fractions(rows)) > 1, rows["backbone"].nunique() == 1
     words = "; ".join(
         question_name(row["question"]) + (f", {labels(row['label_fraction'])}" if several else "") + f", {span(row)}"
-        for _, row in rows[rows["backbone"] == ALL].iterrows()
+        for _, row in (rows if alone else rows[rows["backbone"] == ALL]).iterrows()
     )
-    told = f" Means over backbones: {words}." if words else ""
+    told = (
+        f" {fragments.plain(rows['backbone'].iloc[0]) if alone else 'Means over backbones'}: {words}." if words else ""
+    )
     of = "" if share is None else f", {labels(share)}"
     return fragments.picture(
         save(

@@ -8,7 +8,7 @@ from modts.study import ALL, margin
 
 from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
-from .results import ABOUT, SINGLE, Results, at, fractions, rank
+from .results import ABOUT, SINGLE, Results, at, fractions, rank, training_record
 from .tables import number
 
 PAPER = "2411.03941"
@@ -151,11 +151,14 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             each = f" Network by network: {each}." if each else ""
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
     out += [*_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]
-    sizes = {record.get("params", {}).get("size") for name, record in found.runs.items() if name in set(models["run"])}
-    if "small" in sizes:
+    records = [record for name, record in found.runs.items() if name in set(models["run"])]
+    small = "small" in {record.get("params", {}).get("size") for record in records}
+    short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
+    if small or short:
+        what = "The networks here are small" + (", and training of some ended at its cap" if short else "")
+        what = what if small else "Training of some networks ended at its cap"
         out.append(
-            "**What may change it.** The networks here are small and their training was short. Larger ones may "
-            "give another answer; [](status.md) lists what ran."
+            f"**What may change it.** {what}. Larger ones may give another answer; [](status.md) lists what ran."
         )
     return out
 

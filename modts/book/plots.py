@@ -93,7 +93,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
     every = pd.concat([rows for _, rows, _ in panels])
     names = backbones_and(ALL, every)
     shares = sorted(every["label_fraction"].unique(), reverse=True)
-    height = (0.2 if len(shares) == 1 else 0.1 + 0.13 * len(shares)) * len(names) + 0.8
+    height = max(1.4, (0.2 if len(shares) == 1 else 0.1 + 0.13 * len(shares)) * len(names) + 0.8)
     per_row = 3 if len(panels) > 4 else 2
     figure, axes = grid(len(panels), narrow, height, per_row=per_row, sharex=True, sharey=True)
     for axis, (title, rows, band) in zip(axes, panels, strict=True):
