@@ -75,7 +75,7 @@ def _main_effects(found: Results, rows: pd.DataFrame) -> dict[float, dict[str, p
 
 
 def word(effects_: dict[float, dict[str, pd.Series]]) -> str:
-    """Yes: nowhere worse than end to end, and no simpler or dearer way is better. No: everywhere worse than end to end. Else: partly."""
+    """Yes: nowhere worse than end to end, and no other way, all asked, is better. No: everywhere worse than end to end. Else: partly."""
     apart = [
         row["verdict"] for part in effects_.values() for name, row in part.items() if name.startswith("frozen - e2e")
     ]
@@ -83,7 +83,8 @@ def word(effects_: dict[float, dict[str, pd.Series]]) -> str:
     if apart and all(verdict == "worse" for verdict in apart):
         return "No"
     held = apart and not {"worse", "cannot tell"} & set(apart)
-    return "Yes" if held and "worse" not in rivals else "Partly"
+    asked = all(name in part for part in effects_.values() for name in QUESTIONS[1:])
+    return "Yes" if held and asked and "worse" not in rivals else "Partly"
 
 
 def _clause(effects_, question: str, other: str, it: str = "it") -> str:
@@ -115,18 +116,26 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
     tuned = _clause(effects_, "frozen - finetune", "fine-tuning the pretrained network")
     trees = _clause(effects_, "frozen - LightGBM", "boosted trees on simple statistics of the same windows", "them")
     rest = "; it ".join(words for words in (untrained, tuned, trees) if words)
-    sentences = [f"{lead}, {answers.FROZEN} {first}.", *([f"It {rest}."] if rest else [])]
+    names = _networks(rows)
+    subject = (
+        f"a linear layer on a frozen {names[0]}, the first network of the study," if len(names) == 1 else answers.FROZEN
+    )
+    sentences = [f"{lead}, {subject} {first}.", *([f"It {rest}."] if rest else [])]
     return [f"**{word(effects_)}.** {' '.join(sentences)}"]
+
+
+def _networks(rows: pd.DataFrame) -> list[str]:
+    models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    return list(dict.fromkeys(models["backbone"]))
 
 
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """How sure, and on what: backbones, stays, splits; what the data could have shown."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
     stays = _stays(found, tuple(rows[["cohort", "profile", "device"]].iloc[0]), models)
-    alone = models["backbone"].nunique() == 1
-    networks = (
-        f"One network, {models['backbone'].iloc[0]}" if alone else plural(models["backbone"].nunique(), "network")
-    )
+    names = _networks(rows)
+    alone = len(names) == 1
+    networks = f"One network, {names[0]}" if alone else plural(len(names), "network")
     no_others, mean = ("this network", "") if alone else ("these networks", ", and is the mean over the networks")
     out = [
         "**On what.** Who dies in hospital, told from the first two days in intensive care. "
@@ -147,7 +156,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
                 "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
             }.get(row["verdict"], "The difference stands after the correction for several tests.")
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
-            each = effects.tally(at(singles, share))
+            each = "" if alone else effects.tally(at(singles, share))
             each = f" Network by network: {each}." if each else ""
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
     out += [*_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]

@@ -203,6 +203,12 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     if len(fractions(main)) < 2 or not len(main[main["arm"] != "baseline"]):
         return "", ""
     title, stem, few = found.title(key[0]), f"scarcity-{'-'.join(key).lower()}", scarce(main)
+    answers_ = effects.effects_of(found, *key[:2])
+    answers_ = answers_[answers_["task"] == "classification"]
+    asked = answers_[answers_["question"].isin(answers.MAIN[:2])]["label_fraction"]
+    few = (
+        asked[asked < 1].min() if (asked < 1).any() else few
+    )  # heads alone go further down than what they are compared with
     external = same(found.external, key)
     external = external[external["metric"] == "auroc"]
     decides, where, own = (external, OUTSIDE, OWN) if len(at(external, few)) else (main, "", "")
@@ -210,14 +216,12 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     shown = tables.only_these(main, strong)
     simple, why = every_baseline(found, main, ("auroc",), title)
     words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(shown))
-    answers_ = effects.effects_of(found, *key[:2])
-    answers_ = answers_[answers_["task"] == "classification"]
     lines = fragments.picture(
         save(
             lambda narrow: plots.scarcity(shown, "auroc", narrow),
             stem,
             f"Lines of AUROC on {title} against the share of training labels, one panel a backbone. "
-            f"Change from all labels to {tables.percent(few)}: {words}.",
+            f"Change from all labels to {tables.percent(scarce(main))}: {words}.",
             f"AUROC on {title}{own} with all and with few labels; bars are 95 % intervals.",
             fragments.out_dir(),
         )
