@@ -107,9 +107,10 @@ def near_chance() -> dict[str, float]:
 HEADLINE = "headline"  # the profile that gives P3, P4 and P5 the published sizes
 
 
-def pick(results: Results, first: str = "", **want) -> pd.DataFrame:
+def pick(results: Results, first: str = "", every: bool = False, **want) -> pd.DataFrame:
     """Summary rows of real data with these columns, from the profile `first`, else the first of results.PROFILES that ran each cohort.
 
+    `every` takes those of all profiles.
     A backbone of one's own says nothing about the paper, which did not have it.
     """
     rows = results.summary
@@ -126,7 +127,7 @@ def pick(results: Results, first: str = "", **want) -> pd.DataFrame:
     rows = rows[~rows["cohort"].isin(SEARCHED)]
     order = rows.assign(rank=[rank(profile, first) for profile in rows["profile"]])
     best = order.groupby("cohort")["rank"].transform("min") if len(order) else order["rank"]
-    return order[order["rank"] == best].drop(columns="rank")
+    return order[every | (order["rank"] == best)].drop(columns="rank")
 
 
 def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part:
@@ -190,7 +191,7 @@ def had_its_chance(results: Results, ran: tuple[str, ...]) -> tuple[bool, str]:
 
 
 def _extreme(results, task, metric, figure, largest):
-    rows = pick(results, task=task, metric=metric, arm="frozen").dropna(subset=["value"])
+    rows = pick(results, every=True, task=task, metric=metric, arm="frozen").dropna(subset=["value"])
     if rows.empty:
         return []
     row = rows.loc[rows["value"].idxmax() if largest else rows["value"].idxmin()]

@@ -765,6 +765,9 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
         assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
         assert "On the 3998 stays of the external test: 0." in outcome[name].found
     assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
+    one = {"cohort": "physionet_2012", "metric": "auroc", "arm": "frozen"}
+    best = verdicts.pick(found, every=True, **one)["value"].max()
+    assert outcome["P1"].parts[0].ours == best >= verdicts.pick(found, **one)["value"].max()
     (line,) = front._larger(found, "physionet_2012")
     assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels (five splits, one draw" in line
     assert "external test, and " in line and line.endswith("on the test splits.")
