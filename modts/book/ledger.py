@@ -74,7 +74,8 @@ def csv_of(some: list[dict]) -> str:
 
 def sizes(found: Results, ran: tuple[str, ...]) -> str:
     """The sizes of the networks of these runs: "paper", "small", or both."""
-    named = {found.runs.get(name, {}).get("params", {}).get("size") for name in ran}
+    records = found.runs
+    named = {records.get(name, {}).get("params", {}).get("size") for name in ran}
     return " and ".join(sorted(named - {None}))
 
 
@@ -156,7 +157,10 @@ def _trees(found: Results) -> list[dict]:
 
 def _interpolation(found: Results) -> list[dict]:
     """On each series: for how many of the six the error on hidden values is above that of linear interpolation."""
-    some = verdicts.pick(found, task="imputation", metric="mae", cohort=verdicts.SERIES, pattern="point")
+    records, some = (
+        found.runs,
+        verdicts.pick(found, task="imputation", metric="mae", cohort=verdicts.SERIES, pattern="point"),
+    )
     out = []
     for cohort, part in some.groupby("cohort", sort=False):
         line, six = part[part["backbone"] == "Linear interpolation"], part[part["backbone"].isin(SIX)]
@@ -168,7 +172,7 @@ def _interpolation(found: Results) -> list[dict]:
             (six["high"] < line.iloc[0]["low"]).sum(),
         )
         word = SUPPORTED if behind > len(six) / 2 else NOT_SUPPORTED if ahead >= len(six) / 2 else CANNOT_TELL
-        centred = any(found.runs.get(run, {}).get("params", {}).get("centre") for run in six["run"])
+        centred = any(records.get(run, {}).get("params", {}).get("centre") for run in six["run"])
         why = (
             f"{found.title(cohort)}, windows {'centred' if centred else 'not centred'}: mean absolute error of interpolation {said(row)}; "
             f"{behind} of {len(six)} backbones are clearly behind it, {ahead} clearly ahead"

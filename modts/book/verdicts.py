@@ -238,17 +238,13 @@ def p3(results, figures):
 
 def _chance_given(results: Results, ran: tuple[str, ...]) -> str:
     """How many draws of labels and learning rates whole networks had in these runs, in a sentence."""
-    params = next(
-        (
-            record["params"]
-            for name, record in results.runs.items()
-            if name in ran and "e2e_draws" in record.get("params", {})
-        ),
-        None,
-    )
-    if params is None:
+    records = results.runs
+    of = [
+        record["params"] for name, record in records.items() if name in ran and "e2e_draws" in record.get("params", {})
+    ]
+    if not of:
         return ""
-    draws, rates = plural(params["e2e_draws"], "draw"), plural(len(params["e2e_lrs"]), "learning rate")
+    draws, rates = plural(of[0]["e2e_draws"], "draw"), plural(len(of[0]["e2e_lrs"]), "learning rate")
     return f" Each split had {draws} of the labels, and its validation stays chose among {rates} and when to stop."
 
 
