@@ -48,10 +48,8 @@ def claims(found: Results) -> str:
 def _contrast(found: Results) -> list[str]:
     """The paper's main contrast, modular against end to end with few labels, beside the same difference here."""
     figures = {row["id"]: row["figures"] for row in verdicts.claims()}
-    rows = effects.effects_of(found, "physionet_2012", verdicts.HEADLINE)
-    rows = rows[
-        (rows["question"] == "frozen - e2e_shipped") & (rows["metric"] == "auroc") & (rows["backbone"] == "CSAI")
-    ]
+    rows = effects.singles(effects.effects_of(found, "physionet_2012", verdicts.HEADLINE), "frozen - e2e_shipped")
+    rows = rows[rows["backbone"] == "CSAI"]
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
         f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, a linear layer "

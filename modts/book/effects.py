@@ -40,6 +40,11 @@ def effects_of(found: Results, cohort: str, profile: str, source: str = "") -> p
     return outside if len(outside) else own
 
 
+def singles(rows: pd.DataFrame, question: str, metric: str = "auroc") -> pd.DataFrame:
+    """Of these effects those of one question and metric, backbone by backbone."""
+    return rows[(rows["question"] == question) & (rows["metric"] == metric) & (rows["backbone"] != ALL)]
+
+
 def span(row) -> str:
     """ "-0.002 (-0.012 to +0.007), equivalent", with true minus signs."""
     return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {fragments.plain(row['verdict'])}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ALL, margin
+from modts.study import margin
 
 from . import answers, effects, fragments, prediction, verdicts
 from .prose import plural, seeds
@@ -143,10 +143,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
         f"no others. Every difference is taken on the same test stays{mean}. The score is "
         "{term}`AUROC`: one half is a coin, one is perfect."
     ]
-    singles = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
-    singles = singles[
-        (singles["question"] == QUESTIONS[0]) & (singles["metric"] == "auroc") & (singles["backbone"] != ALL)
-    ]
+    singles = effects.singles(effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0]), QUESTIONS[0])
     matters = f"of more than {number(margin('auroc', 0.0), 2)}"
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
@@ -191,12 +188,10 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
 
 def _larger(found: Results, cohort: str) -> list[str]:
     """What the networks at their published sizes say, a line each: on the test that decides, and on the cohort's own."""
+    own = found.effects[found.effects["profile"] == verdicts.HEADLINE]
     rows, own = (
-        some[(some["question"] == "frozen - e2e_shipped") & (some["metric"] == "auroc") & (some["backbone"] != ALL)]
-        for some in (
-            effects.effects_of(found, cohort, verdicts.HEADLINE),
-            found.effects[found.effects["profile"] == verdicts.HEADLINE],
-        )
+        effects.singles(some, "frozen - e2e_shipped")
+        for some in (effects.effects_of(found, cohort, verdicts.HEADLINE), own)
     )
     out = []
     for _, row in rows.iterrows():
