@@ -6,14 +6,15 @@ import tempfile
 
 
 def pytest_configure(config):
-    """One work folder a session, shared by pytest's workers, so that a notebook finds what another one has made."""
+    """One folder a session, shared by pytest's workers, so that a notebook finds what another one has made, and a book is built once."""
     if not hasattr(config, "workerinput"):  # the process that starts the workers; they inherit its environment
-        config._modts_work = os.environ["MODTS_WORK"] = tempfile.mkdtemp(prefix="modts-test-")
+        config._modts_shared = os.environ["MODTS_TESTS"] = tempfile.mkdtemp(prefix="modts-test-")
+        os.environ["MODTS_WORK"] = os.path.join(config._modts_shared, "work")
 
 
 def pytest_unconfigure(config):
-    if hasattr(config, "_modts_work"):
-        shutil.rmtree(config._modts_work, ignore_errors=True)
+    if hasattr(config, "_modts_shared"):
+        shutil.rmtree(config._modts_shared, ignore_errors=True)
 
 
 def pytest_collectstart(collector):

@@ -31,9 +31,9 @@ def source() -> str | None:
     return kept.read_text(encoding="utf-8") if kept.is_file() else None
 
 
-def violations(browser) -> list[str]:
-    """What axe-core finds on the open page at level AA: the rule, and the first places."""
+def violations(browser, only: list[str] = TAGS) -> list[str]:
+    """What axe-core finds on the open page at level AA, or of these rules alone: the rule, and the first places."""
     browser.run(source() + "; 0")
-    return browser.run(f"""axe.run(document, {{runOnly: {TAGS}, resultTypes: ["violations"]}}).then(found =>
+    return browser.run(f"""axe.run(document, {{runOnly: {only}, resultTypes: ["violations"]}}).then(found =>
       found.violations.map(one => one.id + ": " + one.nodes.slice(0, 3).map(node => node.target.join(" ") + " " +
         (node.any[0] || node.all[0] || node.none[0] || {{}}).message).join(" | ")))""")

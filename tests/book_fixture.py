@@ -1,8 +1,7 @@
 """Made-up results of every kind, and the book built from them (or from the published ones) in a temporary folder."""
 
-import atexit
 import csv
-import functools
+import fcntl
 import importlib.util
 import json
 import os
@@ -10,7 +9,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import pytest
 
 from modts import runs
 from modts.backbones import SIX
-from modts.book import results
+from modts.book import latents, learn, pages, play, results
 from modts.study import EFFECT_COLUMNS, QUESTIONS, TRANSFERS
 from modts.study.collect import metric_rows
 
@@ -370,6 +368,11 @@ def fabricate(folder: Path, kind: str) -> None:
         _write(folder / "work" / "quick", "quick", ("simulated_icu", "simulated_air"), NAMES, 1)
 
 
+def from_rows() -> dict:
+    """The generated pieces that are made from rows: all but those of the chapters under "Learn", which compute on made stays."""
+    return {name: page for name, page in pages.PAGES.items() if name not in learn.PIECES | latents.PIECES | play.PIECES}
+
+
 def environment(home: Path, **more) -> dict:
     """The environment in which the book under `home` is built."""
     return {
@@ -406,11 +409,23 @@ def _stand_in(path: Path) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
 
 
-@functools.cache
 def _built(kind: str) -> Path:
-    """The built book's folder; built once a process and removed at its end."""
-    home = Path(tempfile.mkdtemp(prefix="modts-book-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    """The built book's folder; built once a session by the worker that comes first (conftest.py removes it at the end)."""
+    home = Path(os.environ["MODTS_TESTS"], f"book {kind}")
+    with open(f"{home}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "built").is_file():
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
+            _build(kind, home)
+            before = {path: path.stat().st_mtime_ns for path in home.glob("_build/html/**/*.html")}
+            build_book(home)  # again, before anybody reads: what it changes is told to a test
+            changed = sorted(path.name for path, then in before.items() if path.stat().st_mtime_ns != then)
+            (home / "built").write_text(json.dumps(changed))
+    return home / "_build" / "html"
+
+
+def _build(kind: str, home: Path) -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, home / name)
     shutil.copytree(ROOT / "book", home / "book", ignore=shutil.ignore_patterns("_generated"))
@@ -432,7 +447,6 @@ def _built(kind: str) -> Path:
         capture_output=True,
     )
     build_book(home)
-    return home / "_build" / "html"
 
 
 @pytest.fixture(scope="module", params=["made up", "published"])

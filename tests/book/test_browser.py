@@ -99,7 +99,8 @@ def test_axe_finds_nothing_at_level_aa(browser, book, theme):  # noqa: F811
             )
             browser.run(f"document.documentElement.dataset.theme = '{theme}'")
             browser.run("document.querySelectorAll('details').forEach(box => box.open = true)")
-            found += [f"{path.relative_to(book)}: {one}" for one in axe.violations(browser)]
+            only = axe.TAGS if theme == "light" else ["color-contrast"]  # all that a theme changes
+            found += [f"{path.relative_to(book)}: {one}" for one in axe.violations(browser, only)]
     assert not found, "\n".join(found)
 
 

@@ -127,6 +127,7 @@ def test_no_field_of_data_marks_up_a_page(home, monkeypatch):
 def test_a_field_alone_is_escaped(home, monkeypatch, field):
     for row in COHORTS.values():
         monkeypatch.setitem(row, field, {"a": planted()} if field == "notes" else planted())
+    monkeypatch.setattr(pages, "PAGES", {"cohorts": pages.PAGES["cohorts"]})
     fabricate(home, "quick")
     pages.build(force=True)
     soup = rendered((fragments.out_dir() / "cohorts.md").read_text())
@@ -164,6 +165,7 @@ def test_a_fence_is_longer_than_any_in_it():
 
 def test_no_cell_of_a_table_to_download_is_a_formula(home, monkeypatch):
     monkeypatch.setattr(book_fixture, "HARDWARE", '=HYPERLINK("http://x")')
+    monkeypatch.setattr(pages, "PAGES", book_fixture.from_rows())
     for row in COHORTS.values():
         monkeypatch.setitem(row, "title", "@SUM(1)")
         monkeypatch.setitem(row, "licence", "-1+1")

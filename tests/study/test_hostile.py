@@ -20,7 +20,12 @@ NAMES = [
     "a\u202eb",
 ]  # fmt: skip
 TRAVERSALS = ["../../../PWN/x", "my-run", "", None, 5]
-GRID = "profile: hostile\ncohorts:\n  'COHORT': {stages: [baselines]}\n"
+GRID = """
+profile: hostile
+defaults: {common: {seeds: [0]}, baselines: {label_fractions: [1.0]}}
+cohorts:
+  'COHORT': {stages: [baselines]}
+"""
 
 
 def one_sentence(error) -> str:
