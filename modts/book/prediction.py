@@ -112,7 +112,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
             forest,
             fragments.raw(first.html()),
             setting(found, key, shown if own else part),
-            "" if (main["arm"] == "baseline").any() else NO_BASELINE,
+            without(found, key, shown, metrics, f"{title}{where}"),
             *(fragments.fold(*box) for box in rest),
             fragments.fold(
                 "Downloads",
@@ -237,7 +237,7 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             forest,
             fragments.raw(first.html()),
             setting(found, key, decides),
-            "" if (main["arm"] == "baseline").any() else NO_BASELINE,
+            without(found, key, decides, ("auroc",), f"{title}{where}"),
             fragments.fold("How the scores fall from all labels to few", lines),
             fragments.fold("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
             fragments.fold(
@@ -265,6 +265,37 @@ def every_baseline(
         reasons |= found.runs.get(run, {}).get("not_run") or {}
     said = fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
     return [tables.every_baseline(rows, metrics, f"All baselines, {title}")], said
+
+
+def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> str:
+    """What to say where a profile ran no baseline: another profile's on the same splits and test, in a table apart, or that there is none."""
+    if (rows["arm"] == "baseline").any():
+        return ""
+    records = found.runs
+
+    def splits(run: str) -> set:
+        return {seed for one in run.split(",") for seed in records.get(one, {}).get("params", {}).get("seeds", ())}
+
+    pool = found.external if (rows["test"] == "external").any() else found.summary
+    others = pool[
+        (pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "") & pool["metric"].isin(metrics)
+    ]
+    mine = {seed for run in rows["run"] for seed in splits(run)}
+    others = others[[bool(mine) and splits(run) == mine for run in others["run"]]]
+    if others.empty:
+        return NO_BASELINE
+    profile, device = others.iloc[0][["profile", "device"]]
+    others = others[(others["profile"] == profile) & (others["device"] == device)]
+    name, where = tables.strongest(others, metrics[0], 1)[0], f"profile {profile}, {device}"
+    best = others[(others["backbone"] == name) & (others["metric"] == metrics[0])].sort_values(
+        "label_fraction", ascending=False
+    )
+    words = ", ".join(
+        f"{number(row.value)} with {tables.percent(row.label_fraction)} of the labels" for row in best.itertuples()
+    )
+    table = tables.every_baseline(others, metrics, f"Baselines on the same splits, {title}: {where}")
+    said = f"No baseline ran in this profile. On the same splits ({where}) {name} reaches {METRIC_NAMES[metrics[0]]} {words}.\n\n"
+    return said + fragments.fold("Baselines on the same splits", fragments.raw(table.html()))
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

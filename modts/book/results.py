@@ -54,6 +54,9 @@ CHOICES = (
     "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
 CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
+MISSINGNESS = (
+    "cohort", "backbone", "seed", "trained", "scored", "rate", "hidden", "metric", "value", "epochs", "capped", "seconds", "code", "hardware",
+)  # fmt: skip
 MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
@@ -92,6 +95,8 @@ class Results:
         As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
     careless : pandas.DataFrame
         As in `results/careless.csv`: end-to-end training done carelessly, all columns as text but the seconds.
+    missingness : pandas.DataFrame
+        As in `results/missingness.csv`: errors and scores of every pattern of pretraining, all columns as text but the seconds.
     memory : pandas.DataFrame
         As in `results/memory.csv`: pretraining from a memory map, all columns as text.
     """
@@ -111,6 +116,7 @@ class Results:
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
+    missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
     choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
@@ -262,6 +268,7 @@ def collect() -> Results:
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
+        missingness=read_csv(runs.results_dir() / "missingness.csv", list(MISSINGNESS)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
 
@@ -280,6 +287,7 @@ def inputs() -> list[Path]:
             "drift.csv",
             "choices.csv",
             "careless.csv",
+            "missingness.csv",
             "memory.csv",
             "search.csv",
         )

@@ -6,6 +6,7 @@ built book is shared with test_browser.py through the fixture in `book_fixture.p
 
 import json
 import re
+import types
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
@@ -801,3 +802,49 @@ def test_a_head_has_the_training_of_its_own_backbone():
     assert results.training_record(records, "transfer")["run"] == "moved"
     assert results.training_record(records, "lost") == {}
     assert results.training_record(records, "small")["run"] == "small"
+
+
+def test_a_profile_without_a_baseline_names_another_ones_on_the_same_splits():
+    def row(run, backbone, arm, value, test="external", share=1.0):
+        profile, device = run.split("-")[:2]
+        about = {
+            "cohort": "c",
+            "task": "classification",
+            "source": "",
+            "test": test,
+            "metric": "auroc",
+            "label_fraction": share,
+        }
+        return about | {
+            "profile": profile,
+            "device": device,
+            "backbone": backbone,
+            "arm": arm,
+            "run": run,
+            "value": value,
+            "low": 0.1,
+            "high": 0.9,
+        }
+
+    rows = pd.DataFrame(
+        [
+            row("one-CPU-a", "LightGBM", "baseline", 0.871),
+            row("one-CPU-a", "LightGBM", "baseline", 0.772, share=0.1),
+            row("one-CPU-a", "GRU", "baseline", 0.833),
+            row("other-CPU-a", "LightGBM", "baseline", 0.999),
+            row("mine-GPU-a", "SAITS", "e2e", 0.8),
+        ]
+    )
+    runs_ = {"one-CPU-a": [3, 4], "other-CPU-a": [3], "mine-GPU-a": [4, 3]}
+    found = types.SimpleNamespace(
+        external=rows, runs={name: {"params": {"seeds": seeds}} for name, seeds in runs_.items()}
+    )
+    own = rows[rows["profile"] == "mine"]
+    said = prediction.without(found, ("c", "mine", "GPU"), own, ("auroc",), "C")
+    assert said.startswith(
+        "No baseline ran in this profile. On the same splits (profile one, CPU) LightGBM reaches AUROC 0.871 with 100 %"
+    )
+    assert ">GRU<" in said and "0.999" not in said
+    assert prediction.without(found, ("c", "one", "CPU"), rows[rows["profile"] == "one"], ("auroc",), "C") == ""
+    found.runs["one-CPU-a"]["params"]["seeds"] = [5]
+    assert prediction.without(found, ("c", "mine", "GPU"), own, ("auroc",), "C") == prediction.NO_BASELINE

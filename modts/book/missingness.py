@@ -1,0 +1,260 @@
+"""The page "Which gaps?": every pattern of pretraining against every pattern of the test, and what the heads make of each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from . import fragments
+from .figures import grid, legend, save
+from .prose import plural
+from .results import Results
+from .tables import Cell, Table, number, percent
+
+NAMES = {
+    "point": "MCAR, single values",
+    "mar": "MAR",
+    "mnar_x": "MNAR, high values",
+    "block": "blocks",
+    "sequence": "runs of steps",
+    "natural": "natural gaps",
+}
+REALLY, LINE, RATE = "really missing", "Linear interpolation", 0.3
+MARKS = dict(
+    zip(
+        NAMES,
+        (("#0072B2", "o"), ("#E69F00", "s"), ("#D55E00", "^"), ("#009E73", "D"), ("#56B4E9", "v"), ("#CC79A7", "P")),
+        strict=True,
+    )
+)
+
+
+def missingness(found: Results) -> str:
+    """For each cohort: the answer, the picture of pattern by pattern, the heads, and the numbers in boxes."""
+    if found.missingness.empty:
+        return fragments.note("No pattern has been crossed yet: `python benchmarks/missingness.py` does.")
+    return "\n".join(_cohort(found, name, part) for name, part in found.missingness.groupby("cohort", sort=False))
+
+
+def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
+    title, crossed = found.title(name), table(rows)
+    said = [*answer(crossed), *heads(rows)]
+    drawn = save(
+        lambda narrow: _draw(crossed, narrow),
+        f"missingness-{name}",
+        f"A grid of numbers a network on {title}: rows are the gaps it was pretrained on, columns those it fills, shade and number its error "
+        f"as a multiple of the best in the column. {' '.join(said)}",
+        f"{title}: error on values hidden by each pattern (across) of a network pretrained on each pattern (down), as a multiple of the "
+        f"best in the column; {percent(RATE)} of the values hidden, mean over the splits.",
+        fragments.out_dir(),
+    )
+    out = [fragments.heading(2, title), f"**{said[0]}**\n", fragments.bullets(said[1:]), fragments.picture(drawn)]
+    tables = [_errors(crossed, title), *_rates(rows, title)]
+    boxes = "".join(fragments.raw(one.html()) for one in tables)
+    out.append(fragments.fold("The errors in tables, at every share hidden", boxes))
+    if (rows["metric"] == "auroc").any():
+        out.append(fragments.fold("The heads in a picture", fragments.picture(_heads_picture(rows, name, title))))
+    out.append(
+        fragments.fold("Downloads and machines", fragments.downloads(f"missingness-{name}", rows, tables) + _made(rows))
+    )
+    return "\n".join(out)
+
+
+def table(rows: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
+    """Mean error over the splits: (backbone, trained) down, patterns asked across; simple imputers are trained on nothing ("")."""
+    rows = rows[(rows["metric"] == "mae") & ((rows["rate"] == str(rate)) | (rows["scored"] == REALLY))]
+    made = rows.assign(value=rows["value"].astype(float)).pivot_table(
+        "value", ["backbone", "trained"], "scored", sort=False
+    )
+    return made[[name for name in (*NAMES, REALLY) if name in made]]
+
+
+def _networks(crossed: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(name for name, trained in crossed.index if trained))
+
+
+def answer(crossed: pd.DataFrame) -> list[str]:
+    """What a network pretrained on single values loses on other gaps against one pretrained on those; and which pretraining is best on all."""
+    out = []
+    for name in _networks(crossed):
+        mine = crossed.loc[name]
+        if "point" not in mine.index or len(mine) < 2:
+            continue
+        own = pd.Series(
+            {
+                gap: mine.loc["point", gap] / mine.loc[gap, gap] - 1
+                for gap in mine.index
+                if gap != "point" and gap in mine
+            }
+        )
+        worst = own.idxmax()
+        real = f", on natural gaps {_more(own['natural'])}" if "natural" in own and worst != "natural" else ""
+        out.append(
+            f"{fragments.plain(name)} pretrained on single values has, on {NAMES[worst]}, {_more(own[worst])} than when it is pretrained "
+            f"on these{real}."
+        )
+    ratio = pd.concat([_ratios(crossed, name) for name in _networks(crossed)], keys=_networks(crossed))
+    by = ratio.mean(axis=1).groupby(level=1, sort=False).mean()
+    by = by[ratio.groupby(level=1).size().reindex(by.index) == len(_networks(crossed))]  # tried with every network
+    if len(by) > 1:
+        out.append(
+            f"Over all gaps asked, pretraining on {NAMES[by.idxmin()]} is nearest to the best: {percent(round(by.min() - 1, 2))} above it on average; "
+            f"{NAMES[by.idxmax()]} is farthest, {percent(round(by.max() - 1, 2))} above."
+        )
+    return out or ["Only one pattern has been pretrained on so far."]
+
+
+def _ratios(crossed: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Errors of a network as multiples of the best in each column."""
+    mine = crossed.loc[name]
+    return mine / mine.min()
+
+
+def _more(share: float) -> str:
+    return f"{percent(round(abs(share), 2))} {'more' if share >= 0 else 'less'} error"
+
+
+def heads(rows: pd.DataFrame) -> list[str]:
+    """How far the AUROC of a linear head moves between the pretrainings, beside how far it moves between splits."""
+    rows = rows[rows["metric"] == "auroc"]
+    rows, out = rows.assign(value=rows["value"].astype(float)), []
+    for share, part in rows.groupby("rate", sort=False):
+        wide = part.pivot_table("value", ["backbone", "trained"], "seed", sort=False).dropna()
+        if wide.shape[1] < 2:
+            continue
+        mean = wide.mean(axis=1)
+        gaps = [
+            mean[name].max() - mean[name].min()
+            for name in dict.fromkeys(mean.index.get_level_values(0))
+            if len(mean[name]) > 1
+        ]
+        if gaps:
+            apart = float((wide.max(axis=1) - wide.min(axis=1)).mean())
+            out.append(
+                f"Heads on the latents, {percent(float(share))} of the labels: between the pretrainings the mean AUROC moves by at most "
+                f"{number(max(gaps))}; between the splits one pretraining's moves by {number(apart)}."
+            )
+    return out
+
+
+def _errors(crossed: pd.DataFrame, title: str) -> Table:
+    body = []
+    for (name, trained), row in crossed.iterrows():
+        best = crossed.loc[name].min() if trained else row + np.nan
+        cells = [
+            Cell("–", absent=True) if np.isnan(value) else Cell(number(value), bold=bool(value == best[gap]))
+            for gap, value in row.items()
+        ]
+        body.append([f"{name}, {NAMES[trained]}" if trained else name, *cells])
+    header = ["Network, pretrained on", *(NAMES.get(gap, gap) for gap in crossed)]
+    return Table(
+        f"Error on hidden values, {title}, {percent(RATE)} hidden (bold: the best pretraining of a network)",
+        header,
+        body,
+    )
+
+
+def _rates(rows: pd.DataFrame, title: str) -> list[Table]:
+    """Error against the share hidden, for networks pretrained on single values and on the pattern itself."""
+    rows = rows[(rows["metric"] == "mae") & (rows["scored"] != REALLY)]
+    rows, out = rows.assign(value=rows["value"].astype(float), hidden=rows["hidden"].astype(float)), []
+    for gap in NAMES:
+        some = rows[(rows["scored"] == gap) & rows["trained"].isin(("", "point", gap))]
+        if some.empty:
+            continue
+        wide = some.pivot_table("value", ["backbone", "trained"], "rate", sort=False)
+        shares = some.groupby("rate", sort=False)["hidden"].mean()[wide.columns]
+        body = [
+            [f"{name}, {NAMES[trained]}" if trained else name, *map(number, row)]
+            for (name, trained), row in wide.iterrows()
+        ]
+        out.append(
+            Table(
+                f"Error on {NAMES[gap]}, {title}, by the share hidden",
+                ["Network, pretrained on", *(percent(round(share, 2)) for share in shares)],
+                body,
+            )
+        )
+    return out
+
+
+def _draw(crossed: pd.DataFrame, narrow: bool):
+    names = _networks(crossed)
+    asked = [gap for gap in NAMES if gap in crossed]
+    figure, axes = grid(len(names), narrow, 3.0, sharey=not narrow)
+    for axis, name in zip(axes, names, strict=True):
+        values = _ratios(crossed, name)[asked]
+        axis.imshow(np.clip(values, 1, 1.5), cmap="Blues", vmin=1, vmax=1.6, aspect="auto")
+        for (row, column), value in np.ndenumerate(values.to_numpy()):
+            axis.text(
+                column,
+                row,
+                f"{value:.2f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if value > 1.35 else "#222222",
+            )
+        axis.set_xticks(range(len(asked)), [NAMES[gap] for gap in asked], rotation=40, ha="right", fontsize=7.5)
+        axis.set_yticks(range(len(values)), [NAMES[gap] for gap in values.index], fontsize=7.5)
+        axis.set(title=name)
+        axis.grid(visible=False)
+    return figure
+
+
+def _heads_picture(rows: pd.DataFrame, name: str, title: str):
+    rows = rows[rows["metric"] == "auroc"]
+    mean = (
+        rows.assign(value=rows["value"].astype(float))
+        .groupby(["backbone", "trained", "rate"], sort=False)["value"]
+        .mean()
+        .reset_index()
+    )
+    shares = list(dict.fromkeys(mean["rate"]))
+    networks = list(dict.fromkeys(mean["backbone"]))
+
+    def draw(narrow: bool):
+        figure, axes = grid(len(shares), narrow, 1.5 + 0.35 * len(networks), sharey=not narrow)
+        for axis, share in zip(axes, shares, strict=True):
+            for gap, (colour, mark) in MARKS.items():
+                some = mean[(mean["rate"] == share) & (mean["trained"] == gap)]
+                axis.plot(
+                    some["value"],
+                    [networks.index(one) for one in some["backbone"]],
+                    mark,
+                    color=colour,
+                    markersize=5,
+                    label=NAMES[gap],
+                )
+            axis.set(
+                title=f"{percent(float(share))} of labels",
+                xlabel="AUROC on test stays",
+                yticks=range(len(networks)),
+                yticklabels=networks,
+            )
+            axis.set_ylim(len(networks) - 0.5, -0.5)
+        legend(figure, axes, narrow)
+        return figure
+
+    words = "; ".join(
+        f"{row.backbone}, {NAMES[row.trained]}, {percent(float(row.rate))}: {number(row.value)}"
+        for row in mean.itertuples()
+    )
+    return save(
+        draw,
+        f"missingness-heads-{name}",
+        f"Dots of AUROC on {title}, a row a network, a mark a pattern of pretraining. {words}.",
+        f"AUROC of a linear head on the latents of each pretraining, {title}, mean over the splits.",
+        fragments.out_dir(),
+    )
+
+
+def _made(rows: pd.DataFrame) -> str:
+    each = rows.drop_duplicates(["cohort", "backbone", "seed", "trained"])
+    codes, machines = (", ".join(map(fragments.plain, sorted(set(rows[name])))) for name in ("code", "hardware"))
+    capped = int((each["capped"] == 1).sum())
+    trained = each[each["trained"] != ""]
+    return (
+        f"{plural(len(trained), 'pretraining')} on {plural(rows['seed'].nunique(), 'split')}, of which {capped} ended at the cap of epochs; "
+        f"{each['seconds'].astype(float).sum() / 60:.0f} minutes of one core; code {codes}; {machines}.\n"
+    )

@@ -1,0 +1,103 @@
+"""The page on patterns of missing values: what is told of made-up rows; and the script that makes the true ones."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from core_fixture import places  # noqa: F401
+
+from modts.book import fragments, missingness, results
+
+ERRORS = {  # pretrained on -> error on single values, on blocks, on what was really missing
+    "point": (0.40, 0.60, 0.50),
+    "block": (0.42, 0.50, 0.51),
+    "": (0.60, 0.90, 0.80),
+}
+HEADS = {"point": (0.80, 0.82), "block": (0.79, 0.83)}  # a split each
+
+
+def row(backbone, trained, seed, **values):
+    return dict.fromkeys(results.MISSINGNESS, "x") | {
+        "cohort": "simulated_icu", "backbone": backbone, "trained": trained, "seed": str(seed), "seconds": 60.0, "hidden": "0.3", "capped": 0,
+    } | values  # fmt: skip
+
+
+def found():
+    rows = []
+    for seed in (0, 1):
+        for trained, values in ERRORS.items():
+            name = "SAITS" if trained else missingness.LINE
+            for scored, value in zip(("point", "block", missingness.REALLY), values, strict=True):
+                rate = "" if scored == missingness.REALLY else "0.3"
+                rows.append(row(name, trained, seed, scored=scored, rate=rate, metric="mae", value=value + seed * 0.02))
+            if trained:
+                rows.append(
+                    row(name, trained, seed, scored="head", rate="0.1", metric="auroc", value=HEADS[trained][seed])
+                )
+    made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    made.missingness = pd.DataFrame(rows, columns=list(results.MISSINGNESS))
+    return made
+
+
+def test_errors_are_means_over_the_splits_and_told_as_multiples():
+    crossed = missingness.table(found().missingness)
+    assert crossed.loc[("SAITS", "block")].round(3).tolist() == [0.43, 0.51, 0.52]
+    said = missingness.answer(crossed)
+    assert (
+        said[0]
+        == "SAITS pretrained on single values has, on blocks, 20 % more error than when it is pretrained on these."
+    )
+    assert said[1].startswith(
+        "Over all gaps asked, pretraining on blocks is nearest to the best: 2 % above it on average; MCAR, single values is farthest"
+    )
+
+
+def test_heads_are_told_beside_the_splits():
+    (said,) = missingness.heads(found().missingness)
+    assert (
+        "10 % of the labels: between the pretrainings the mean AUROC moves by at most 0.000; between the splits one pretraining's moves by 0.030"
+        in said
+    )
+
+
+def test_the_page_has_a_picture_and_every_table(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    text = missingness.missingness(found())
+    svg = (tmp_path / "missingness-simulated_icu-wide.svg").read_text(encoding="utf-8")
+    assert "natural gaps" not in svg and "blocks" in svg and "Linear" not in svg
+    assert "really missing" in text and "Linear interpolation" in text and "2 pretrainings" not in text
+    assert "four pretrainings on two splits, of which 0 ended at the cap" in text
+    empty = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    assert "benchmarks/missingness.py" in missingness.missingness(empty)
+
+
+def test_the_script_fills_the_plan_with_the_same_cells_for_all(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
+    import missingness as script
+
+    runs_ = script.plan(("simulated_icu",))
+    assert len(runs_) == 3 * (3 + 3 * 6) and [run["seed"] for run in runs_] == sorted(run["seed"] for run in runs_)
+    monkeypatch.setattr(script, "ASKED", (0.3,))
+    line = script.carry_out({"cohort": "simulated_icu", "backbone": "Linear interpolation", "seed": 0, "trained": ""})
+    mean = script.carry_out({"cohort": "simulated_icu", "backbone": "Mean", "seed": 0, "trained": ""})
+    assert [r["hidden"] for r in line] == [r["hidden"] for r in mean] and len(line) == 7
+    assert {r["scored"] for r in line} == {*script.TRAINED, script.REALLY} and {*line[0]} == {*results.MISSINGNESS}
+    assert float(line[0]["value"]) < float(mean[0]["value"]) and abs(float(line[0]["hidden"]) - 0.3) < 0.01
+
+
+def test_natural_gaps_are_another_windows(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
+    import missingness as script
+
+    from modts.cohorts import mask
+
+    X = np.ones((2, 4, 3), np.float32)
+    X[0, 1, 2] = X[1, :, 0] = np.nan
+    hidden = {np.isnan(mask(X, "natural", 0.9, seed=seed)).tobytes() for seed in range(20)}
+    own, both = np.isnan(X), np.isnan(X) | np.isnan(X[::-1])
+    assert hidden == {
+        own.tobytes(),
+        both.tobytes(),
+    }  # as many as the gaps suffice for: a window draws itself, or the other
+    assert "missingness" in sys.modules and script.PATTERNS["natural"] is script.natural
