@@ -16,7 +16,7 @@ from modts import runs
 from modts.backbones import SIX
 from modts.study import ALL, question_name
 
-from . import effects, verdicts
+from . import effects, missingness, verdicts
 from .prose import said
 from .results import ABOUT, Results, collect, rank
 from .tables import number
@@ -24,6 +24,7 @@ from .verdicts import CANNOT_TELL, UNTESTED
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+MEASURED = "measured"  # an open question whose answer is a size, not a yes or a no
 NOT_RUN = {  # why a question has no row yet
     "Q1": "the pretrainings under other patterns have not been run on real data",
     "Q2": "no transfer between real cohorts has been run yet",
@@ -155,6 +156,23 @@ def _trees(found: Results) -> list[dict]:
     return out
 
 
+def _patterns(found: Results, heads: bool) -> list[dict]:
+    """A row a real cohort on which patterns were crossed: what pretraining on single values costs on natural gaps, or how far heads move."""
+    out, made = [], found.missingness
+    for cohort, part in made[~made["cohort"].astype(str).str.startswith("simulated")].groupby("cohort", sort=False):
+        lost = missingness.on_natural(missingness.table(part))
+        words = missingness.heads(part) if heads else missingness.answer(missingness.table(part))
+        if words and (heads or len(lost)):
+            numbers = {} if heads else {"ours": lost.mean(), "low": lost.min(), "high": lost.max()}
+            lead = (
+                ""
+                if heads
+                else "Error on natural gaps, pretrained on single values, above that pretrained on them: mean and range over networks. "
+            )
+            out.append(numbers | {"verdict": MEASURED, "why": f"{found.title(cohort)}: {lead}{' '.join(words)}"})
+    return out
+
+
 def _interpolation(found: Results) -> list[dict]:
     """On each series: for how many of the six the error on hidden values is above that of linear interpolation."""
     records, some = (
@@ -189,6 +207,8 @@ ANSWERS = {
     "S2": lambda found: _differences(found, "frozen - finetune", ("worse",)),
     "S3": _trees,
     "S4": _interpolation,
+    "Q1": lambda found: _patterns(found, heads=False),
+    "N2": lambda found: _patterns(found, heads=True),
     "Q3": lambda found: [
         row
         for question in ("norm - frozen", "last_block - frozen", "lora - frozen")

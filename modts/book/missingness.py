@@ -97,11 +97,28 @@ def answer(crossed: pd.DataFrame) -> list[str]:
     by = ratio.mean(axis=1).groupby(level=1, sort=False).mean()
     by = by[ratio.groupby(level=1).size().reindex(by.index) == len(_networks(crossed))]  # tried with every network
     if len(by) > 1:
+        near, far = (percent(round(value - 1, 2)) for value in (by.min(), by.max()))
         out.append(
-            f"Over all gaps asked, pretraining on {NAMES[by.idxmin()]} is nearest to the best: {percent(round(by.min() - 1, 2))} above it on average; "
-            f"{NAMES[by.idxmax()]} is farthest, {percent(round(by.max() - 1, 2))} above."
+            f"Over all gaps asked, pretraining on {NAMES[by.idxmin()]} is nearest to the best: {near} above it on average; "
+            f"{NAMES[by.idxmax()]} is farthest, {far} above."
         )
     return out or ["Only one pattern has been pretrained on so far."]
+
+
+def on_natural(crossed: pd.DataFrame) -> pd.Series:
+    """For each network: its error on natural gaps pretrained on single values, above that pretrained on natural gaps, as a share of it."""
+    both = [
+        name
+        for name in _networks(crossed)
+        if {"point", "natural"} <= set(crossed.loc[name].index) and "natural" in crossed
+    ]
+    return pd.Series(
+        {
+            name: crossed.loc[(name, "point"), "natural"] / crossed.loc[(name, "natural"), "natural"] - 1
+            for name in both
+        },
+        dtype=float,
+    )
 
 
 def _ratios(crossed: pd.DataFrame, name: str) -> pd.DataFrame:

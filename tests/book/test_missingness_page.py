@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from core_fixture import places  # noqa: F401
 
-from modts.book import fragments, missingness, results
+from modts.book import fragments, ledger, missingness, results
 
 ERRORS = {  # pretrained on -> error on single values, on blocks, on what was really missing
     "point": (0.40, 0.60, 0.50),
@@ -59,6 +59,23 @@ def test_heads_are_told_beside_the_splits():
         "10 % of the labels: between the pretrainings the mean AUROC moves by at most 0.000; between the splits one pretraining's moves by 0.030"
         in said
     )
+
+
+def test_the_ledger_tells_of_real_cohorts_alone():
+    made = found()
+    assert ledger.ANSWERS["Q1"](made) == ledger.ANSWERS["N2"](made) == []
+    natural = [
+        row("SAITS", trained, 0, scored="natural", rate="0.3", metric="mae", value=value)
+        for trained, value in (("point", 0.6), ("natural", 0.5))
+    ]
+    made.missingness = pd.concat([made.missingness, pd.DataFrame(natural)]).assign(cohort="physionet_2012")
+    (of_gaps,), (of_heads,) = ledger.ANSWERS["Q1"](made), ledger.ANSWERS["N2"](made)
+    assert (
+        round(of_gaps["ours"], 3) == 0.2
+        and of_gaps["verdict"] == "measured"
+        and "SAITS pretrained on single values" in of_gaps["why"]
+    )
+    assert "ours" not in of_heads and "mean AUROC moves" in of_heads["why"]
 
 
 def test_the_page_has_a_picture_and_every_table(monkeypatch, tmp_path):
