@@ -183,7 +183,7 @@ def _band(found: Results, key, question: str, metric: str, share: float | None) 
 
 
 def grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
-    """Backbones down, questions across, a table a metric and share of labels; the further questions have tables of their own, behind."""
+    """Questions down, backbones across, a table a metric and share of labels; the further questions have tables of their own, behind."""
     further = rows["question"].isin(FURTHER)
     return [*_grids(rows[~further], metrics, title), *_grids(rows[further], metrics, f"{title}, further questions")]
 
@@ -206,7 +206,7 @@ def _grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Tab
             ]
             of = f", {labels(share)}" if len(fractions(rows)) > 1 else ""
             caption = f"Paired differences in {METRIC_NAMES[metric]} with 95 % intervals, {title}{of}"
-            out.append(Table(caption, ["Backbone", *map(question_name, questions)], body))
+            out.append(Table(caption, *tables.turn(["Difference", *map(question_name, questions)], body)))
     return out
 
 
@@ -216,7 +216,7 @@ def _cell(rows: pd.DataFrame) -> Cell:
     row = rows.iloc[0]
     return Cell(
         signed(row["difference"]),
-        f"{signed(row['low'])} to {signed(row['high'])}, {row['verdict']}",
+        f"{signed(row['low'])} to {signed(row['high'])},\n{row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
     )
 

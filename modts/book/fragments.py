@@ -171,12 +171,12 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         link = f'<a href="{status}#{anchor(run)}">{html.escape(run)}</a>' if record else html.escape(run)
         code = html.escape(command(record)) if record else "no provenance file beside the rows"
         body.append(
-            f'<tr><th scope="row">{link}</th><td>{html.escape(str(record.get("started", ""))[:10])}</td>'
-            f"<td><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
-            f'<td class="modts-command"><code>{code}</code></td></tr>'
+            f'<tr><th scope="row">{link}</th><td data-label="Made on">{html.escape(str(record.get("started", ""))[:10])}</td>'
+            f"<td data-label='Code'><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
+            f'<td class="modts-command" data-label="Command"><code>{code}</code></td></tr>'
         )
     table = (
-        '<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table>'
+        '<div class="modts-table" role="region" tabindex="0" aria-label="Runs behind these numbers"><table class="modts-stacks">'
         '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
         '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>"
     )

@@ -82,12 +82,14 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         for rows, of in ((shown, where), (main, own))
     )
     everything = [
-        tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{own}{labels_words(value)}")
+        tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{own}{labels_words(value)}", turned=True)
         for name in metrics
         for value in fractions(main)
     ]
     everything += [
-        tables.grid(at(external, value), name, f"{METRIC_NAMES[name]}, {title}{OUTSIDE}{labels_words(value)}")
+        tables.grid(
+            at(external, value), name, f"{METRIC_NAMES[name]}, {title}{OUTSIDE}{labels_words(value)}", turned=True
+        )
         for name in metrics
         for value in fractions(external)
         if len(external)
@@ -157,6 +159,7 @@ def _poolings(part, main, metric, title) -> list[tables.Table]:
             pd.concat([at(beside, value), at(others, value)]),
             metric,
             f"Poolings beside the paper's: {METRIC_NAMES[metric]}, {title}{labels_words(value)}",
+            turned=True,
         )
         for value in (fractions(others) if len(others) else ())
     ]

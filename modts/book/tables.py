@@ -192,6 +192,7 @@ def grid(
     caption: str,
     backbones: tuple[str, ...] | None = None,
     baselines: list[str] | None = None,
+    turned: bool = False,
 ) -> Table:
     """Backbones down, arms across, baselines below: one table for one cohort, profile, device, metric and fraction.
 
@@ -206,6 +207,8 @@ def grid(
         All of these get a row; a cell without a result reads "not run". By default `backbone_names`.
     baselines : list of str
         Those that get a row, in this order; by default all. A value is bold only if it stands clear of the others too.
+    turned : bool
+        Arms down and, of the backbones, those with a result across: for many arms.
     """
     rows = rows[rows["metric"] == metric]
     models = rows[rows["arm"] != "baseline"]
@@ -215,7 +218,7 @@ def grid(
     )
     best = clear_winner(rows, metric)
     body = []
-    for backbone in backbones or backbone_names(rows):
+    for backbone in backbones or (backbones_and("", models) if turned else backbone_names(rows)):
         line: list[Cell | str] = [backbone]
         for arm, head, pooling in arms:
             cell = models[
@@ -226,11 +229,19 @@ def grid(
             ]
             line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
         body.append(line)
-    groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
+    if turned and arms:
+        header, body = turn(["Arm", *header[1:]], body)
+    groups = _baselines(body, rows, baselines, len(header) - 1, best)
     if not arms:
         body, groups = [line for line in body if len(line) > 1], {}
     return Table(caption, header, body, groups)
+
+
+def turn(header: list[str], body: list[list[Cell | str]]) -> tuple[list[str], list[list[Cell | str]]]:
+    """(Header, body) with columns for rows; the header's first word, which names the rows to come, stays."""
+    down = list(zip(header[1:], *(line[1:] for line in body), strict=True))
+    return [header[0], *(line[0] for line in body)], [list(line) for line in down]
 
 
 MAIN_ARMS = (

@@ -338,6 +338,11 @@ def test_the_strongest_baselines_are_shown_and_the_others_count_for_what_is_bold
     assert tables.strongest(rows, "auroc") == ["B", "C"] and tables.strongest(rows, "mae") == ["A"]
     full = rows[rows["label_fraction"] == 1]
     made = tables.grid(full, "auroc", "", (), ["C", "A"])
+    turned = tables.grid(
+        pd.concat([full, full[:1].assign(arm="e2e", head="simple", backbone="SAITS")]), "auroc", "", turned=True
+    )
+    assert turned.header == ["Arm", "SAITS"] and [line[0] for line in turned.rows][:2] == ["End to end + Simple", "A"]
+    assert turned.rows[0][1].text == "0.700" and turned.groups == {1: "Baselines"}
     assert [line[0] for line in made.rows] == ["C", "A"] and not any(line[1].bold for line in made.rows)
     every = tables.every_baseline(rows, ("auroc",), "")
     assert [line[0] for line in every.rows] == ["B", "C", "A", "D"]
@@ -423,8 +428,9 @@ def test_further_questions_have_tables_of_their_own():
     asked = ("frozen - e2e", "frozen - GRU", "lora - frozen")
     rows = pd.DataFrame([_effect(question=question, backbone="SAITS") for question in asked])
     first, second = effects.grids(rows, ("mae",), "Air")
-    assert first.header == ["Backbone", "Frozen minus end to end"] and "further" not in first.caption
-    assert second.header == ["Backbone", "LoRA minus frozen", "Frozen minus GRU"]
+    assert first.header == second.header == ["Difference", "SAITS"] and "further" not in first.caption
+    assert [line[0] for line in first.rows] == ["Frozen minus end to end"]
+    assert [line[0] for line in second.rows] == ["LoRA minus frozen", "Frozen minus GRU"]
     assert second.caption.endswith("Air, further questions")
 
 
