@@ -200,7 +200,10 @@ def _grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Tab
             body: list[list[Cell | str]] = [
                 [
                     "All of these" if name == ALL else name,
-                    *(_cell(part[(part["backbone"] == name) & (part["question"] == one)]) for one in questions),
+                    *(
+                        _cell(part[(part["backbone"] == name) & (part["question"] == one)], len(names) > 4)
+                        for one in questions
+                    ),
                 ]
                 for name in names
             ]
@@ -210,13 +213,13 @@ def _grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Tab
     return out
 
 
-def _cell(rows: pd.DataFrame) -> Cell:
+def _cell(rows: pd.DataFrame, narrow: bool) -> Cell:
     if rows.empty:
         return Cell(tables.NOT_RUN, absent=True)
-    row = rows.iloc[0]
+    row, between = rows.iloc[0], "\n" if narrow else " "
     return Cell(
         signed(row["difference"]),
-        f"{signed(row['low'])} to {signed(row['high'])},\n{row['verdict']}",
+        f"{signed(row['low'])} to{between}{signed(row['high'])},\n{row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
     )
 
