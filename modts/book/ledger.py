@@ -16,7 +16,7 @@ from modts import runs
 from modts.backbones import SIX
 from modts.study import ALL, question_name
 
-from . import effects, missingness, verdicts
+from . import effects, long, missingness, verdicts
 from .prose import said
 from .results import ABOUT, Results, collect, rank
 from .tables import number
@@ -209,6 +209,10 @@ ANSWERS = {
     "S4": _interpolation,
     "Q1": lambda found: _patterns(found, heads=False),
     "N2": lambda found: _patterns(found, heads=True),
+    "N3": lambda found: [
+        {"verdict": MEASURED, "why": f"{found.title(name)}: {' '.join(long.answer(long.typed(part)))}"}
+        for name, part in found.long.groupby("cohort", sort=False)
+    ],
     "Q3": lambda found: [
         row
         for question in ("norm - frozen", "last_block - frozen", "lora - frozen")

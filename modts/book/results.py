@@ -57,6 +57,10 @@ CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps",
 MISSINGNESS = (
     "cohort", "backbone", "seed", "trained", "scored", "rate", "hidden", "metric", "value", "epochs", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
+LONG = (
+    "cohort", "backbone", "steps", "parameters", "seconds_epoch", "epochs", "capped", "peak_gb", "latents_ms", "mae", "line_mae", "head_mae",
+    "ridge_mae", "stopped", "minutes", "gigabytes", "seconds", "code", "hardware",
+)  # fmt: skip
 MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
@@ -95,6 +99,8 @@ class Results:
         As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
     careless : pandas.DataFrame
         As in `results/careless.csv`: end-to-end training done carelessly, all columns as text but the seconds.
+    long : pandas.DataFrame
+        As in `results/long.csv`: a network a length of windows, text but for seconds and the like.
     missingness : pandas.DataFrame
         As in `results/missingness.csv`: errors and scores of every pattern of pretraining, all columns as text but the seconds.
     memory : pandas.DataFrame
@@ -116,6 +122,7 @@ class Results:
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
+    long: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(LONG)))
     missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
     choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
@@ -268,6 +275,7 @@ def collect() -> Results:
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
+        long=read_csv(runs.results_dir() / "long.csv", list(LONG)),
         missingness=read_csv(runs.results_dir() / "missingness.csv", list(MISSINGNESS)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
     )
@@ -288,6 +296,7 @@ def inputs() -> list[Path]:
             "choices.csv",
             "careless.csv",
             "missingness.csv",
+            "long.csv",
             "memory.csv",
             "search.csv",
         )
