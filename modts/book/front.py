@@ -54,7 +54,7 @@ def _slide(found: Results, key, rows: pd.DataFrame) -> str:
     splits = models["seeds"].max()
     return (
         f"Who dies in hospital, told from two days in intensive care: a linear layer on a frozen imputer beside other ways. "
-        f"{found.title(key[0])}, {_stays(found, key, models):.0f} test stays, {plural(int(splits), 'split')}, "
+        f"{found.title(key[0])}, {_stays(found, key, models):,.0f} test stays, {plural(int(splits), 'split')}, "
         f"{plural(models['backbone'].nunique(), 'network')}, profile {key[1]}. After arXiv {PAPER}."
     )
 
@@ -139,7 +139,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     no_others, mean = ("this network", "") if alone else ("these networks", ", and is the mean over the networks")
     out = [
         "**On what.** Who dies in hospital, told from the first two days in intensive care. "
-        f"{networks[0].upper()}{networks[1:]}, {stays:.0f} test stays, {seeds(models)}; {no_others} and these patients, "
+        f"{networks[0].upper()}{networks[1:]}, {stays:,.0f} test stays, {seeds(models)}; {no_others} and these patients, "
         f"no others. Every difference is taken on the same test stays{mean}. The score is "
         "{term}`AUROC`: one half is a coin, one is perfect."
     ]

@@ -64,9 +64,14 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
         return []
     ahead = int((models["value"] < line["value"].iloc[0]).sum())
     best = models.loc[models["value"].idxmin()]
+    if len(models) == 1:
+        word = "a lower" if ahead else "no lower"
+        return [
+            f"{best['backbone']} has {word} mean error on {title}, {said(best)}, than linear interpolation, {said(line.iloc[0])}."
+        ]
     words = (
         f"{count(ahead).capitalize() if ahead else 'None'} of {plural(len(models), 'backbone')} "
-        f"{'has' if ahead == 1 or len(models) == 1 else 'have'} a lower mean error "
+        f"{'has' if ahead == 1 else 'have'} a lower mean error "
         f"on {title} than linear interpolation, "
         f"{said(line.iloc[0])}; the lowest is {best['backbone']}, {said(best)}."
     )

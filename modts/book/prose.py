@@ -66,7 +66,7 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
     hardware += f"; {' and '.join(shipped)} read the batch as PyPOTS ships them" if shipped else ""
     return (
         f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}; "
-        f"{rows['n_test'].max():.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
+        f"{rows['n_test'].max():,.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
 
 

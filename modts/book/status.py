@@ -1,24 +1,65 @@
-"""The page on status: when, where and with what every stored run was made."""
+"""The page on status: what of the study is here and what is missing; when, where and with what every stored run was made."""
 
 from __future__ import annotations
 
+import csv
 import html
 from functools import partial
 
+from modts import runs
+from modts.backbones import BACKBONES
+from modts.study import tuned_path
+
 from . import fragments
-from .results import Results
+from .prose import count, plural
+from .results import PROFILES, Results, rank
+from .tables import Cell, Table
+
+STUDY = PROFILES[0]
 
 SHORT = 7  # characters of a commit's hash, as git shows it
 
 
+def plan() -> list[dict]:
+    """What the study is to hold, as `book/data/plan.csv` lists it."""
+    with open(runs.root() / "book" / "data" / "plan.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def missing(found: Results) -> str:
+    """What of the plan has its runs and what has not, with the reason."""
+    every, body, whole = found.runs, [], 0
+    records = [record for record in every.values() if record.get("profile") == STUDY]
+    for row in plan():
+        stages, of = row["stages"].split(), (row["cohort"], row["source"])
+        params = [(r["stage"], r.get("params", {})) for r in records]
+        ran = [(stage, p.get("backbone", "")) for stage, p in params if (p.get("cohort"), p.get("source", "")) == of]
+        names = [""] if stages == ["baselines"] else list(BACKBONES)
+        here = [name for name in names if all((stage, name) in ran for stage in stages)]
+        some = [name for name in names if name not in here and any((stage, name) in ran for stage in stages)]
+        whole += here == names
+        said = [*(name or "all of them" for name in here), *(f"{name} in part" for name in some)]
+        left = [name or "all of them" for name in names if name not in (*here, *some)]
+        left = ["every backbone"] if left == names and len(left) > 1 else left
+        body.append([row["what"], *(Cell(", ".join(words) or "–", absent=not words) for words in (said, left))])
+    bare = [name for name in BACKBONES if not tuned_path(name).is_file()]
+    begun = sum(not line[1].absent for line in body)
+    words = f"Of {plural(len(body), 'part')} of the study {count(whole) if whole else 'none'} {'is' if whole == 1 else 'are'} whole and "
+    words += (
+        f"{count(begun - whole) if begun > whole else 'none'} begun. What is missing has not had its computing time yet"
+    )
+    words += f"; first, settings must be searched for {', '.join(bare)}." if bare else "."
+    return f"{words}\n\n{fragments.raw(Table('What of the study is here', ['Part', 'Here', 'Missing'], body).html())}"
+
+
 def status(found: Results) -> str:
-    """When, where and with what every stored run was made."""
+    """What is missing; when, where and with what every stored run was made."""
     if not found.runs:
         return fragments.note("No run has been stored yet.")
-    out = []
-    profiles = {record.get("profile", "") for record in found.runs.values()}
-    for profile in sorted(profiles, key=lambda name: (not name, name)):
-        records = [record for record in found.runs.values() if record.get("profile", "") == profile]
+    out, every = [fragments.heading(2, "What is here and what is missing"), missing(found)], found.runs
+    profiles = {record.get("profile", "") for record in every.values()}
+    for profile in sorted(profiles, key=lambda name: (not name, rank(name), name)):
+        records = [record for record in every.values() if record.get("profile", "") == profile]
         heading = f"Profile {profile}" if profile else "Benchmarks"  # those have no profile
         out.append(fragments.heading(2, heading))
         minutes = sum(_took(record) or 0 for record in records) / 60

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = door(
     {
         "names": "ARM_NAMES HEAD_NAMES METRIC_NAMES STAGE_NAMES TIMED_NAMES arm_name arm_order question_name",
         "params": "parse validate",
-        "profiles": "read_profile read_yaml",
+        "profiles": "read_profile read_yaml tuned_path",
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
         "effects": "ALL EFFECT_COLUMNS SEARCHED holm margin profile_of",

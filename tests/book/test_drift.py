@@ -80,3 +80,35 @@ def test_runs_of_before_are_read_off_their_curves():
     assert results.ended_at_cap(record("pretrain", history={"0": [1, 2, 3], "1": [1, 2]})) == ["0"]
     assert results.ended_at_cap(record("heads")) is None
     assert results.ended_at_cap(record("pretrain", capped=[], history={"0": [1, 2, 3]})) == []
+
+
+def test_what_is_missing_of_the_study_is_said(monkeypatch):
+    parts = [
+        {"what": "A", "cohort": "a", "source": "", "stages": "pretrain heads"},
+        {"what": "B", "cohort": "a", "source": "", "stages": "baselines"},
+        {"what": "C", "cohort": "a", "source": "b", "stages": "transfer"},
+    ]
+    monkeypatch.setattr(status, "plan", lambda: parts)
+    made = [
+        ("pretrain", "SAITS", ""),
+        ("heads", "SAITS", ""),
+        ("pretrain", "CSAI", ""),
+        ("baselines", "", ""),
+        ("heads", "BRITS", "b"),
+    ]
+    records = {
+        str(number): {"stage": stage, "profile": "study", "params": {"cohort": "a", "backbone": name, "source": source}}
+        for number, (stage, name, source) in enumerate(made)
+    }
+    records["other"] = records["0"] | {"profile": "cpu", "params": {"cohort": "a", "backbone": "BRITS", "source": ""}}
+    text = status.missing(found(runs=records))
+    assert text.startswith("Of three parts of the study one is whole and one begun.") and "must be searched for" in text
+    assert ">SAITS, CSAI in part<" in text and ">BRITS, GRU-D, TimesNet, Autoformer, HELIX, TS2Vec<" in text
+    assert ">all of them<" in text and ">every backbone<" in text
+
+
+def test_every_part_of_the_plan_can_be_run():
+    from modts.cohorts import cohort_names
+
+    for row in status.plan():
+        assert row["cohort"] in cohort_names() and row["source"] in ("", *cohort_names()) and row["stages"]
