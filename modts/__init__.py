@@ -11,9 +11,10 @@ __version__ = metadata.version("modts")
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "cohorts": "Cohort cohort_from_arrays cohort_from_series cohort_from_table cohort_names load_cohort mask series_back",
-        "backbones": "BACKBONES Backbone build from_pypots load_backbone",
-        "learning": "METRICS Head adapt labels paired pretrain score",
+        "asked": "Windows adapt build cohort_from_series cohort_from_table labels pretrain score windows_from_table",
+        "cohorts": "Cohort cohort_from_arrays cohort_names load_cohort mask series_back",
+        "backbones": "BACKBONES Backbone from_pypots load_backbone",
+        "learning": "METRICS Head paired",
         "serving": "Predictor load_predictor stream",
         "errors": "ModtsError ModtsWarning",
     },

@@ -6,85 +6,38 @@ result, and the same is not made twice: a search over the head's parameters, or 
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     RegressorMixin,
     TransformerMixin,
 )
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
+from modts.asked import Pretraining, all_known, r2, settings, share_right, take
 from modts.backbones import Scaler
-from modts.cohorts import ends_of, seeded
-from modts.errors import ModtsError, choose
+from modts.cohorts import seeded
+from modts.errors import choose
 from modts.learning import (
     ARMS,
-    Recipe,
     Setting,
     Training,
     adapt,
     given_classes,
     given_halves,
     given_numbers,
-    given_windows,
     train_heads,
     vector_width,
 )
-from modts.serving import Predictor
+from modts.serving import PaddedPredictor, Predictor
 
 ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
 
-def _take(estimator, given: dict) -> None:
-    """Set the parameters that an __init__ was given, as they are: scikit-learn's convention, and all that an __init__ may do."""
-    vars(estimator).update({name: value for name, value in given.items() if name not in ("self", "__class__")})
-
-
-def _enough(X: np.ndarray) -> None:
-    if len(X) < 2:
-        raise ModtsError(f"Fitting holds out some of the windows, and X has n_samples = {len(X)}.")
-
-
-class _Pretraining(BaseEstimator):
-    """What every estimator here does: checks windows, holds some out, pretrains or finds the result of the same pretraining."""
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.three_d_array, tags.input_tags.allow_nan = False, True, True
-        return tags
-
-    def _windows(self, X, fitting: bool = False) -> np.ndarray:
-        X = given_windows(X, self.padded)
-        if fitting:
-            self.n_steps_in_, self.n_features_in_ = X.shape[1:]
-            _enough(X)
-        return X
-
-    def _ends(self, X: np.ndarray) -> np.ndarray | None:
-        """The lengths of windows that are padded with NaN."""
-        return ends_of(X) if self.padded else None
-
-    def _names(self, n: int) -> tuple[str, ...]:
-        names = tuple(f"x{i}" for i in range(n)) if self.features is None else tuple(map(str, self.features))
-        if len(names) != n or len(set(names)) != n:
-            raise ModtsError(f"X has {n} features, but `features` gives {len(set(names))} different names.")
-        return names
-
-    def _seed(self) -> int:
-        state = self.random_state
-        return int(state) if isinstance(state, (int, np.integer)) else int(check_random_state(state).randint(2**31))
-
-    def _recipe(self, X: np.ndarray, seed: int) -> Recipe:
-        given = {part.name: getattr(self, part.name) for part in fields(Recipe) if part.name != "seed"}
-        return Recipe(**given | {"features": self._names(X.shape[2]), "seed": seed})
-
-
-class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretraining):
+class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pretraining):
     """Pretrain an imputer on windows with gaps; transform windows to its latents, or fill their gaps.
 
     Parameters
@@ -166,7 +119,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         device="cpu",
         cache="memory",
     ):
-        _take(self, locals())
+        take(self, locals())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -195,8 +148,13 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _Pretrai
         X = self._windows(X)
         return self.backbone_.impute(X, lengths=self._ends(X))
 
+    def save(self, path: str | Path, **notes) -> Path:
+        """Write the pretrained backbone as one file that modts.load_backbone reads (see Backbone.save)."""
+        check_is_fitted(self)
+        return self.backbone_.save(path, **notes)
 
-class _Modular(_Pretraining):
+
+class _Modular(Pretraining):
     """A backbone and a head, trained as one of the arms of modts.learning.ARMS."""
 
     def __init__(
@@ -238,11 +196,12 @@ class _Modular(_Pretraining):
         device="cpu",
         cache="memory",
     ):
-        _take(self, locals())
+        take(self, locals())
 
     def _fit(self, X: np.ndarray, targets, rows, scaler: Scaler | None, seed: int) -> None:
         """Train on the targets (Labels) of all windows; rows: positions of the training and of the held-out windows."""
         arm = ARMS[choose(self.adaptation, ADAPTATIONS, "adaptation")]
+        settings({name: value for name, value in vars(self).items() if name.startswith(("head_", "whole_"))})
         parts = dict(zip(("train", "val"), (X[r] for r in rows), strict=True))
         ends = {name: self._ends(part) for name, part in parts.items()} if self.padded else {}
         task, classes = targets.task, targets.classes
@@ -278,7 +237,8 @@ class _Modular(_Pretraining):
                 outcome = adapt(self.adaptation, self.head, targets, every, lengths=ends, **given)
                 head, history = outcome.model.head, outcome.history
         self.backbone_, self.validation_score_ = backbone, float(history.best)
-        self.predictor_ = Predictor(backbone, head, self.pooling, scaler, task=task, classes=classes)
+        made = PaddedPredictor if self.padded else Predictor
+        self.predictor_ = made(backbone, head, self.pooling, scaler, task=task, classes=classes)
 
     def save(self, path: str | Path, **notes) -> Path:
         """Write the trained predictor as one file that modts.load_predictor reads (see Predictor.save)."""
@@ -360,6 +320,10 @@ class ModularClassifier(ClassifierMixin, _Modular):
             return self.classes_[answer.argmax(1)]
         return self.classes_[(answer > 0.5).astype(int)] if answer.ndim == 1 else (answer > 0.5).astype(int)
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy, as scikit-learn has it; where some of several labels or steps are not known (NaN), the share right of those that are."""
+        return super().score(X, y, sample_weight) if all_known(y) else share_right(y, self._answer(X), sample_weight)
+
 
 class ModularRegressor(RegressorMixin, _Modular):
     """Pretrain an imputer, read its latents, train a head for a number a window, or several (one a step, say).
@@ -397,3 +361,7 @@ class ModularRegressor(RegressorMixin, _Modular):
         """Targets (N,) or (N, K), in the units of y."""
         answer = self._answer(X)
         return answer[:, 0] if self._flat else answer
+
+    def score(self, X, y, sample_weight=None):
+        """R2, as scikit-learn has it; where some of several targets or steps are not known (NaN), the mean over columns of that of the known."""
+        return super().score(X, y, sample_weight) if all_known(y) else r2(y, self.predict(X), sample_weight)

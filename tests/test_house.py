@@ -37,7 +37,7 @@ def test_a_module_is_short_and_says_what_it_is(path):
 
 ROOMS = {
     name: import_module(f"modts.{name}")
-    for name in ("book", "study", "serving", "learning", "backbones", "cohorts", "runs")
+    for name in ("book", "study", "asked", "serving", "learning", "backbones", "cohorts", "runs")
 }
 
 

@@ -12,15 +12,17 @@ from core_fixture import places, tiny  # noqa: F401
 from outcome_fixture import NAMES, SEVERAL, asked
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import validate_data
 
 import modts
+from modts.asked import enough
 from modts.errors import ModtsError
 from modts.learning import held_out, once
-from modts.sklearn import ADAPTATIONS, ImputerLatents, ModularClassifier, ModularRegressor, _enough
+from modts.sklearn import ADAPTATIONS, ImputerLatents, ModularClassifier, ModularRegressor
 
 SHORT = {"backbone": "GRU-D", "epochs": 1}
 QUICK = SHORT | {"head_epochs": 3, "whole_epochs": 1}
@@ -65,7 +67,7 @@ class Flat:
     def _windows(self, X, fitting=False):
         X = validate_data(self, X, reset=fitting, dtype=np.float32, ensure_all_finite="allow-nan")
         if fitting:
-            _enough(X)
+            enough(X)
         return super()._windows(X[..., None])
 
 
@@ -245,6 +247,48 @@ def test_several_classes_labels_and_steps(adaptation, tmp_path):
         )
 
 
+def test_known_targets_among_unknown_ones_are_scored_and_searched(pretrainings):
+    air, steps = tiny(task="regression"), asked("stepwise", n=120)
+    y = np.where(np.arange(steps.y.size).reshape(steps.y.shape) % 7 == 0, np.nan, steps.y)
+    model = ModularClassifier(**QUICK, pooling="steps").fit(steps.X, y)
+    known, right = ~np.isnan(y), model.predict(steps.X) == y
+    assert model.score(steps.X, y) == right[known].mean()
+    model = ModularRegressor(**QUICK, pooling="steps").fit(air.X, air.y)
+    p = model.predict(air.X)
+    by_hand = [r2_score(air.y[seen, k], p[seen, k]) for k, seen in enumerate(~np.isnan(air.y).T)]
+    assert np.isnan(air.y).any() and model.score(air.X, air.y) == pytest.approx(np.mean(by_hand))
+    with pytest.raises(ModtsError, match="Weights of samples"):
+        model.score(air.X, air.y, np.ones(len(air.X)))
+    with pytest.raises(ModtsError, match="shape of the answers"):
+        model.score(air.X, np.where(air.y[:, 0] > 0, np.nan, 1.0))
+    search = GridSearchCV(
+        ModularRegressor(**QUICK, pooling="steps"), {"head_lr": [1e-2, 1e-3]}, cv=2, error_score="raise"
+    )
+    assert np.isfinite(search.fit(air.X, air.y).best_score_)
+
+
+def test_padded_windows_stay_padded_in_the_file(tmp_path):
+    air = tiny(task="regression")
+    X, y = air.X.copy(), np.nan_to_num(air.y)
+    X[::3, 5:] = np.nan  # these end after five steps
+    model = ModularRegressor(**QUICK, pooling="steps", padded=True).fit(X, y)
+    again = modts.load_predictor(model.save(tmp_path / "m.safetensors"))
+    p = model.predict(X)
+    assert np.isnan(p[::3, 5:]).all() and not np.isnan(p[1::3, :5]).any()
+    np.testing.assert_array_equal(again.predict(X), p)
+    thrice = modts.load_predictor(again.save(tmp_path / "n.safetensors"))
+    np.testing.assert_array_equal(thrice.predict(X), p)
+    assert not np.isnan(again.predict(X, lengths=np.full(len(X), X.shape[1]))).any()
+    with pytest.raises(ModtsError, match="known targets lie behind the last value of their window"):
+        model.score(X, np.where(np.arange(y.size).reshape(y.shape) == 1, np.nan, y))
+
+
+def test_latents_are_saved_as_a_backbone(icu, tmp_path):
+    latents = ImputerLatents(**SHORT).fit(icu.X)
+    again = modts.load_backbone(latents.save(tmp_path / "b.safetensors", ward="a"))
+    np.testing.assert_allclose(again.latents(icu.X), latents.transform(icu.X), atol=1e-6)
+
+
 def test_tools_take_several_classes(pretrainings):
     cohort = asked("multiclass", n=120)
     search = GridSearchCV(ModularClassifier(**QUICK), {"class_weight": [None, "balanced"]}, cv=2, scoring="roc_auc_ovr")
@@ -338,6 +382,10 @@ def test_too_little_to_hold_out_is_one_sentence(classes, groups, sentence):
         ({}, {"y": lambda y: np.stack([y, y + 1], 1)}, "must hold 0, 1 and NaN alone"),
         ({}, {"y": lambda y: np.stack([y, np.zeros(80)], 1)}, "holds no 'yes' to the label '1'"),
         ({}, {"y": lambda y: np.r_[2, y[1:]]}, "cannot be held out"),
+        ({"epochs": -1}, {}, "epochs must be a whole number of 1 or more"),
+        ({"lr": 0}, {}, "lr must be a number above 0"),
+        ({"head_lr": -1}, {}, "head_lr must be a number above 0"),
+        ({"whole_patience": 0}, {}, "whole_patience must be a whole number"),
         ({"class_weight": "equal"}, {}, "class_weight must be None, 'balanced' or a dictionary"),
         ({"class_weight": {2: 1.0}}, {}, "names a class '2' that there is not; the classes: 0, 1"),
         ({}, {"y": lambda y: y[:-1]}, "inconsistent numbers of samples"),

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = door(
         "loading": "cohort_names load_cohort",
         "arrays": "cohort_from_arrays",
         "tables": "cohort_from_table",
+        "files": "read_table",
         "long_series": "cohort_from_series series_back",
         "checks": "pad unmasked",
         "lengths": "ends_of",

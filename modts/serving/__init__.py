@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     {
         "predictor": "Predictor",
-        "saved": "load_predictor",
+        "saved": "PaddedPredictor load_predictor",
         "streaming": "stream",
         "latency": "ENOUGH TOTAL late measure times",
     },

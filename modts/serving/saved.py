@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from modts.backbones import POOLINGS, Scaler, current, filled, loading, pack, place, read_model, unpack, write_model
+from modts.cohorts import ends_of
 from modts.errors import ModtsError, choose
 from modts.learning import HEADS, Head
 
@@ -15,6 +16,14 @@ from .predictor import Predictor
 
 FORMAT = "modts-predictor-1"
 _HEAD = {"name": str, "kind": str, "width": int, "n_inputs": int, "n_outputs": int}
+
+
+class PaddedPredictor(Predictor):
+    """A predictor for windows padded with NaN: unless lengths are given, a series ends with its last step that holds a value."""
+
+    def predict(self, X, batch_size: int = 256, features=None, lengths=None):
+        """As Predictor.predict."""
+        return super().predict(X, batch_size, features, ends_of(X) if lengths is None else lengths)
 
 
 def save(predictor: Predictor, path: str | Path, **notes) -> Path:
@@ -41,6 +50,7 @@ def save(predictor: Predictor, path: str | Path, **notes) -> Path:
         "target": predictor.target_scaler is not None,
         "task": predictor.task,
         "classes": list(predictor.classes),
+        **({"padded": True} if isinstance(predictor, PaddedPredictor) else {}),
     }
     tensors = {k if k.startswith("scaler.") else f"backbone.{k}": v for k, v in pack(predictor.backbone).items()}
     for i, head in enumerate(predictor.heads.values()):
@@ -89,7 +99,7 @@ def load_predictor(path: str | Path, device: str | torch.device = "cpu", own: st
             if mean.shape != (1,) or std.shape != (1,) or not std[0] > 0:
                 raise ModtsError("its target scaler must hold one mean and one positive deviation")
             target = Scaler(mean, std)
-        predictor = Predictor(
+        predictor = (PaddedPredictor if card.get("padded") is True else Predictor)(
             unpack(card["backbone"], _below("backbone.", tensors) | scaler, path, own).to(device),
             next(iter(heads.values())) if card["single"] else heads,
             card["pooling"],

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from modts import runs
-from modts.backbones import POOLINGS, checked, cut, ends_on, extract, read
+from modts.backbones import POOLINGS, Backbone, checked, cut, ends_on, extract, read
 from modts.errors import ModtsError, choose, whole
 
 
@@ -22,6 +22,7 @@ def stream(
     Parameters
     ----------
     backbone : Backbone
+        Not a predictor: what is written are latents.
     source : str or Path
         .npy of raw windows (N, T, F), float32 or float64, C order, NaN where missing.
     target : str or Path
@@ -44,6 +45,8 @@ def stream(
         The source is missing, cut short, not such an array, or holds what Backbone.check refuses; the target is the source, a folder, or
         cannot be written; the lengths are not one whole number of 1 to T for each window.
     """
+    if not isinstance(backbone, Backbone):
+        raise TypeError(f"stream takes a backbone, as modts.load_backbone gives it, not {type(backbone).__name__}.")
     choose(pooling, POOLINGS, "pooling")
     source, target = Path(source), Path(target)
     whole(batch_size, "The batch size")
@@ -51,6 +54,10 @@ def stream(
         raise ModtsError(f"There is no file {source}.")
     if target.is_dir():
         raise ModtsError(f"{target} is a folder; name a file in it for the latents.")
+    if target.suffix != ".npy":
+        raise ModtsError(f"The latents are written as a .npy file; {target} is called otherwise.")
+    if target.is_file() and not _is_npy(target):
+        raise ModtsError(f"{target} is there and no .npy file; name another target.")
     if target.exists() and target.samefile(source):
         raise ModtsError(f"The latents would overwrite their source {source}; name another target.")
     with open(source, "rb") as reading:
@@ -58,6 +65,11 @@ def stream(
         lengths = None if lengths is None else checked(lengths, shape[0], backbone.n_steps)
         with runs.whole_file(target) as writing:
             return shape[0], *_write(backbone, reading, source, shape, dtype, writing, pooling, batch_size, lengths)
+
+
+def _is_npy(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(6) in (b"\x93NUMPY", b"")
 
 
 def _write(backbone, reading, source, shape, dtype, writing, pooling, batch_size, lengths) -> tuple[int, ...]:

@@ -263,10 +263,22 @@ def test_a_killed_stream_leaves_no_half_file_and_the_old_one(cohort, backbone, t
         with pytest.raises(KeyboardInterrupt):
             stream(backbone, source, target, batch_size=8)
         assert listed(tmp_path) == ["windows.npy"]
-        target.write_bytes(b"of an earlier run")
+        target.write_bytes(b"\x93NUMPY of an earlier run")
         calls.clear()
         with pytest.raises(KeyboardInterrupt):
             stream(backbone, source, target, batch_size=8)
-    assert target.read_bytes() == b"of an earlier run" and listed(tmp_path) == ["latents.npy", "windows.npy"]
+    assert target.read_bytes() == b"\x93NUMPY of an earlier run" and listed(tmp_path) == ["latents.npy", "windows.npy"]
     stream(backbone, source, target, batch_size=8)
     assert np.load(target).shape == (20, 64)
+
+
+def test_latents_never_replace_a_file_of_another_kind(cohort, backbone, tmp_path):
+    np.save(tmp_path / "windows.npy", cohort.X[:20])
+    (tmp_path / "table.csv").write_text("a,b")
+    (tmp_path / "table.npy").write_text("a,b\n1,2\n")
+    for target, sentence in (("table.csv", "written as a .npy file"), ("table.npy", "there and no .npy file")):
+        with pytest.raises(ModtsError, match=sentence):
+            stream(backbone, tmp_path / "windows.npy", tmp_path / target)
+    assert (tmp_path / "table.npy").read_text() == "a,b\n1,2\n" and (tmp_path / "table.csv").read_text() == "a,b"
+    with pytest.raises(TypeError, match="takes a backbone"):
+        stream(str(tmp_path), tmp_path / "windows.npy", tmp_path / "latents.npy")

@@ -1,0 +1,16 @@
+"""Asked: what users call, looked at first. Wrong values become a sentence before they reach the code whose numbers the protocol froze.
+
+In: what a user gives. Out: what the rooms below make of it, under the same names.
+"""
+
+from modts.rooms import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    {
+        "training": "adapt build labels pretrain score settings",
+        "reading": "cohort_from_series cohort_from_table",
+        "windows": "Windows windows_from_table",
+        "estimators": "Pretraining all_known enough r2 share_right take",
+    },
+)

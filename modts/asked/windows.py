@@ -1,0 +1,214 @@
+"""New data for a trained backbone or predictor: from a table to windows as it reads them, without labels and without a split."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from modts.cohorts import cohort_from_table, read_table
+from modts.errors import ModtsError, ModtsWarning
+
+BESIDE = ("modts beside 1", "modts beside 2")  # series that are read along, since a cohort has three parts
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Raw windows of new data.
+
+    Attributes
+    ----------
+    X : (N, T, F) float32 array
+        Raw values in the order of the backbone's variables, NaN where missing.
+    ids : (N,) array of str
+        Whose window it is; of one long series the time at which it starts.
+    lengths : (N,) array of int, or None
+        Steps of each series, where some end before their window does: for `predict`, `impute` and `latents`.
+    starts : (N,) array of int, or None
+        Of one long series: the row of `index` at which each window starts.
+    index : pandas.Index, or None
+        Of one long series: its times.
+    """
+
+    X: np.ndarray
+    ids: np.ndarray
+    lengths: np.ndarray | None = None
+    starts: np.ndarray | None = None
+    index: pd.Index | None = None
+
+    def series(self, values) -> pd.DataFrame:
+        """Values at every step, (N, T, K) or (N, T) for the windows of one long series, as one table on its own times; their mean where windows
+        overlap.
+
+        Raises
+        ------
+        ModtsError
+            The windows are not of one long series, or the values have another shape.
+        """
+        if self.index is None or self.starts is None:
+            raise ModtsError(
+                "These windows are of several series; only one long series (id=None) can be put together again."
+            )
+        values = np.asarray(values, dtype=np.float64)
+        values = values[..., None] if values.ndim == 2 else values
+        if values.ndim != 3 or values.shape[:2] != self.X.shape[:2]:
+            raise ModtsError(
+                f"One value or several are needed at each step of {self.X.shape[:2]} windows and steps, not {values.shape}."
+            )
+        n, (_, T, K) = len(self.index), values.shape
+        total, times = np.zeros((n, K)), np.zeros((n, 1))
+        for start, window in zip(self.starts, values, strict=True):
+            inside = min(T, n - start)
+            total[start : start + inside] += window[:inside]
+            times[start : start + inside] += 1
+        return pd.DataFrame((total / times).astype(np.float32), index=self.index)
+
+
+def windows_from_table(
+    table,
+    like,
+    *,
+    id: str | None = "id",
+    time: str = "time",
+    variable: str | None = None,
+    value: str = "value",
+    step: float | str | None = None,
+    time_unit: str | None = None,
+    repeats: str = "refuse",
+    missing=(),
+) -> Windows:
+    """Windows of new data as a trained backbone or predictor reads them: one patient is enough, and no label is needed.
+
+    Give the same `step` as when the cohort was made. A series that is longer than the backbone's windows keeps its first steps; one long series
+    is cut into windows side by side, of which the last ends where the series does.
+
+    Parameters
+    ----------
+    table : str, pathlib.Path or pandas.DataFrame
+        As for cohort_from_table; columns that the backbone does not read are left out.
+    like : Backbone, Predictor or Cohort
+        Whose variables and window length they are to have.
+    id : str or None
+        The column that says whose a row is. None: the table is one long series, of which the times may stand in the index.
+    time, variable, value, step, time_unit, repeats, missing
+        As for cohort_from_table.
+
+    Returns
+    -------
+    Windows
+
+    Raises
+    ------
+    ModtsError
+        As for cohort_from_table; or the table lacks variables that the backbone reads (give an empty column for what was not measured).
+
+    Examples
+    --------
+    >>> import modts, numpy as np, pandas as pd
+    >>> cohort = modts.load_cohort("simulated_icu")
+    >>> day = pd.DataFrame({"patient": 7, "hour": [0, 1, 3], **dict.fromkeys(cohort.features, 1.0)})
+    >>> new = windows_from_table(day, cohort, id="patient", time="hour", step=1)
+    >>> new.X.shape == (1, *cohort.X.shape[1:]), new.lengths.tolist(), new.ids.tolist()
+    (True, [4], ['7'])
+    """
+    like = getattr(like, "backbone", like)
+    features, n_steps = list(getattr(like, "features", ())), getattr(like, "n_steps", 0)
+    if not features or not n_steps:
+        raise TypeError(f"like must be a Backbone, a Predictor or a Cohort, not {type(like).__name__}.")
+    if id is None and isinstance(table, pd.DataFrame) and time not in table.columns:
+        table = table.rename_axis(time).reset_index()  # a series with its times in the index
+    frame = read_table(table)
+    if variable is None:
+        lacking = [name for name in features if name not in frame.columns]
+        if lacking:
+            raise ModtsError(
+                f"The table lacks {', '.join(map(repr, lacking[:10]))}{' and others' if len(lacking) > 10 else ''}, which {_named(like)} reads; "
+                "give an empty column for what was not measured."
+            )
+    long = id is None
+    if long:
+        id = "\0id"
+        frame = frame.assign(**{id: "0"})
+    columns = [id, time, *((variable, value) if variable else features)]
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        raise ModtsError(
+            f"The table has no column {absent[0]!r}; its columns: {', '.join(map(str, frame.columns[:20]))}."
+        )
+    if not len(frame):
+        raise ModtsError("The table has no row.")
+    order = list(dict.fromkeys(map(str, frame[id].sort_values(kind="stable"))))
+    frame = frame[columns].assign(**{id: frame[id].map(str)})
+    given = {"time": time, "step": step, "time_unit": time_unit, "repeats": repeats, "missing": missing}
+    given |= {"variable": variable, "value": value} if variable else {}
+    steps = None if long else n_steps
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModtsWarning)
+        both = pd.concat([frame, _beside(frame, id, time, variable, value, features)], ignore_index=True)
+        cohort = cohort_from_table(
+            both, id=id, label=None, features=features, n_steps=steps, unobserved="keep", **given
+        )
+    for one in caught:
+        if not any(name in str(one.message) for name in BESIDE):
+            warnings.warn(one.message, one.category, stacklevel=2)
+    place = {name: row for row, name in enumerate(cohort.ids)}
+    own = np.array([place[name] for name in order])
+    X = cohort.X[own]
+    lengths = np.full(len(X), X.shape[1]) if cohort.lengths is None else cohort.lengths[own]
+    if not long:
+        return Windows(X, cohort.ids[own], None if (lengths == n_steps).all() else lengths)
+    return _cut(X[0], int(lengths[0]), n_steps, _times(frame[time], step, int(lengths[0])))
+
+
+def _named(like) -> str:
+    return f"the cohort {like.name!r}" if hasattr(like, "splits") else str(like.name)
+
+
+def _beside(frame: pd.DataFrame, id: str, time: str, variable: str | None, value: str, features: list) -> pd.DataFrame:
+    """Two more series of one step, with every variable, so that a table of one series makes a cohort."""
+    first = frame[time].iloc[:1]
+    made = []
+    for number, name in enumerate(BESIDE):
+        if variable:
+            made += [
+                pd.DataFrame({id: name, time: first.to_numpy()[0], variable: feature, value: float(number)}, index=[0])
+                for feature in features
+            ]
+        else:
+            made.append(
+                pd.DataFrame({id: name, time: first.to_numpy()[0], **dict.fromkeys(features, float(number))}, index=[0])
+            )
+    return pd.concat(made, ignore_index=True).astype({time: frame[time].dtype})
+
+
+def _times(column: pd.Series, step, n: int) -> pd.Index:
+    """The times of the steps of one series."""
+    if step is None:
+        return pd.Index(np.sort(column.unique()), name=column.name)[:n]
+    dates = pd.api.types.is_datetime64_any_dtype(column) or not pd.api.types.is_numeric_dtype(column)
+    if not dates:
+        return pd.Index(np.arange(n) * step if not isinstance(step, str) else np.arange(n), name=column.name)
+    start = pd.to_datetime(column).min()
+    return pd.Index(
+        start + np.arange(n) * pd.Timedelta(step if isinstance(step, str) else f"{step}s"), name=column.name
+    )
+
+
+def _cut(grid: np.ndarray, length: int, n_steps: int, index: pd.Index) -> Windows:
+    """One series (L, F) as windows side by side, of which the last ends where the series does."""
+    if length <= n_steps:
+        X = np.full((1, n_steps, grid.shape[1]), np.nan, dtype=np.float32)
+        X[0, :length] = grid[:length]
+        return Windows(
+            X, np.array([str(index[0])]), None if length == n_steps else np.array([length]), np.array([0]), index
+        )
+    starts = np.unique(np.append(np.arange(0, length - n_steps + 1, n_steps), length - n_steps))
+    X = grid[starts[:, None] + np.arange(n_steps)]
+    kept = ~np.isnan(X).all((1, 2))
+    if not kept.all():
+        raise ModtsError(
+            f"The series holds no value at all between {index[starts[~kept][0]]} and {index[starts[~kept][0] + n_steps - 1]}."
+        )
+    return Windows(X, np.array([str(index[i]) for i in starts]), None, starts, index)
