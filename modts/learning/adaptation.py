@@ -229,6 +229,11 @@ def adapt(
     training : Training, optional
         Default: `Training()`; for arms that train the head only `HEAD_ALONE`, since steps on all labels at once are few and cheap.
 
+    Returns
+    -------
+    Outcome
+        Its `prediction` of a regression is in standard deviations of training; `Predictor(..., target_scaler=)` answers in raw units.
+
     Raises
     ------
     ModtsError

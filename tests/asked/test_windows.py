@@ -1,6 +1,8 @@
 """New data for a trained model: the same windows as in the cohort, one patient at a time, and a long series put together again."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -122,3 +124,22 @@ def test_a_short_or_uneven_series(series, of_before):
     quiet.iloc[48:96] = np.nan
     with pytest.raises(ModtsError, match="holds no value at all between 2024-01-02 00:00:00"):
         modts.windows_from_table(quiet, of_before, id=None)
+
+
+def test_the_readmes_lines_on_new_data_run(table, cohort, series, of_before, tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "windows_from_table" in block]
+    patient = modts.build("GRU-D", cohort)
+    modts.Predictor(patient, modts.Head("simple", patient.latents(cohort.X[:1]).shape[1], 1)).save(
+        tmp_path / "mine.safetensors"
+    )
+    table[table["patient"] < 2].to_csv(tmp_path / "tonight.csv", index=False)
+    series.to_csv(tmp_path / "today.csv", index_label="date")
+    monkeypatch.chdir(tmp_path)
+    told = {"modts": modts, "backbone": modts.build("GRU-D", of_before)}
+    exec(code, told)
+    assert (
+        told["predictor"].predict(told["new"].X, lengths=told["new"].lengths).shape == (2,)
+        and "[" in capsys.readouterr().out
+    )
+    assert told["filled"].shape == series.shape and not told["filled"].isna().to_numpy().any()
