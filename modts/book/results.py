@@ -54,6 +54,10 @@ CHOICES = (
     "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
 CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
+AGAIN = (
+    "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "metric", "source", "run", "seed",
+    "kind", "published", "mean", "low", "high", "value", "difference", "inside", "seconds", "code", "hardware",
+)  # fmt: skip
 MISSINGNESS = (
     "cohort", "backbone", "seed", "trained", "scored", "rate", "hidden", "metric", "value", "epochs", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
@@ -99,6 +103,8 @@ class Results:
         As in `results/choices.csv`: pretrainings of the factorial, all columns as text.
     careless : pandas.DataFrame
         As in `results/careless.csv`: end-to-end training done carelessly, all columns as text but the seconds.
+    again : pandas.DataFrame
+        As in `results/again.csv`: published rows made again, text but for value, low, high and seconds.
     long : pandas.DataFrame
         As in `results/long.csv`: a network a length of windows, text but for seconds and the like.
     missingness : pandas.DataFrame
@@ -122,6 +128,7 @@ class Results:
     roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
+    again: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(AGAIN)))
     long: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(LONG)))
     missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
@@ -275,6 +282,7 @@ def collect() -> Results:
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
+        again=read_csv(runs.results_dir() / "again.csv", list(AGAIN)),
         long=read_csv(runs.results_dir() / "long.csv", list(LONG)),
         missingness=read_csv(runs.results_dir() / "missingness.csv", list(MISSINGNESS)),
         search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
@@ -297,6 +305,7 @@ def inputs() -> list[Path]:
             "careless.csv",
             "missingness.csv",
             "long.csv",
+            "again.csv",
             "memory.csv",
             "search.csv",
         )

@@ -6,16 +6,19 @@ import csv
 import html
 from functools import partial
 
+import pandas as pd
+
 from modts import runs
 from modts.backbones import BACKBONES
-from modts.study import tuned_path
+from modts.study import arm_name, tuned_path
 
 from . import fragments
 from .prose import count, plural
 from .results import PROFILES, Results, rank
-from .tables import Cell, Table
+from .tables import Cell, Table, number, percent, signed
 
 STUDY = PROFILES[0]
+HALF = 5e-4  # of the third digit
 
 SHORT = 7  # characters of a commit's hash, as git shows it
 
@@ -52,11 +55,50 @@ def missing(found: Results) -> str:
     return f"{words}\n\n{fragments.raw(Table('What of the study is here', ['Part', 'Here', 'Missing'], body).html())}"
 
 
+def again(found: Results) -> str:
+    """Published rows that were made again: how many came back on their own split, and how far new splits fall."""
+    rows = found.again
+    if rows.empty:
+        return fragments.note(
+            "No published row has been made again yet: `python benchmarks/again.py` draws some and does."
+        )
+    apart = pd.to_numeric(rows["difference"])
+    same, new = rows[rows["kind"] == "same split"], rows[rows["kind"] == "new split"]
+    words = []
+    if len(same):
+        far = apart[same.index].abs()
+        words.append(
+            f"On a split of the published run, {count(int((far < HALF).sum()))} of {plural(len(same), 'number')} came back to the third digit; "
+            f"the largest difference is {number(float(far.max()))}."
+        )
+    if len(new):
+        inside, reach = int(pd.to_numeric(new["inside"]).sum()), apart[new.index]
+        words.append(
+            f"On a split that nobody used, {count(inside) if inside else 'none'} of {plural(len(new), 'number')} "
+            f"{'lies' if inside == 1 else 'lie'} inside the published interval; the differences reach from {signed(float(reach.min()))} to "
+            f"{signed(float(reach.max()))}."
+        )
+    body = [
+        [
+            f"{row.backbone or row.arm}, {arm_name(row.arm, row.head, row.pooling)}, {percent(float(row.label_fraction or 1))}, {row.test}",
+            row.kind,
+            number(float(row.published)),
+            Cell(number(row.value), signed(float(row.difference))),
+        ]
+        for row in rows.itertuples()
+    ]
+    table = Table("Published numbers made again", ["Row", "On", "Published", "Again"], body)
+    shown = fragments.bullets(words) + fragments.fold(
+        "Row by row", fragments.raw(table.html()) + fragments.downloads("again", rows, [table])
+    )
+    return fragments.heading(2, "Made again") + shown
+
+
 def status(found: Results) -> str:
     """What is missing; when, where and with what every stored run was made."""
     if not found.runs:
         return fragments.note("No run has been stored yet.")
-    out, every = [fragments.heading(2, "What is here and what is missing"), missing(found)], found.runs
+    out, every = [fragments.heading(2, "What is here and what is missing"), missing(found), again(found)], found.runs
     profiles = {record.get("profile", "") for record in every.values()}
     for profile in sorted(profiles, key=lambda name: (not name, rank(name), name)):
         records = [record for record in every.values() if record.get("profile", "") == profile]

@@ -112,3 +112,39 @@ def test_every_part_of_the_plan_can_be_run():
 
     for row in status.plan():
         assert row["cohort"] in cohort_names() and row["source"] in ("", *cohort_names()) and row["stages"]
+
+
+def test_rows_made_again_are_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    assert "benchmarks/again.py" in status.again(found())
+    made = found()
+    base = dict.fromkeys(results.AGAIN, "") | {
+        "backbone": "SAITS",
+        "arm": "frozen",
+        "head": "simple",
+        "pooling": "paper",
+        "test": "external",
+    }
+    rows = [
+        ("same split", 0.8, 0.0001, 0),
+        ("same split", 0.8, -0.004, 0),
+        ("new split", 0.8, 0.01, 1),
+        ("new split", 0.8, -0.03, 0),
+    ]
+    made.again = pd.DataFrame(
+        [
+            base
+            | {
+                "kind": kind,
+                "published": f"{value}",
+                "value": value + apart,
+                "difference": f"{apart:+.6f}",
+                "inside": str(inside),
+            }
+            for kind, value, apart, inside in rows
+        ],
+        columns=list(results.AGAIN),
+    )
+    text = status.again(made)
+    assert "one of two numbers came back to the third digit; the largest difference is 0.004." in text
+    assert "one of two numbers lies inside the published interval; the differences reach from −0.030 to +0.010." in text
