@@ -12,11 +12,12 @@ import re
 import sys
 
 from snakemake.logging import logger
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from modts import runs
 from modts.errors import ModtsError
-from modts.study import drop_foreign, read_profile, read_yaml, start_count
+from modts.study import drop_foreign, end_from_a_thread, read_profile, read_yaml, start_count
 
 try:
     if not workflow.configfiles:
@@ -44,6 +45,8 @@ def worth_saying(record):
 
 # The engine does not know yet whether this is a dry run, which must say all and change nothing.
 DRY = any(re.fullmatch(r"-[a-z]*n[a-z]*|--dry-?run", argument) for argument in sys.argv)
+if workflow.is_main_process:
+    end_from_a_thread(JobScheduler)
 if workflow.is_main_process and not DRY:
     if not workflow.output_settings.verbose:
         logger.addFilter(worth_saying)

@@ -13,7 +13,7 @@ from modts.backbones import Backbone
 from modts.backbones import build as built
 from modts.cohorts import Cohort
 from modts.errors import ModtsError, choose, whole
-from modts.learning import ARMS, Labels, Training
+from modts.learning import ARMS, Head, Labels, Training
 from modts.learning import adapt as adapted
 from modts.learning import labels as labels_of
 from modts.learning import pretrain as pretrained
@@ -116,10 +116,28 @@ def adapt(arm, head, targets, labelled, *, latents=None, backbone=None, windows=
     else:
         kind(backbone, Backbone, f"The backbone of arm {arm!r}", "modts.build or modts.load_backbone")
         _parts(windows, "windows", targets, "as cohort.part(...)[0] gives them")
-    labelled = np.asarray(labelled)
-    return adapted(
-        arm, head, targets, labelled, latents=latents, backbone=backbone, windows=windows, training=training, **given
-    )
+    given |= {"latents": latents, "backbone": backbone, "windows": windows, "training": training}
+    made = adapted(arm, head, targets, np.asarray(labelled), **given)
+    if isinstance(made.model, Head):
+        _remember(made.model, np.ndim(latents["train"]) == 3)
+    elif hasattr(made.model, "pooling"):
+        _remember(made.model.head, made.model.pooling == "steps")
+    return made
+
+
+def _remember(head: Head, stepwise: bool) -> None:
+    """Let a head refuse latents of the other kind than those that it was trained on: both may have the same length."""
+    head.stepwise = stepwise
+    head.register_forward_pre_hook(_same_kind)
+
+
+def _same_kind(head: Head, given: tuple) -> None:
+    if (given[0].ndim == 3) != head.stepwise:
+        kinds = "one latent a window", "latents of every step (pooling 'steps')"
+        raise ModtsError(
+            f"This head was trained on {kinds[head.stepwise]} and is asked about {kinds[not head.stepwise]}; give the predictor the pooling "
+            "that the head was trained on."
+        )
 
 
 @wraps(scored)

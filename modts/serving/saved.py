@@ -30,6 +30,11 @@ def save(predictor: Predictor, path: str | Path, **notes) -> Path:
     """Write the whole predictor (see Predictor.save)."""
     if not all(isinstance(name, str) for name in predictor.heads):
         raise ModtsError(f"Heads are saved under names that are words, not {list(predictor.heads)!r}.")
+    for head in predictor.heads.values():
+        if getattr(head, "stepwise", predictor.pooling == "steps") != (predictor.pooling == "steps"):
+            raise ModtsError(
+                f"A head was not trained with the pooling {predictor.pooling!r} of this predictor; give it the one that the head was trained on."
+            )
     backbone, kept = current(predictor.backbone)
     card = {
         "format": FORMAT,

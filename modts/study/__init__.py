@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = door(
         "questions": "ASKED FURTHER LEADING QUESTIONS TRANSFERS",
         "tuned": "SEARCH_COLUMNS",
         "published": "check_published",
+        "warden": "end_from_a_thread",
     },
 )

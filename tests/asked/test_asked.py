@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pandas as pd
 import pytest
+from core_fixture import tiny
 
 import modts
 from modts import asked, cohorts, learning
@@ -134,3 +135,67 @@ def test_every_parameter_of_a_room_stands_in_the_signature_that_users_see():
             and getattr(asked, name).__doc__ == room.__doc__
         )
         assert getattr(modts, name) is getattr(asked, name)
+
+
+def test_a_head_is_read_with_the_pooling_it_was_trained_on(tmp_path):
+    air = tiny(task="regression")
+    backbone = modts.build("GRU-D", air)
+    targets, scaler = modts.labels(air)
+    for trained_on in ("steps", "paper"):
+        latents = {part: backbone.latents(air.part(part)[0], trained_on) for part in ("train", "val", "test")}
+        head = modts.adapt("frozen", "simple", targets, np.arange(len(latents["train"])), latents=latents).model
+        right = modts.Predictor(backbone, head, trained_on, target_scaler=scaler)
+        X = air.part("test")[0]
+        again = modts.load_predictor(right.save(tmp_path / "right.safetensors"))
+        np.testing.assert_allclose(again.predict(X), right.predict(X), rtol=1e-6)
+        np.testing.assert_allclose(
+            modts.Predictor(backbone, head, trained_on, scaler, trace=2).predict(X[:2]), right.predict(X[:2]), rtol=1e-5
+        )
+    head = modts.Head("simple", 64, 1)
+    head = modts.adapt(
+        "frozen",
+        "simple",
+        targets,
+        [0, 1, 2],
+        latents={part: backbone.latents(air.part(part)[0], "steps") for part in latents},
+    ).model
+    wrong = modts.Predictor(backbone, head, target_scaler=scaler)  # the same length: 64 both ways
+    with pytest.raises(ModtsError, match="trained on latents of every step .* asked about one latent a window"):
+        wrong.predict(X)
+    with pytest.raises(ModtsError, match="not trained with the pooling 'paper'"):
+        wrong.save(tmp_path / "wrong.safetensors")
+    made = modts.adapt(
+        "finetune",
+        "simple",
+        targets,
+        [0, 1, 2],
+        backbone=backbone,
+        windows={p: air.part(p)[0] for p in latents},
+        pooling="steps",
+        training=learning.Training(epochs=1),
+    )
+    with pytest.raises(ModtsError, match="every step"):
+        modts.Predictor(backbone, made.model.head, target_scaler=scaler).predict(X)
+
+
+def test_labels_beside_the_tables_times_are_noticed():
+    table = pd.DataFrame(
+        {
+            "id": np.repeat(np.arange(12), 6),
+            "time": np.tile(np.arange(6.0), 12),
+            "a": np.arange(72.0),
+            "b": 1.0 + np.arange(72) % 5,
+        }
+    )
+    labels = table[["id", "time"]].assign(label=np.arange(72) % 2)
+    given = {"task": "stepwise", "name": "t"}
+    assert modts.cohort_from_table(table, labels=labels, **given).X.shape == (12, 6, 2)
+    with pytest.warns(
+        modts.ModtsWarning, match="72 labels stand at times at which the table has no row .first: id 0 at 0.5"
+    ):
+        modts.cohort_from_table(table, labels=labels.assign(time=labels["time"] + 0.5), **given)
+    assert modts.cohort_from_table(table, labels=labels.assign(time=labels["time"] + 0.5), step=1, **given).X.shape == (
+        12,
+        6,
+        2,
+    )

@@ -1,10 +1,12 @@
 """Nothing of a job outlives it: not its papermill, not the kernel, not what a cell started; and a job that cannot begin says why."""
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -111,3 +113,32 @@ def test_a_job_without_room_to_begin_is_one_sentence(project, monkeypatch, capsy
     said = capsys.readouterr()
     assert f"{RUN}.log cannot be written ({why})" in said.err and said.err.count("\n") == 1
     assert not runs.run_path(RUN).exists()
+
+
+def test_a_signal_that_interrupts_the_scheduler_at_its_lock_does_not_wait_for_itself():
+    class Scheduler:  # as Snakemake's
+        def __init__(self):
+            self._lock, self._open_jobs, self._user_kill = threading.Lock(), threading.Semaphore(0), None
+
+        def exit_gracefully(self, *args):
+            with self._lock:
+                self._user_kill = "graceful"
+            self._open_jobs.release()
+
+    warden.end_from_a_thread(Scheduler)
+    scheduler = Scheduler()
+    before = signal.signal(signal.SIGTERM, scheduler.exit_gracefully)
+    try:
+        with scheduler._open_jobs._cond:  # inside release()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        assert scheduler._open_jobs.acquire(timeout=5) and scheduler._user_kill == "graceful"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_grid_uses_it_and_snakemake_still_has_that_handler():
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    assert "self._open_jobs.release()" in inspect.getsource(JobScheduler.exit_gracefully)
+    assert "end_from_a_thread(JobScheduler)" in (Path(__file__).parents[2] / "Snakefile").read_text()
