@@ -218,17 +218,9 @@ def grid(
     )
     best = clear_winner(rows, metric)
     body = []
+    cells = _by(models, "backbone", "arm", "head", "pooling")
     for backbone in backbones or (backbones_and("", models) if turned else backbone_names(rows)):
-        line: list[Cell | str] = [backbone]
-        for arm, head, pooling in arms:
-            cell = models[
-                (models["backbone"] == backbone)
-                & (models["arm"] == arm)
-                & (models["head"] == head)
-                & (models["pooling"] == pooling)
-            ]
-            line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
-        body.append(line)
+        body.append([backbone, *(value_cell(cells.get((backbone, *arm)), best) for arm in arms)])
     header = ["Backbone", *(arm_name(*key) for key in arms)] if arms else ["Baseline", METRIC_NAMES[metric]]
     if turned and arms:
         header, body = turn(["Arm", *header[1:]], body)
@@ -272,13 +264,11 @@ def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baseline
     models = rows[rows["arm"] != "baseline"]
     arms = [(arm, head) for arm, head in arms if ((models["arm"] == arm) & (models["head"] == head)).any()]
     several = len({head for _, head in arms} - {""}) > 1
-    best, body = clear_winner(rows, metric), []
-    for backbone in backbone_names(rows):
-        line: list[Cell | str] = [backbone]
-        for arm, head in arms:
-            cell = models[(models["backbone"] == backbone) & (models["arm"] == arm) & (models["head"] == head)]
-            line.append(value_cell(cell.iloc[0] if len(cell) else None, best))
-        body.append(line)
+    best, cells = clear_winner(rows, metric), _by(models, "backbone", "arm", "head")
+    body: list[list[Cell | str]] = [
+        [backbone, *(value_cell(cells.get((backbone, *arm)), best) for arm in arms)]
+        for backbone in backbone_names(rows)
+    ]
     groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(SHORT.get(arm) or arm_name(arm, head if several else "") for arm, head in arms)]
     return Table(caption, header, body, groups)
@@ -325,6 +315,11 @@ def every_baseline(rows: pd.DataFrame, metrics: tuple[str, ...], caption: str) -
     of = [f", {percent(share)} of labels" if len(shares) > 1 else "" for _, share in columns]
     header = [METRIC_NAMES[metric] + words for (metric, _), words in zip(columns, of, strict=True)]
     return Table(caption, ["Baseline", *header], body)
+
+
+def _by(rows: pd.DataFrame, *columns: str) -> dict[tuple, pd.Series]:
+    """The first of the rows with each combination of values in these columns."""
+    return {tuple(row[list(columns)]): row for _, row in rows.iloc[::-1].iterrows()}
 
 
 def value_cell(row: pd.Series | None, best=None) -> Cell:
