@@ -58,6 +58,10 @@ AGAIN = (
     "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "metric", "source", "run", "seed",
     "kind", "published", "mean", "low", "high", "value", "difference", "inside", "seconds", "code", "hardware",
 )  # fmt: skip
+BEST = (
+    "label_fraction", "test", "metric", "recipe", "backbones", "value", "low", "high", "difference", "low_difference", "high_difference", "p",
+    "splits", "draws", "runs", "code",
+)  # fmt: skip
 MISSINGNESS = (
     "cohort", "backbone", "seed", "trained", "scored", "rate", "hidden", "metric", "value", "epochs", "capped", "seconds", "code", "hardware",
 )  # fmt: skip

@@ -1,0 +1,165 @@
+"""The best that modular can do: latents of every backbone of the study beside simple statistics, against boosted trees on these alone.
+
+    MODTS_DATA=/data/tsdb python benchmarks/best.py          # writes results/best.csv; after `modts grid study`, from its predictions in work/
+
+Nothing is trained and nothing is chosen here. The log-odds of each ingredient are averaged, those of an ingredient first, with equal weights
+that were written down before any of it was scored; what each is worth is told by leaving it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from modts import runs
+from modts.book.results import BEST
+from modts.cohorts import EXTERNAL, SPLIT, load_cohort
+from modts.learning import contrasts, score_seeds
+from modts.study.collect import read_runs, table
+
+COHORT, OUTSIDE, SHARES, RIVAL = "physionet_2012", "physionet_2012_c", (1.0, 0.1), "LightGBM"
+INGREDIENTS = {  # arm, head, pooling as the keys of predictions begin
+    "boosted trees on statistics": ("LightGBM||statistics",),
+    "logistic regression on statistics": ("Logistic regression||statistics",),
+    "heads on latents, the paper's pooling": ("frozen|simple|paper", "frozen|complex|paper"),
+    "heads on latents, mean, maximum and last": ("frozen|simple|mean+max+last", "frozen|complex|mean+max+last"),
+    "trees on latents beside statistics": ("stacked||paper", "stacked||mean+max+last"),
+}
+ALL = "all of them"
+
+
+def predictions(profile: str) -> tuple[list[dict[str, np.ndarray]], list[str]]:
+    """What heads of each backbone, and the baselines, predict for the cohort; and the names of the runs."""
+    folder, found, names = runs.work_dir() / profile, [], []
+    for record in read_runs(folder / "runs"):
+        if (
+            record["cohort"] == COHORT
+            and record["stage"] in ("heads", "baselines")
+            and not record["params"].get("variant")
+        ):
+            found.append(runs.read_arrays(folder / "predictions" / f"{record['run']}.npz"))
+            names.append(record["run"])
+    return found, names
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p.astype(np.float64), 1e-4, 1 - 1e-4)
+    return np.log(p / (1 - p))
+
+
+def mixed(found: list[dict], place: str, ingredients) -> np.ndarray | None:
+    """The mean log-odds of these ingredients for one share, split, draw and test (as the keys of predictions end); None if one is not there."""
+    parts = []
+    for name in ingredients:
+        some = [
+            arrays[f"{start}|{place}"]
+            for start in INGREDIENTS[name]
+            for arrays in found
+            if f"{start}|{place}" in arrays
+        ]
+        if not some:
+            return None
+        parts.append(np.mean([log_odds(p) for p in some], axis=0))
+    return 1 / (1 + np.exp(-np.mean(parts, axis=0)))
+
+
+def recipes() -> dict[str, tuple[str, ...]]:
+    """All ingredients; all but one; each alone."""
+    every = tuple(INGREDIENTS)
+    return (
+        {ALL: every}
+        | {f"without {one}": tuple(name for name in every if name != one) for one in every}
+        | {one: (one,) for one in every}
+    )
+
+
+def entries(found: list[dict], share: float, test: str) -> tuple[list[tuple], list[int]]:
+    """[(outcomes, {recipe: prediction})] of every split and draw of labels, and the split of each."""
+    rival = INGREDIENTS["boosted trees on statistics"][0]
+    ends = sorted(
+        {key[len(rival) + 1 :] for arrays in found for key in arrays if key.startswith(f"{rival}|{share:g}|")}
+    )
+    out, splits, outcomes = [], [], {}
+    for place in (end for end in ends if end.endswith(f"|{EXTERNAL}") == (test == EXTERNAL)):
+        seed = int(place.split("|")[1])
+        if seed not in outcomes:
+            outcomes[seed] = (
+                load_cohort(OUTSIDE).y if test == EXTERNAL else load_cohort(COHORT, seed=seed).part("test")[1]
+            )
+        made = {name: mixed(found, place, ingredients) for name, ingredients in recipes().items()}
+        if all(p is not None for p in made.values()):
+            out.append((outcomes[seed], made | {RIVAL: mixed(found, place, ("boosted trees on statistics",))}))
+            splits.append(seed)
+    return out, splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="study")
+    args = parser.parse_args()
+    found, names = predictions(args.profile)
+    backbones = sorted(
+        {
+            record["params"]["backbone"]
+            for record in read_runs(runs.work_dir() / args.profile / "runs")
+            if record["run"] in names and record["stage"] == "heads"
+        }
+    )
+    rows = []
+    for share in SHARES:
+        for test in (EXTERNAL, SPLIT):
+            some, splits = entries(found, share, test)
+            pairs = {name: [(name, RIVAL)] for name in recipes()}
+            pairs |= {f"share of {one}": [(ALL, f"without {one}")] for one in INGREDIENTS}
+            for metric, told in contrasts("classification", some, pairs, splits=splits).items():
+                for name, effect in told.items():
+                    own = (
+                        score_seeds("classification", [(y, p[name]) for y, p in some], splits=splits)[metric]
+                        if name in recipes()
+                        else ("", "", "")
+                    )
+                    about = {
+                        "label_fraction": share,
+                        "test": test,
+                        "metric": metric,
+                        "recipe": name,
+                        "backbones": " ".join(backbones),
+                    }
+                    about |= {key: _text(value) for key, value in zip(("value", "low", "high"), own, strict=True)}
+                    about |= {
+                        f"{key}_difference" if key in ("low", "high") else key: _text(effect[key])
+                        for key in ("difference", "low", "high", "p")
+                    }
+                    rows.append(
+                        about
+                        | {
+                            "splits": len(set(splits)),
+                            "draws": len(splits),
+                            "runs": " ".join(names),
+                            "code": runs.code_version(),
+                        }
+                    )
+                    if name == ALL:
+                        print(
+                            share,
+                            test,
+                            metric,
+                            about["value"],
+                            "minus LightGBM",
+                            about["difference"],
+                            about["low_difference"],
+                            about["high_difference"],
+                            flush=True,
+                        )
+    runs.atomic_write(
+        runs.results_dir() / "best.csv", table([{name: str(row[name]) for name in BEST} for row in rows], BEST)
+    )
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+if __name__ == "__main__":
+    main()
