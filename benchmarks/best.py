@@ -26,7 +26,7 @@ INGREDIENTS = {  # arm, head, pooling as the keys of predictions begin
     "heads on latents, mean, maximum and last": ("frozen|simple|mean+max+last", "frozen|complex|mean+max+last"),
     "trees on latents beside statistics": ("stacked||paper", "stacked||mean+max+last"),
 }
-ALL = "all of them"
+ALL, BARE = "all of them", "without any latents"
 
 
 def predictions(profile: str) -> tuple[list[dict[str, np.ndarray]], list[str]]:
@@ -65,13 +65,11 @@ def mixed(found: list[dict], place: str, ingredients) -> np.ndarray | None:
 
 
 def recipes() -> dict[str, tuple[str, ...]]:
-    """All ingredients; all but one; each alone."""
+    """All ingredients; those without latents; all but one; each alone."""
     every = tuple(INGREDIENTS)
-    return (
-        {ALL: every}
-        | {f"without {one}": tuple(name for name in every if name != one) for one in every}
-        | {one: (one,) for one in every}
-    )
+    made = {ALL: every, BARE: tuple(name for name in every if "latents" not in name)}
+    made |= {f"without {one}": tuple(name for name in every if name != one) for one in every}
+    return made | {one: (one,) for one in every}
 
 
 def entries(found: list[dict], share: float, test: str) -> tuple[list[tuple], list[int]]:
@@ -111,7 +109,11 @@ def main() -> None:
         for test in (EXTERNAL, SPLIT):
             some, splits = entries(found, share, test)
             pairs = {name: [(name, RIVAL)] for name in recipes()}
-            pairs |= {f"share of {one}": [(ALL, f"without {one}")] for one in INGREDIENTS}
+            pairs |= {
+                f"share of {name.removeprefix('without ')}": [(ALL, name)]
+                for name in recipes()
+                if name.startswith("without ")
+            }
             for metric, told in contrasts("classification", some, pairs, splits=splits).items():
                 for name, effect in told.items():
                     own = (

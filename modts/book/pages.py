@@ -18,6 +18,7 @@ from modts.study import check_published
 
 from . import (
     auprc,
+    best,
     careless,
     choices,
     claims,
@@ -61,6 +62,7 @@ PAGES = {  # piece -> results -> its text
     "choices": choices.choices,
     "missingness": missingness.missingness,
     "long": long.long,
+    "best": best.best,
     "why": careless.careless,
     "drift": drift.drift,
     "transfer": transfer.transfer,

@@ -109,6 +109,8 @@ class Results:
         As in `results/careless.csv`: end-to-end training done carelessly, all columns as text but the seconds.
     again : pandas.DataFrame
         As in `results/again.csv`: published rows made again, text but for value, low, high and seconds.
+    best : pandas.DataFrame
+        As in `results/best.csv`: mixtures of predictions and what each ingredient is worth.
     long : pandas.DataFrame
         As in `results/long.csv`: a network a length of windows, text but for seconds and the like.
     missingness : pandas.DataFrame
@@ -133,6 +135,7 @@ class Results:
     drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
     careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
     again: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(AGAIN)))
+    best: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BEST)))
     long: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(LONG)))
     missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
@@ -286,6 +289,7 @@ def collect() -> Results:
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
+        best=read_csv(runs.results_dir() / "best.csv", list(BEST)),
         again=read_csv(runs.results_dir() / "again.csv", list(AGAIN)),
         long=read_csv(runs.results_dir() / "long.csv", list(LONG)),
         missingness=read_csv(runs.results_dir() / "missingness.csv", list(MISSINGNESS)),
@@ -309,6 +313,7 @@ def inputs() -> list[Path]:
             "careless.csv",
             "missingness.csv",
             "long.csv",
+            "best.csv",
             "again.csv",
             "memory.csv",
             "search.csv",
