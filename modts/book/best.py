@@ -75,9 +75,8 @@ def answer(rows: pd.DataFrame) -> list[str]:
         )
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
-        out.append(
-            f"With {effects.labels(share)}, {words} {_span(latents)}; of single ingredients, {most.name.removeprefix(SHARE)} add most, {_span(most)}."
-        )
+        lead = f"With {effects.labels(share)}, {words} {_span(latents)}"
+        out.append(f"{lead}; of single ingredients, {most.name.removeprefix(SHARE)} add most, {_span(most)}.")
     aims = []
     for row in whole[whole["label_fraction"].isin(GOALS)].itertuples():
         goal = GOALS[row.label_fraction]
