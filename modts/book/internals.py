@@ -122,12 +122,19 @@ def _rows_table(rows: pd.DataFrame, title: str) -> Table:
 
 def memory(rows: pd.DataFrame) -> list[str]:
     """What pretraining from a memory map took, in a sentence each."""
-    return [
-        f"Pretraining {row['backbone']} for an epoch on {int(row['windows']):,} windows of {row['steps']} steps and {row['features']} "
-        f"variables, a memory map of {float(row['file_gb']):.1f} GB, took {float(row['peak_gb']):.1f} GB of memory "
-        f"and {float(row['seconds']) / 60:.0f} minutes ({fragments.plain(row['hardware'])})."
-        for row in rows.to_dict("records")
-    ]
+    out = []
+    for row in rows.to_dict("records"):
+        limit = (
+            f", under a limit of {float(row['limit_gb']):.0f} GB for it and the pages of the map,"
+            if row["limit_gb"]
+            else ""
+        )
+        out.append(
+            f"Pretraining {row['backbone']} for an epoch on {int(row['windows']):,} windows of {row['steps']} steps and {row['features']} "
+            f"variables, a memory map of {float(row['file_gb']):.1f} GB, took {float(row['peak_gb']):.1f} GB of memory{limit} "
+            f"and {float(row['seconds']) / 60:.0f} minutes ({fragments.plain(row['hardware'])})."
+        )
+    return out
 
 
 def internals(found: results.Results) -> str:

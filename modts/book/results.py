@@ -69,7 +69,7 @@ LONG = (
     "cohort", "backbone", "steps", "parameters", "seconds_epoch", "epochs", "capped", "peak_gb", "latents_ms", "mae", "line_mae", "head_mae",
     "ridge_mae", "stopped", "minutes", "gigabytes", "seconds", "code", "hardware",
 )  # fmt: skip
-MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "seconds", "code", "hardware")
+MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "limit_gb", "seconds", "code", "hardware")
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
