@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from modts.cohorts import EXTERNAL
 from modts.study import METRIC_NAMES
@@ -114,7 +117,7 @@ def _table(rows: pd.DataFrame, metric: str, test: str) -> Table:
 def _draw(rows: pd.DataFrame, narrow: bool):
     rows = rows[~rows["recipe"].str.startswith(SHARE)]
     shares, names = list(dict.fromkeys(rows["label_fraction"])), list(dict.fromkeys(rows["recipe"]))
-    figure, axes = grid(len(shares), narrow, 0.9 + 0.24 * len(names), sharey=not narrow)
+    figure, axes = grid(len(shares), narrow, 0.9 + (0.3 if narrow else 0.24) * len(names), sharey=not narrow)
     for axis, share in zip(axes, shares, strict=True):
         part = rows[rows["label_fraction"] == share].set_index("recipe").loc[names]
         for kind, colour, mark in (("all", "#D55E00", "D"), ("without", "#009E73", "s"), ("alone", "#0072B2", "o")):
@@ -136,12 +139,13 @@ def _draw(rows: pd.DataFrame, narrow: bool):
             axis.axvline(GOALS[share], color="#222222", linewidth=1, linestyle=":", label="what was aimed at")
         axis.set(
             title=f"{percent(share)} of labels",
-            xlabel="AUROC minus that of boosted trees",
+            xlabel="AUROC minus trees",
             yticks=range(len(names)),
-            yticklabels=names,
+            yticklabels=[textwrap.fill(name, 26 if narrow else 60) for name in names],
         )
         axis.set_ylim(len(names) - 0.5, -0.5)
-        axis.tick_params(axis="y", labelsize=7.5)
+        axis.tick_params(axis="y", labelsize=6.5 if narrow else 7.5)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
     legend(figure, axes, narrow)
     return figure
 
