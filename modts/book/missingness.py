@@ -199,7 +199,9 @@ def _draw(crossed: pd.DataFrame, narrow: bool):
     names = _networks(crossed)
     asked = [gap for gap in NAMES if gap in crossed]
     figure, axes = grid(len(names), narrow, 3.0, sharey=not narrow)
-    for axis, name in zip(axes, names, strict=True):
+    for place, (axis, name) in enumerate(zip(axes, names, strict=True)):
+        if narrow or place % 2 == 0:
+            axis.set_ylabel("pretrained on")
         values = _ratios(crossed, name)[asked]
         axis.imshow(np.clip(values, 1, 1.5), cmap="Blues", vmin=1, vmax=1.6, aspect="auto")
         for (row, column), value in np.ndenumerate(values.to_numpy()):
@@ -214,7 +216,7 @@ def _draw(crossed: pd.DataFrame, narrow: bool):
             )
         axis.set_xticks(range(len(asked)), [NAMES[gap] for gap in asked], rotation=40, ha="right", fontsize=7.5)
         axis.set_yticks(range(len(values)), [NAMES[gap] for gap in values.index], fontsize=7.5)
-        axis.set(title=name)
+        axis.set(title=name, xlabel="gaps that it fills")
         axis.grid(visible=False)
     return figure
 
