@@ -20,6 +20,7 @@ NAMES = {
     "natural": "natural gaps",
 }
 REALLY, LINE, RATE = "really missing", "Linear interpolation", 0.3
+CLOSE = 0.02  # errors that are nearer to each other are told as alike
 MARKS = dict(
     zip(
         NAMES,
@@ -74,7 +75,7 @@ def _networks(crossed: pd.DataFrame) -> list[str]:
 
 
 def answer(crossed: pd.DataFrame) -> list[str]:
-    """What a network pretrained on single values loses on other gaps against one pretrained on those; and which pretraining is best on all."""
+    """Which pretraining is best over all gaps; and what a network pretrained on single values loses on each other kind against its own."""
     out = []
     for name in _networks(crossed):
         mine = crossed.loc[name]
@@ -88,19 +89,23 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             }
         )
         worst = own.idxmax()
+        lead = f"{fragments.plain(name)} pretrained on single values"
+        if own[worst] < CLOSE:
+            out.append(
+                f"{lead} fills every kind of gap as well as one pretrained on that kind, within {percent(CLOSE)}, or better."
+            )
+            continue
         real = f", on natural gaps {_more(own['natural'])}" if "natural" in own and worst != "natural" else ""
-        out.append(
-            f"{fragments.plain(name)} pretrained on single values has, on {NAMES[worst]}, {_more(own[worst])} than when it is pretrained "
-            f"on these{real}."
-        )
+        out.append(f"{lead} has, on {NAMES[worst]}, {_more(own[worst])} than when it is pretrained on these{real}.")
     ratio = pd.concat([_ratios(crossed, name) for name in _networks(crossed)], keys=_networks(crossed))
     by = ratio.mean(axis=1).groupby(level=1, sort=False).mean()
     by = by[ratio.groupby(level=1).size().reindex(by.index) == len(_networks(crossed))]  # tried with every network
     if len(by) > 1:
         near, far = (percent(round(value - 1, 2)) for value in (by.min(), by.max()))
-        out.append(
+        out.insert(
+            0,
             f"Over all gaps asked, pretraining on {NAMES[by.idxmin()]} is nearest to the best: {near} above it on average; "
-            f"{NAMES[by.idxmax()]} is farthest, {far} above."
+            f"{NAMES[by.idxmax()]} is farthest, {far} above.",
         )
     return out or ["Only one pattern has been pretrained on so far."]
 
