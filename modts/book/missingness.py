@@ -20,6 +20,7 @@ NAMES = {
     "natural": "natural gaps",
 }
 REALLY, LINE, RATE = "really missing", "Linear interpolation", 0.3
+MADE_UP = "These stays are simulated: the truth under every gap is known, and nothing is proved about real ones.\n"
 CLOSE = 0.02  # errors that are nearer to each other are told as alike
 MARKS = dict(
     zip(
@@ -49,7 +50,14 @@ def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
         f"best in the column; {percent(RATE)} of the values hidden, mean over the splits.",
         fragments.out_dir(),
     )
-    out = [fragments.heading(2, title), f"**{said[0]}**\n", fragments.bullets(said[1:]), fragments.picture(drawn)]
+    made_up = [MADE_UP] if name.startswith("simulated") else []
+    out = [
+        fragments.heading(2, title),
+        *made_up,
+        f"**{said[0]}**\n",
+        fragments.bullets(said[1:]),
+        fragments.picture(drawn),
+    ]
     tables = [_errors(crossed, title), *_rates(rows, title)]
     boxes = "".join(fragments.raw(one.html()) for one in tables)
     out.append(fragments.fold("The errors in tables, at every share hidden", boxes))
