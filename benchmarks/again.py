@@ -23,7 +23,6 @@ from modts import runs
 from modts.book.results import AGAIN
 from modts.study.collect import KEY, read_runs, read_table, table
 
-STAGES = ("pretrain", "heads", "end_to_end", "baselines", "transfer")
 NEW = 70  # the first of the splits that nobody used
 SAME = tuple(name for name in KEY if name not in ("profile", "split_seed", "init_seed", "draw"))
 
@@ -48,11 +47,10 @@ def needed(row: dict, params: dict, seed: int) -> dict:
     return params | asked | {"profile": "again"}
 
 
-def find(rows: list[dict], row: dict, seed: int | None) -> list[float]:
-    """The values of a row's kind among others: those of one split, or with None the one over all of them."""
-    split = "" if seed is None else str(seed)
+def find(rows: list[dict], row: dict, seed: int) -> list[float]:
+    """The values of a row's kind among others, on one split."""
     found = [one for one in rows if all(_text(one.get(name, "")) == _text(row[name]) for name in SAME)]
-    return [float(one["value"]) for one in found if str(one["split_seed"]) == split]
+    return [float(one["value"]) for one in found if str(one["split_seed"]) == str(seed)]
 
 
 def _text(value) -> str:

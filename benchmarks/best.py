@@ -9,6 +9,7 @@ that were written down before any of it was scored; what each is worth is told b
 from __future__ import annotations
 
 import argparse
+import itertools
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from modts.cohorts import EXTERNAL, SPLIT, load_cohort
 from modts.learning import contrasts, score_seeds
 from modts.study.collect import read_runs, table
 
-COHORT, OUTSIDE, SHARES, RIVAL = "physionet_2012", "physionet_2012_c", (1.0, 0.1), "LightGBM"
+COHORT, OUTSIDE, SHARES = "physionet_2012", "physionet_2012_c", (1.0, 0.1)
 INGREDIENTS = {  # arm, head, pooling as the keys of predictions begin
     "boosted trees on statistics": ("LightGBM||statistics",),
     "logistic regression on statistics": ("Logistic regression||statistics",),
@@ -26,21 +27,20 @@ INGREDIENTS = {  # arm, head, pooling as the keys of predictions begin
     "heads on latents, mean, maximum and last": ("frozen|simple|mean+max+last", "frozen|complex|mean+max+last"),
     "trees on latents beside statistics": ("stacked||paper", "stacked||mean+max+last"),
 }
-ALL, BARE = "all of them", "without any latents"
+ALL, BARE, RIVAL = "all of them", "without any latents", "boosted trees on statistics"
 
 
-def predictions(profile: str) -> tuple[list[dict[str, np.ndarray]], list[str]]:
-    """What heads of each backbone, and the baselines, predict for the cohort; and the names of the runs."""
-    folder, found, names = runs.work_dir() / profile, [], []
-    for record in read_runs(folder / "runs"):
-        if (
-            record["cohort"] == COHORT
-            and record["stage"] in ("heads", "baselines")
-            and not record["params"].get("variant")
-        ):
-            found.append(runs.read_arrays(folder / "predictions" / f"{record['run']}.npz"))
-            names.append(record["run"])
-    return found, names
+def predictions(profile: str) -> tuple[list[dict[str, np.ndarray]], list[dict]]:
+    """What heads of each backbone, and the baselines, predict for the cohort; and the records of their runs."""
+    folder = runs.work_dir() / profile
+    records = [
+        record
+        for record in read_runs(folder / "runs")
+        if record["cohort"] == COHORT
+        and record["stage"] in ("heads", "baselines")
+        and not record["params"].get("variant")
+    ]
+    return [runs.read_arrays(folder / "predictions" / f"{record['run']}.npz") for record in records], records
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def recipes() -> dict[str, tuple[str, ...]]:
 
 def entries(found: list[dict], share: float, test: str) -> tuple[list[tuple], list[int]]:
     """[(outcomes, {recipe: prediction})] of every split and draw of labels, and the split of each."""
-    rival = INGREDIENTS["boosted trees on statistics"][0]
+    (rival,) = INGREDIENTS[RIVAL]
     ends = sorted(
         {key[len(rival) + 1 :] for arrays in found for key in arrays if key.startswith(f"{rival}|{share:g}|")}
     )
@@ -87,7 +87,7 @@ def entries(found: list[dict], share: float, test: str) -> tuple[list[tuple], li
             )
         made = {name: mixed(found, place, ingredients) for name, ingredients in recipes().items()}
         if all(p is not None for p in made.values()):
-            out.append((outcomes[seed], made | {RIVAL: mixed(found, place, ("boosted trees on statistics",))}))
+            out.append((outcomes[seed], made))
             splits.append(seed)
     return out, splits
 
@@ -96,64 +96,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="study")
     args = parser.parse_args()
-    found, names = predictions(args.profile)
-    backbones = sorted(
-        {
-            record["params"]["backbone"]
-            for record in read_runs(runs.work_dir() / args.profile / "runs")
-            if record["run"] in names and record["stage"] == "heads"
-        }
-    )
+    found, records = predictions(args.profile)
+    names = [record["run"] for record in records]
+    backbones = sorted({record["params"]["backbone"] for record in records if record["stage"] == "heads"})
+    every = {"backbones": " ".join(backbones), "runs": " ".join(names), "code": runs.code_version()}
+    pairs = {name: [(name, RIVAL)] for name in recipes()}
+    lacking = [name for name in recipes() if name.startswith("without ")]
+    pairs |= {f"share of {name.removeprefix('without ')}": [(ALL, name)] for name in lacking}
     rows = []
-    for share in SHARES:
-        for test in (EXTERNAL, SPLIT):
-            some, splits = entries(found, share, test)
-            pairs = {name: [(name, RIVAL)] for name in recipes()}
-            pairs |= {
-                f"share of {name.removeprefix('without ')}": [(ALL, name)]
-                for name in recipes()
-                if name.startswith("without ")
-            }
-            for metric, told in contrasts("classification", some, pairs, splits=splits).items():
-                for name, effect in told.items():
-                    own = (
-                        score_seeds("classification", [(y, p[name]) for y, p in some], splits=splits)[metric]
-                        if name in recipes()
-                        else ("", "", "")
+    for share, test in itertools.product(SHARES, (EXTERNAL, SPLIT)):
+        some, splits = entries(found, share, test)
+        own = {
+            name: score_seeds("classification", [(y, p[name]) for y, p in some], splits=splits) for name in recipes()
+        }
+        about = every | {"label_fraction": share, "test": test, "splits": len(set(splits)), "draws": len(splits)}
+        for metric, told in contrasts("classification", some, pairs, splits=splits).items():
+            for name, effect in told.items():
+                value, low, high = own[name][metric] if name in own else ("", "", "")
+                numbers = {
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                    "difference": effect["difference"],
+                    "p": effect["p"],
+                }
+                numbers |= {"low_difference": effect["low"], "high_difference": effect["high"]}
+                rows.append(
+                    about | {"metric": metric, "recipe": name} | {key: _text(one) for key, one in numbers.items()}
+                )
+                if name == ALL:
+                    print(
+                        *(rows[-1][key] for key in ("label_fraction", "test", "metric", "value", "difference")),
+                        flush=True,
                     )
-                    about = {
-                        "label_fraction": share,
-                        "test": test,
-                        "metric": metric,
-                        "recipe": name,
-                        "backbones": " ".join(backbones),
-                    }
-                    about |= {key: _text(value) for key, value in zip(("value", "low", "high"), own, strict=True)}
-                    about |= {
-                        f"{key}_difference" if key in ("low", "high") else key: _text(effect[key])
-                        for key in ("difference", "low", "high", "p")
-                    }
-                    rows.append(
-                        about
-                        | {
-                            "splits": len(set(splits)),
-                            "draws": len(splits),
-                            "runs": " ".join(names),
-                            "code": runs.code_version(),
-                        }
-                    )
-                    if name == ALL:
-                        print(
-                            share,
-                            test,
-                            metric,
-                            about["value"],
-                            "minus LightGBM",
-                            about["difference"],
-                            about["low_difference"],
-                            about["high_difference"],
-                            flush=True,
-                        )
     runs.atomic_write(
         runs.results_dir() / "best.csv", table([{name: str(row[name]) for name in BEST} for row in rows], BEST)
     )

@@ -19,13 +19,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from modts import runs
 from modts.backbones import SIX, Scaler, build, extract
 from modts.book.results import LONG
 from modts.cohorts import load_cohort, mask
 from modts.cohorts.series import load_ett_m1
-from modts.learning import Setting, fit_predict, impute, labels, mae, pretrain, train_heads
+from modts.learning import Setting, fit_predict, impute, labels, mae, outputs, pretrain, train_heads
 from modts.study.collect import read_table, table
 
 LENGTHS, BATCH_STEPS = (100, 1000, 3000, 10000), 3000
@@ -76,16 +77,9 @@ def measure(cohort, backbone: str, minutes: float = MINUTES, epochs: int = EPOCH
         "capped": int(history.capped),
         "mae": error(network.impute(hidden)),
         "line_mae": error(impute("Linear interpolation", hidden, unit.mean)),
-        "head_mae": f"{mae(targets['test'].y, _answers(head, latents['test'])):.4f}",
+        "head_mae": f"{mae(targets['test'].y, outputs(head, torch.from_numpy(latents['test'])).squeeze(-1).numpy()):.4f}",
         "ridge_mae": f"{mae(targets['test'].y, _ridge(cohort, scaler)):.4f}",
     }
-
-
-def _answers(head, latents) -> np.ndarray:
-    import torch
-
-    with torch.no_grad():
-        return head(torch.from_numpy(latents)).squeeze(-1).numpy()
 
 
 def _ridge(cohort, scaler) -> np.ndarray:

@@ -16,13 +16,14 @@ import itertools
 import time
 
 import numpy as np
+import torch
 
 from modts import runs
 from modts.backbones import Scaler, build, extract
 from modts.book.results import MISSINGNESS
 from modts.cohorts import load_cohort, mask
 from modts.cohorts.missingness import PATTERNS
-from modts.learning import IMPUTERS, Setting, auroc, impute, labels, pretrain, train_heads
+from modts.learning import IMPUTERS, Setting, auroc, impute, labels, outputs, pretrain, train_heads
 from modts.study.arms import labelled_rows
 from modts.study.collect import read_table, table
 
@@ -97,18 +98,11 @@ def heads(cohort, backbone, seed: int) -> list[dict]:
             grid = [Setting(rows, 0.01, decay, seed) for decay in DECAYS]
             made = train_heads("simple", latents, targets, grid, epochs=200, patience=40)
             best, _ = max(made, key=lambda pair: pair[1].best)
-            scores.append(auroc(targets["test"].y, _scores(best, latents["test"])))
+            scores.append(auroc(targets["test"].y, outputs(best, torch.from_numpy(latents["test"]))[:, 0].numpy()))
         found.append(
             {"scored": "head", "rate": share, "hidden": "", "metric": "auroc", "value": f"{np.mean(scores):.4f}"}
         )
     return found
-
-
-def _scores(head, latents) -> np.ndarray:
-    import torch
-
-    with torch.no_grad():
-        return head(torch.from_numpy(latents))[:, 0].numpy()
 
 
 def carry_out(run: dict, epochs: int = EPOCHS) -> list[dict]:

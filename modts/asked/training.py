@@ -98,11 +98,7 @@ def _parts(given, what: str, targets: dict, how: str) -> None:
 
 @wraps(adapted)
 def adapt(arm, head, targets, labelled, *, latents=None, backbone=None, windows=None, training=None, **given):
-    if (
-        isinstance(targets, tuple)
-        or not isinstance(targets, dict)
-        or not all(isinstance(targets.get(part), Labels) for part in PARTS)
-    ):
+    if not isinstance(targets, dict) or not all(isinstance(targets.get(part), Labels) for part in PARTS):
         raise ModtsError(
             "targets must be the dictionary of 'train', 'val' and 'test' that labels() returns first: targets, scaler = modts.labels(cohort)."
         )

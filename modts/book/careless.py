@@ -138,5 +138,4 @@ def _draw(rows: pd.DataFrame, singles: pd.DataFrame, paper: dict[str, float], na
 
 
 def _made(rows: pd.DataFrame) -> str:
-    codes, machines = (", ".join(map(fragments.plain, sorted(set(rows[name])))) for name in ("code", "hardware"))
-    return f"{plural(len(rows), 'run')}, {rows['seconds'].astype(float).sum() / 60:.0f} minutes of one core; code {codes}; {machines}.\n"
+    return f"{plural(len(rows), 'run')}, {fragments.made_by(rows, 'minutes of one core')}"

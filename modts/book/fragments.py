@@ -183,6 +183,12 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
     return at_cap(ids, records) + f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
 
 
+def made_by(rows: pd.DataFrame, minutes: str) -> str:
+    """How long the rows of a table took, by which code and on what: "12 minutes; code abc; CPU ..."."""
+    codes, machines = (", ".join(map(plain, sorted(set(rows[name])))) for name in ("code", "hardware"))
+    return f"{rows['seconds'].astype(float).sum() / 60:.0f} {minutes}; code {codes}; {machines}.\n"
+
+
 def at_cap(ids: list[str], records: dict) -> str:
     """A sentence on the runs among these whose training ended at its cap of epochs, or nothing."""
     found = {}

@@ -131,9 +131,8 @@ def _draw(rows: pd.DataFrame, narrow: bool):
 
 
 def _made(rows: pd.DataFrame) -> str:
-    codes, machines = (", ".join(map(fragments.plain, sorted(set(rows[name])))) for name in ("code", "hardware"))
     capped = int((rows["capped"] == 1).sum())
-    return (
-        f"{plural(len(rows), 'network')}, one initialisation, of which {capped} ended at the cap of epochs or of time; "
-        f"{rows['seconds'].astype(float).sum() / 60:.0f} minutes; code {codes}; {machines}.\n"
+    lead = (
+        f"{plural(len(rows), 'network')}, one initialisation, of which {capped} ended at the cap of epochs or of time"
     )
+    return f"{lead}; {fragments.made_by(rows, 'minutes')}"

@@ -19,7 +19,7 @@ NAMES = {
     "sequence": "runs of steps",
     "natural": "natural gaps",
 }
-REALLY, LINE, RATE = "really missing", "Linear interpolation", 0.3
+REALLY, RATE = "really missing", 0.3
 MADE_UP = "These stays are simulated: the truth under every gap is known, and nothing is proved about real ones.\n"
 CLOSE = 0.02  # errors that are nearer to each other are told as alike
 MARKS = dict(
@@ -283,10 +283,6 @@ def _heads_picture(rows: pd.DataFrame, name: str, title: str):
 
 def _made(rows: pd.DataFrame) -> str:
     each = rows.drop_duplicates(["cohort", "backbone", "seed", "trained"])
-    codes, machines = (", ".join(map(fragments.plain, sorted(set(rows[name])))) for name in ("code", "hardware"))
-    capped = int((each["capped"] == 1).sum())
-    trained = each[each["trained"] != ""]
-    return (
-        f"{plural(len(trained), 'pretraining')} on {plural(rows['seed'].nunique(), 'split')}, of which {capped} ended at the cap of epochs; "
-        f"{each['seconds'].astype(float).sum() / 60:.0f} minutes of one core; code {codes}; {machines}.\n"
-    )
+    capped, trained = int((each["capped"] == 1).sum()), each[each["trained"] != ""]
+    lead = f"{plural(len(trained), 'pretraining')} on {plural(rows['seed'].nunique(), 'split')}, of which {capped} ended at the cap of epochs"
+    return f"{lead}; {fragments.made_by(each, 'minutes of one core')}"

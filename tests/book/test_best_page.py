@@ -1,11 +1,9 @@
 """The page on mixtures: what is told of made-up rows; and the script, which averages log-odds and trains nothing."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from core_fixture import places  # noqa: F401
+from core_fixture import benchmark, places  # noqa: F401
 
 from modts import runs
 from modts.book import best, fragments, results
@@ -74,11 +72,8 @@ def test_the_page_has_a_picture_and_tables(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    import best as script
-
-    return script
+def script():
+    return benchmark("best")
 
 
 def test_an_ingredient_counts_once_however_many_backbones_it_has(script):
@@ -137,4 +132,4 @@ def test_it_reads_the_runs_of_heads_and_baselines_alone(script, places):  # noqa
         record = {"run": name, "stage": stage, "cohort": "physionet_2012", "params": {"variant": variant}, "rows": []}
         runs.write_json(folder / "runs" / f"{name}.json", record)
         runs.write_arrays(folder / "predictions" / f"{name}.npz", x=np.zeros(2))
-    assert script.predictions("study")[1] == ["a", "b"]
+    assert [record["run"] for record in script.predictions("study")[1]] == ["a", "b"]

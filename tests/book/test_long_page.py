@@ -2,11 +2,10 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from core_fixture import places  # noqa: F401
+from core_fixture import benchmark, places  # noqa: F401
 
 from modts.book import fragments, ledger, long, results
 
@@ -70,11 +69,8 @@ def test_the_ledger_tells_it():
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    import long_series
-
-    return long_series
+def script():
+    return benchmark("long_series")
 
 
 def test_a_process_of_its_own_brings_a_row_and_says_where_it_stops(script, monkeypatch):

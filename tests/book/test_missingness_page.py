@@ -1,11 +1,10 @@
 """The page on patterns of missing values: what is told of made-up rows; and the script that makes the true ones."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from core_fixture import places  # noqa: F401
+from core_fixture import benchmark, places  # noqa: F401
 
 from modts.book import fragments, ledger, missingness, results
 
@@ -27,7 +26,7 @@ def found():
     rows = []
     for seed in (0, 1):
         for trained, values in ERRORS.items():
-            name = "SAITS" if trained else missingness.LINE
+            name = "SAITS" if trained else "Linear interpolation"
             for scored, value in zip(("point", "block", missingness.REALLY), values, strict=True):
                 rate = "" if scored == missingness.REALLY else "0.3"
                 rows.append(row(name, trained, seed, scored=scored, rate=rate, metric="mae", value=value + seed * 0.02))
@@ -93,9 +92,7 @@ def test_the_page_has_a_picture_and_every_table(monkeypatch, tmp_path):
 
 
 def test_the_script_fills_the_plan_with_the_same_cells_for_all(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    import missingness as script
-
+    script = benchmark("missingness")
     runs_ = script.plan(("simulated_icu",))
     assert len(runs_) == 3 * (3 + 3 * 6) and [run["seed"] for run in runs_] == sorted(run["seed"] for run in runs_)
     monkeypatch.setattr(script, "ASKED", (0.3,))
@@ -107,9 +104,7 @@ def test_the_script_fills_the_plan_with_the_same_cells_for_all(monkeypatch):
 
 
 def test_natural_gaps_are_another_windows(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    import missingness as script
-
+    script = benchmark("missingness")
     from modts.cohorts import mask
 
     X = np.ones((2, 4, 3), np.float32)

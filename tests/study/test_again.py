@@ -1,10 +1,9 @@
 """A published row is made again: only what it needs is asked, in an empty work folder, and the same split gives the same number."""
 
 import sys
-from pathlib import Path
 
 import pytest
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import benchmark, places, tiny  # noqa: F401
 
 from modts import runs
 from modts.study import collect, experiments, validate
@@ -12,11 +11,8 @@ from modts.study.collect import read_table
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    import again
-
-    return again
+def script():
+    return benchmark("again")
 
 
 def test_only_what_a_row_needs_is_asked(script):
