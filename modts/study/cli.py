@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--backbone", action="append", default=[], help="only this one, or this baseline; may be given several times"
     )
+    search.add_argument("--device", choices=("cpu", "cuda"), help="where networks with a backbone train (cpu)")
     job = add("job", _job, "Run one job of a profile, as the workflow does.")
     job.add_argument("profile", help="a profile's name or file")
     job.add_argument("run", help="a run id, such as quick-heads-simulated_icu-SAITS")
@@ -259,6 +260,8 @@ def _search(args) -> int:
     from .tuned import publish_search
 
     search = read_search(args.search)
+    if args.device:
+        search = search.model_copy(update={"device": args.device})
     left = run_all(search, args.minutes, args.cores, tuple(args.backbone))
     for line in [*left, *publish_search(search)]:
         print(line)

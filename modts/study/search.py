@@ -45,6 +45,7 @@ class Search(BaseModel):
     arms: list[Annotated[str, AfterValidator(_of_search)]]
     baselines: list[Literal[*BASELINES]] = []
     settings: Settings = {}
+    device: Literal["cpu", "cuda"] = Field("cpu", exclude=True)  # where trials train: each says it, their recipe does not
 
     def params(self, stage: str, backbone: str, chosen: dict):
         """Parameters of a trial's stage: what the file fixes, and what the trial chose."""
@@ -55,6 +56,8 @@ class Search(BaseModel):
         if stage == "baselines":  # which have no backbone
             known = {*STAGE_PARAMS[stage].model_fields, *self.settings.get(stage, {})}
             given = {name: value for name, value in given.items() if name in known}
+        else:
+            given["device"] = self.device
         return parse(stage, given | {"label_fractions": self.label_fractions} | chosen)
 
 
@@ -271,7 +274,7 @@ def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = 
         while ready or running:
             while ready and len(running) < cores:
                 pair = ready.pop(0)
-                running[pool.submit(_in_child, search.model_dump(), *pair, until)] = pair
+                running[pool.submit(_in_child, search.model_dump() | {"device": search.device}, *pair, until)] = pair
             for job in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
                 backbone, arm = running.pop(job)
                 missing, why = job.result()
