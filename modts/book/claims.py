@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from . import answers, effects, fragments, ledger, prose, verdicts
+from . import answers, checks, effects, fragments, ledger, prose, verdicts
 from .results import Results, device
 from .tables import Cell, Table, number
 
@@ -13,14 +13,14 @@ def claims(found: Results) -> str:
     """The paper's claims, each with the verdict of our rows."""
     outcome = verdicts.verdicts(found)
     kinds = {
-        verdicts.AGREES: "agrees",
-        verdicts.DIFFERS: "differs",
-        verdicts.SMALL: "partly",
-        verdicts.PARTLY: "partly",
-        verdicts.NOISE: "noise",
-        verdicts.CANNOT_TELL: "noise",
+        checks.AGREES: "agrees",
+        checks.DIFFERS: "differs",
+        checks.SMALL: "partly",
+        checks.PARTLY: "partly",
+        checks.NOISE: "noise",
+        checks.CANNOT_TELL: "noise",
     }
-    by_word = [(word, sum(one.word == word for one in outcome)) for word in dict.fromkeys([*kinds, verdicts.UNTESTED])]
+    by_word = [(word, sum(one.word == word for one in outcome)) for word in dict.fromkeys([*kinds, checks.UNTESTED])]
     told = ", ".join(f"{prose.count(number)} “{word}”" for word, number in by_word if number)
     lines = [
         *_contrast(found),
@@ -48,7 +48,7 @@ def claims(found: Results) -> str:
 def _contrast(found: Results) -> list[str]:
     """The paper's main contrast, modular against end to end with few labels, beside the same difference here."""
     figures = {row["id"]: row["figures"] for row in verdicts.claims()}
-    rows = effects.singles(effects.effects_of(found, "physionet_2012", verdicts.HEADLINE), "frozen - e2e_shipped")
+    rows = effects.singles(effects.effects_of(found, "physionet_2012", checks.HEADLINE), "frozen - e2e_shipped")
     rows = rows[rows["backbone"] == "CSAI"]
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "

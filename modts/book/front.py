@@ -6,7 +6,7 @@ import pandas as pd
 
 from modts.study import margin
 
-from . import answers, effects, fragments, prediction, verdicts
+from . import answers, checks, effects, fragments, prediction
 from .prose import plural, seeds
 from .results import ABOUT, SINGLE, Results, at, fractions, rank, training_record
 from .tables import number
@@ -20,7 +20,7 @@ def front_rows(results: Results) -> tuple[pd.DataFrame, bool]:
 
     PhysioNet 2012 from the largest published profile, else the simulated stays of the quick profile.
     """
-    rows = verdicts.pick(results, cohort="physionet_2012", task="classification", metric="auroc")
+    rows = checks.pick(results, cohort="physionet_2012", task="classification", metric="auroc")
     if len(rows[rows["arm"] != "baseline"]):
         return rows, True
     rows = results.summary
@@ -188,10 +188,10 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
 
 def _larger(found: Results, cohort: str) -> list[str]:
     """What the networks at their published sizes say, a line each: on the test that decides, and on the cohort's own."""
-    own = found.effects[found.effects["profile"] == verdicts.HEADLINE]
+    own = found.effects[found.effects["profile"] == checks.HEADLINE]
     rows, own = (
         effects.singles(some, "frozen - e2e_shipped")
-        for some in (effects.effects_of(found, cohort, verdicts.HEADLINE), own)
+        for some in (effects.effects_of(found, cohort, checks.HEADLINE), own)
     )
     out = []
     for _, row in rows.iterrows():

@@ -7,7 +7,7 @@ import pandas as pd
 from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
-from . import fragments, plots, prediction, tables, verdicts
+from . import checks, fragments, plots, prediction, tables
 from .figures import save
 from .results import Results, device
 from .tables import Cell, Table, amount
@@ -15,7 +15,7 @@ from .tables import Cell, Table, amount
 
 def latency(found: Results) -> str:
     """From raw window to prediction, stage by stage, modular and end to end."""
-    rows, ratios = found.latency, verdicts.latency_ratios(found)
+    rows, ratios = found.latency, checks.latency_ratios(found)
     if rows.empty:
         return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
     rows = rows.assign(device=[device(text) for text in rows["hardware"]])

@@ -16,11 +16,11 @@ from modts import runs
 from modts.backbones import SIX
 from modts.study import ALL, question_name
 
-from . import effects, long, missingness, verdicts
+from . import checks, effects, long, missingness, verdicts
+from .checks import CANNOT_TELL, UNTESTED
 from .prose import said
 from .results import ABOUT, Results, collect, rank
 from .tables import number
-from .verdicts import CANNOT_TELL, UNTESTED
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
@@ -116,9 +116,7 @@ def _differences(found: Results, question: str, supporting: tuple[str, ...], eve
 def _shipped(found: Results) -> list[dict]:
     """SAITS as shipped at the published size: weaker than the end to end done here, if their intervals lie apart; and whether it is at P3."""
     for test, where in ((found.external, "the external test"), (found.summary, "the test splits")):
-        some = test[
-            (test["profile"] == verdicts.HEADLINE) & (test["backbone"] == "SAITS") & (test["metric"] == "auroc")
-        ]
+        some = test[(test["profile"] == checks.HEADLINE) & (test["backbone"] == "SAITS") & (test["metric"] == "auroc")]
         pair = [some[some["arm"] == arm] for arm in ("e2e", "e2e_shipped")]
         if any(part.empty for part in pair):
             continue
@@ -146,7 +144,7 @@ def _shipped(found: Results) -> list[dict]:
 def _trees(found: Results) -> list[dict]:
     """Boosted trees on statistics beside the figure of P5."""
     (figure,) = (row["figures"]["auroc"] for row in verdicts.claims() if row["id"] == "P5")
-    some = verdicts.pick(found, cohort="physionet_2012", metric="auroc", backbone="LightGBM", label_fraction=1.0)
+    some = checks.pick(found, cohort="physionet_2012", metric="auroc", backbone="LightGBM", label_fraction=1.0)
     out = []
     for _, row in some.iterrows():
         word = SUPPORTED if row["high"] >= figure else NOT_SUPPORTED
@@ -177,7 +175,7 @@ def _interpolation(found: Results) -> list[dict]:
     """On each series: for how many of the six the error on hidden values is above that of linear interpolation."""
     records, some = (
         found.runs,
-        verdicts.pick(found, task="imputation", metric="mae", cohort=verdicts.SERIES, pattern="point"),
+        checks.pick(found, task="imputation", metric="mae", cohort=checks.SERIES, pattern="point"),
     )
     out = []
     for cohort, part in some.groupby("cohort", sort=False):

@@ -329,11 +329,11 @@ SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others 
 POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
-PROFILES = ("study", "paper", "cpu", "headline", "proof", "quick")  # whose rows speak first
+PROFILES = ("study", "paper", "cpu", "headline", "crossing", "proof", "quick")  # whose rows speak first
 
 ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
     "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
-    "proof": "the instrument tried",
+    "crossing": "the published sizes, on a GPU", "proof": "the instrument tried",
 }  # fmt: skip
 
 

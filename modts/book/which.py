@@ -7,7 +7,7 @@ import pandas as pd
 from modts.backbones import BACKBONES
 from modts.learning import HIGHER_IS_BETTER
 
-from . import fragments, verdicts
+from . import checks, fragments
 from .prose import count, plural, said
 from .results import Results, at, fractions
 from .tables import Cell, Table, amount, percent
@@ -23,7 +23,7 @@ def overlapping(rows: pd.DataFrame, metric: str) -> tuple[pd.Series, list[str]]:
 
 def _uses(found: Results):
     """(use, cohort, metric, rows of the six) for every real cohort and task."""
-    rows = verdicts.pick(found, arm="frozen")
+    rows = checks.pick(found, arm="frozen")
     rows = rows[rows["backbone"].isin(BACKBONES) & rows["pattern"].isin(("", "point"))].dropna(subset=["value"])
     for cohort, part in rows.groupby("cohort", sort=False):
         filling = part[(part["task"] == "imputation") & (part["metric"] == "mae")]
@@ -89,7 +89,7 @@ def _beside(found: Results) -> str:
     """Whether any of them is needed: what simple methods reach."""
     out = []
     for use, cohort, metric, rows in _uses(found):
-        simple = verdicts.pick(found, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric)
+        simple = checks.pick(found, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric)
         simple = (
             at(simple, rows["label_fraction"].iloc[0])
             if len(simple) and rows["task"].iloc[0] != "imputation"

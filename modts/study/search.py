@@ -45,7 +45,9 @@ class Search(BaseModel):
     arms: list[Annotated[str, AfterValidator(_of_search)]]
     baselines: list[Literal[*BASELINES]] = []
     settings: Settings = {}
-    device: Literal["cpu", "cuda"] = Field("cpu", exclude=True)  # where trials train: each says it, their recipe does not
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", exclude=True
+    )  # where trials train: each says it, their recipe does not
 
     def params(self, stage: str, backbone: str, chosen: dict):
         """Parameters of a trial's stage: what the file fixes, and what the trial chose."""

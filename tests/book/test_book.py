@@ -22,8 +22,8 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
-from modts.book import claims as claims_page
 from modts.book import (
+    checks,
     effects,
     figures,
     fragments,
@@ -37,6 +37,7 @@ from modts.book import (
     tables,
     verdicts,
 )
+from modts.book import claims as claims_page
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
 
@@ -386,16 +387,16 @@ def test_verdicts_follow_the_rows(tmp_path, monkeypatch):
     (times,) = outcome["P10"].parts
     assert times.our_error is None and "not stored" in times.no_error
     table = claims_page._table(found, list(outcome.values())).html()
-    assert "single calls are not stored" in table and ">3.00<" in table and outcome["P10"].word != verdicts.DIFFERS
+    assert "single calls are not stored" in table and ">3.00<" in table and outcome["P10"].word != checks.DIFFERS
     row = found.summary.query(
         "cohort == 'physionet_2012' and arm == 'e2e_shipped' and backbone == 'SAITS' and metric == 'auroc' "
         "and label_fraction == 0.1"
     ).iloc[0]
     assert (
-        row["low"] > 0.465 and outcome["P3"].word == verdicts.SMALL
+        row["low"] > 0.465 and outcome["P3"].word == checks.SMALL
     )  # nothing says that these runs had the paper's size
-    assert outcome["P6"].word == verdicts.UNTESTED  # BeijingAir is not among the made-up results
-    assert outcome["P1"].word != verdicts.DIFFERS  # a best over all data sets cannot fail on one of them
+    assert outcome["P6"].word == checks.UNTESTED  # BeijingAir is not among the made-up results
+    assert outcome["P1"].word != checks.DIFFERS  # a best over all data sets cannot fail on one of them
 
 
 def _effect(**values):
@@ -472,15 +473,15 @@ def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
     about = {"physionet_2012": COHORTS["physionet_2012"]}
     empty = pd.DataFrame(columns=["profile", "cohort", "question", "backbone", "metric", "label_fraction"])
     found = results.Results(pd.DataFrame([row]), pd.DataFrame(), empty, cohorts=about, runs=runs_of or {})
-    return found, verdicts._against(found, pd.Series(row), figure, "it")
+    return found, checks._against(found, pd.Series(row), figure, "it")
 
 
 @pytest.mark.parametrize(
     "value, half, figure, word, p",
     [
-        (0.813, 0.0365, 0.850, verdicts.NOISE, 0.22),  # outside our interval, inside both errors
-        (0.736, 0.0375, 0.832, verdicts.NOISE, 0.0019),  # decided by its p
-        (0.813, 0.0365, 0.840, verdicts.AGREES, 1.0),
+        (0.813, 0.0365, 0.850, checks.NOISE, 0.22),  # outside our interval, inside both errors
+        (0.736, 0.0375, 0.832, checks.NOISE, 0.0019),  # decided by its p
+        (0.813, 0.0365, 0.840, checks.AGREES, 1.0),
     ],
 )
 def test_a_published_figure_has_an_error_of_its_own(monkeypatch, value, half, figure, word, p):
@@ -492,16 +493,16 @@ def test_a_published_figure_has_an_error_of_its_own(monkeypatch, value, half, fi
 def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
     row = _row(cohort="italy_air", metric="mae", value=0.3, low=0.29, high=0.31)
     _, part = _claimed(monkeypatch, row, 0.1)
-    assert part.word == verdicts.CANNOT_TELL and part.p == 1 and "no error is known" in part.found
+    assert part.word == checks.CANNOT_TELL and part.p == 1 and "no error is known" in part.found
 
 
 @pytest.mark.parametrize(
     "size, pretrained, word, lacks",
     [
-        ("paper", {"capped": []}, verdicts.DIFFERS, None),
-        ("small", {"capped": []}, verdicts.SMALL, "size small."),
-        ("paper", {"capped": ["pretrain seed 0"]}, verdicts.SMALL, "ended at its cap of 40 epochs."),
-        ("paper", {}, verdicts.SMALL, "not stored whether"),
+        ("paper", {"capped": []}, checks.DIFFERS, None),
+        ("small", {"capped": []}, checks.SMALL, "size small."),
+        ("paper", {"capped": ["pretrain seed 0"]}, checks.SMALL, "ended at its cap of 40 epochs."),
+        ("paper", {}, checks.SMALL, "not stored whether"),
     ],
 )
 def test_a_run_of_less_chance_decides_nothing_against_the_paper(monkeypatch, size, pretrained, word, lacks):
@@ -519,27 +520,27 @@ def test_a_run_of_less_chance_decides_nothing_against_the_paper(monkeypatch, siz
 def test_verdicts_are_corrected_over_all_claims(monkeypatch):
     found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
     rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
-    part = verdicts.Part(verdicts.NOISE, "f.", (), 0.006)
+    part = checks.Part(checks.NOISE, "f.", (), 0.006)
     alone = verdicts.decided(found, rows[:1], [[part]])
     among = verdicts.decided(found, rows, [[part], *[[]] * 9])
-    assert (alone[0].word, among[0].word) == (verdicts.DIFFERS, verdicts.NOISE)  # .006 x 10 is above .05
-    assert {one.word for one in among[1:]} == {verdicts.UNTESTED}
-    sure = verdicts.Part(verdicts.NOISE, "f.", (), 1e-6)
-    assert verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == verdicts.DIFFERS
+    assert (alone[0].word, among[0].word) == (checks.DIFFERS, checks.NOISE)  # .006 x 10 is above .05
+    assert {one.word for one in among[1:]} == {checks.UNTESTED}
+    sure = checks.Part(checks.NOISE, "f.", (), 1e-6)
+    assert verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == checks.DIFFERS
     assert (
-        verdicts.decided(found, rows, [[sure, verdicts.Part(verdicts.AGREES, "g.", ())], *[[]] * 9])[0].word
-        == verdicts.PARTLY
+        verdicts.decided(found, rows, [[sure, checks.Part(checks.AGREES, "g.", ())], *[[]] * 9])[0].word
+        == checks.PARTLY
     )
 
 
 @pytest.mark.parametrize(
     "words, p, word",
     [
-        (["better", "better"], [0.001, 0.001], verdicts.AGREES),
-        (["better", "cannot tell"], [0.001, 0.5], verdicts.PARTLY),
-        (["cannot tell", "equivalent"], [0.5, 0.5], verdicts.NOISE),
-        (["worse", "cannot tell"], [0.0002, 0.5], verdicts.SMALL),
-        (["worse", "cannot tell"], [0.03, 0.5], verdicts.NOISE),  # not among ten claims
+        (["better", "better"], [0.001, 0.001], checks.AGREES),
+        (["better", "cannot tell"], [0.001, 0.5], checks.PARTLY),
+        (["cannot tell", "equivalent"], [0.5, 0.5], checks.NOISE),
+        (["worse", "cannot tell"], [0.0002, 0.5], checks.SMALL),
+        (["worse", "cannot tell"], [0.03, 0.5], checks.NOISE),  # not among ten claims
     ],
 )
 def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, word):
@@ -565,7 +566,41 @@ def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, w
     )
     found.runs["r"] = {"stage": "heads", "profile": "cpu", "params": {"cohort": "italy_air", "size": "small"}}
     rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
-    assert verdicts.decided(found, rows, [verdicts.p7(found, {}), *[[]] * 9])[0].word == word
+    assert verdicts.decided(found, rows, [checks.p7(found, {}), *[[]] * 9])[0].word == word
+
+
+@pytest.mark.parametrize(
+    "low, high, positives, word, p",
+    [
+        (-0.10, -0.04, 100, checks.NOISE, 0.0027),  # decided by its p: the paper's two figures have errors too
+        (0.02, 0.10, 100, checks.AGREES, 1.0),
+        (-0.10, -0.04, 0, checks.CANNOT_TELL, 1.0),  # no error of the paper's is known
+    ],
+)
+def test_the_claim_on_moved_backbones_is_about_the_change_with_all_labels(low, high, positives, word, p):
+    cell = {"cohort": "physionet_2019", "backbone": "CSAI", "profile": "crossing", "head": "simple", "metric": "auroc"}
+    values = {"frozen": 0.73, "transfer": 0.73 + (low + high) / 2}
+    rows = [
+        _row(**cell, arm=arm, value=value, source="physionet_2012" * (arm == "transfer"))
+        for arm, value in values.items()
+    ]
+    change = _effect(
+        **{key: cell[key] for key in ("cohort", "backbone", "profile", "metric")}, question="transfer - frozen"
+    )
+    change |= {"source": "physionet_2012", "difference": (low + high) / 2, "low": low, "high": high, "test": "split"}
+    wrong = [
+        {**change, "label_fraction": 0.1},
+        {**change, "source": "eicu"},
+        {**change, "question": "transfer - untrained"},
+    ]
+    about = {"physionet_2019": {"test": 1000, "positives": {"test": positives}}}
+    found = results.Results(pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame([change, *wrong]), cohorts=about, runs={})
+    (part,) = checks.p9(
+        found, {"csai_native": 0.68, "csai_transfer": 0.741, "grud_native": 0.666, "grud_transfer": 0.456}
+    )
+    assert part.word == word and part.p == pytest.approx(p, rel=0.2)
+    assert part.ours == pytest.approx((low + high) / 2) and part.theirs == pytest.approx(0.061)
+    assert f"(from 0.730 to {values['transfer']:.3f})" in part.found
 
 
 def test_a_table_of_effects_from_before_transfers_is_read(tmp_path, monkeypatch):
@@ -771,14 +806,14 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     monkeypatch.setenv("MODTS_RESULTS", str(ROOT / "results"))
     found = results.collect()
     outcome = {one.id: one for one in verdicts.verdicts(found)}
-    for name in ("P3", "P4", "P5"):
-        assert outcome[name].runs and all(run.startswith("headline-") for run in outcome[name].runs)
+    for name, profile in {"P3": "headline", "P4": "headline", "P5": "headline", "P9": "crossing"}.items():
+        assert outcome[name].runs and all(run.startswith(f"{profile}-") for run in outcome[name].runs)
         assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
-        assert "On the 3998 stays of the external test: 0." in outcome[name].found
-    assert verdicts.pick(found, cohort="physionet_2012")["profile"].iloc[0] != verdicts.HEADLINE  # other pages
+        assert ("On the 3998 stays of the external test: 0." in outcome[name].found) == (name != "P9")
+    assert checks.pick(found, cohort="physionet_2012")["profile"].iloc[0] != checks.HEADLINE  # other pages
     one = {"cohort": "physionet_2012", "metric": "auroc", "arm": "frozen"}
-    best = verdicts.pick(found, every=True, **one)["value"].max()
-    assert outcome["P1"].parts[0].ours == best >= verdicts.pick(found, **one)["value"].max()
+    best = checks.pick(found, every=True, **one)["value"].max()
+    assert outcome["P1"].parts[0].ours == best >= checks.pick(found, **one)["value"].max()
     (line,) = front._larger(found, "physionet_2012")
     assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels (five splits, one draw" in line
     assert "external test, and " in line and line.endswith("on the test splits.")

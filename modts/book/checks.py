@@ -1,0 +1,333 @@
+"""What stored rows say to each of the paper's claims P1-P10: one check a claim, which gives its parts (see verdicts).
+
+The paper's figure has an error of its own, that of one AUROC on one test set (Hanley and McNeil 1982); of a mean absolute error none is known.
+Only real data count: the simulated cohorts prove nothing about the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import pandas as pd
+
+from modts.backbones import SIX
+from modts.study import SEARCHED
+
+from .prose import plural, said
+from .results import Results, device, rank
+from .tables import auroc_standard_error, number
+
+AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
+CANNOT_TELL, UNTESTED = "cannot tell yet", "not tested here yet"
+STAYS = ("physionet_2012", "physionet_2019", "eicu", "mimic")
+SERIES = ("beijing_air", "italy_air", "ett_h1", "traffic")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison that a claim rests on.
+
+    Attributes
+    ----------
+    word : str
+        The verdict if p does not say that it differs.
+    found : str
+        What was found, in a sentence.
+    runs : tuple of str
+    p : float
+        Of no difference, both errors counted; 1 where they are not known.
+    ours, our_error, theirs, their_error : float, optional
+        The two figures, each with its standard error where one is known.
+    low, high : float, optional
+        Our 95 % interval.
+    no_error : str
+        Why ours has none, in a few words.
+    digits : int
+        Of the two figures, behind the point.
+    """
+
+    word: str
+    found: str
+    runs: tuple[str, ...]
+    p: float = 1.0
+    ours: float | None = None
+    our_error: float | None = None
+    theirs: float | None = None
+    their_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    no_error: str = ""
+    digits: int = 3
+
+
+HEADLINE, CROSSING = "headline", "crossing"  # the profiles that give P3, P4 and P5, and P9, the published sizes
+
+
+def pick(results: Results, first: str = "", every: bool = False, **want) -> pd.DataFrame:
+    """Summary rows of real data with these columns, from the profile `first`, else the first of results.PROFILES that ran each cohort.
+
+    `every` takes those of all profiles.
+    A backbone of one's own says nothing about the paper, which did not have it.
+    """
+    rows = results.summary
+    rows = rows[~rows["cohort"].str.startswith("simulated") & (rows["profile"] != "quick")]
+    rows = rows[rows["pooling"].isin(["", "paper", "statistics"])]
+    rows = rows[rows["backbone"].isin(SIX) | (rows["arm"] == "baseline")]
+    for name, value in want.items():
+        if isinstance(value, (tuple, list)):
+            rows = rows[rows[name].isin(value)]
+        elif isinstance(value, float):
+            rows = rows[(rows[name] - value).abs() < 1e-9]
+        else:
+            rows = rows[rows[name] == value]
+    rows = rows[~rows["cohort"].isin(SEARCHED)]
+    order = rows.assign(rank=[rank(profile, first) for profile in rows["profile"]])
+    best = order.groupby("cohort")["rank"].transform("min") if len(order) else order["rank"]
+    return order[every | (order["rank"] == best)].drop(columns="rank")
+
+
+def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part:
+    """Our row beside the paper's figure: the part's word, and p from both errors."""
+    ran, low, high = tuple(row["run"].split(",")), row["low"], row["high"]
+    theirs, ours = figure_error(results, row["cohort"], row["metric"], figure), (high - low) / (2 * 1.96)
+    two = {"ours": row["value"], "our_error": None if pd.isna(ours) else ours, "theirs": figure, "their_error": theirs}
+    if pd.isna(low):
+        two["no_error"] = "no interval of ours yet"
+        return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
+    two |= {"low": low, "high": high}
+    if low <= figure <= high:
+        return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
+    side = f"{what}: {said(row)}, {'above' if row['value'] > figure else 'below'} the paper's {number(figure)}"
+    if theirs is None:
+        return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
+    p = 2 * NormalDist().cdf(-abs(row["value"] - figure) / (ours**2 + theirs**2) ** 0.5)
+    return Part(NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {_p(p)}).", ran, p, **two)
+
+
+def _outside(results: Results, row: pd.Series) -> str:
+    """The same networks on stays from outside, in a sentence; "" where there are none."""
+    rows = results.external
+    same = ("run", "backbone", "arm", "head", "pooling", "label_fraction", "metric", "source")
+    rows = rows[(rows[list(same)] == row[list(same)]).all(axis=1)]
+    return f" On the {rows['n_test'].max():.0f} stays of the external test: {said(rows.iloc[0])}." if len(rows) else ""
+
+
+def figure_error(results: Results, cohort: str, metric: str, figure: float) -> float | None:
+    """The standard error of one published AUROC on a test set of the size ours has; None where it cannot be known."""
+    about = results.cohorts.get(cohort, {})
+    positives, n_test = (about.get("positives") or {}).get("test"), about.get("test")
+    if metric != "auroc" or not positives or not n_test:
+        return None
+    return auroc_standard_error(figure, positives, n_test - positives)
+
+
+def _p(value: float) -> str:
+    return "below 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def _extreme(results, task, metric, figure, largest):
+    rows = pick(results, every=True, task=task, metric=metric, arm="frozen").dropna(subset=["value"])
+    if rows.empty:
+        return []
+    row = rows.loc[rows["value"].idxmax() if largest else rows["value"].idxmin()]
+    cohorts = list(dict.fromkeys(results.title(name) for name in rows["cohort"]))
+    of = "the one cohort run here" if len(cohorts) == 1 else f"the cohorts run here ({', '.join(cohorts)})"
+    what = f"Best of {of}: {row['backbone']} on {results.title(row['cohort'])}"
+    part = _against(results, row, figure, what)
+    reached = row["value"] >= figure if largest else row["value"] <= figure
+    missing = set(STAYS if task == "classification" else SERIES) - set(rows["cohort"])
+    if part.word != AGREES and (reached or missing):
+        return [replace(part, word=AGREES if reached else CANNOT_TELL, p=1.0)]
+    return [part]
+
+
+def p1(results, figures):
+    return _extreme(results, "classification", "auroc", figures["auroc"], largest=True)
+
+
+def p2(results, figures):
+    return _extreme(results, "regression", "mae", figures["mae"], largest=False)
+
+
+def p3(results, figures):
+    """As PyPOTS ships it is what the paper ran; the end to end of this book is told beside it, in short."""
+    shipped, kept = [], []
+    for backbone in ("SAITS", "CSAI"):
+        asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": backbone, "label_fraction": 0.1}
+        rows = pick(results, HEADLINE, **asked)
+        for arm, words, parts in (
+            ("e2e_shipped", "as PyPOTS ships it", shipped),
+            ("e2e", "end to end as done here, with a Complex head", kept),
+        ):
+            some = rows[rows["arm"] == arm]
+            if len(some):
+                row, what = some.iloc[0], f"{backbone} {words}"
+                part = _against(results, row, figures[backbone.lower()], what)
+                told = part.found if arm == "e2e_shipped" else f"{what}: {said(row)}."
+                parts.append(replace(part, found=told + _outside(results, row)))
+    if not shipped:
+        return kept
+    beside = "".join(f" {part.found}" for part in kept) + _chance_given(results, shipped[-1].runs)
+    return [*shipped[:-1], replace(shipped[-1], found=shipped[-1].found + beside)]
+
+
+def _chance_given(results: Results, ran: tuple[str, ...]) -> str:
+    """How many draws of labels and learning rates whole networks had in these runs, in a sentence."""
+    records = results.runs
+    of = [
+        record["params"] for name, record in records.items() if name in ran and "e2e_draws" in record.get("params", {})
+    ]
+    if not of:
+        return ""
+    draws, rates = plural(of[0]["e2e_draws"], "draw"), plural(len(of[0]["e2e_lrs"]), "learning rate")
+    return f" Each split had {draws} of the labels, and its validation stays chose among {rates} and when to stop."
+
+
+def _csai(results, figure, fraction):
+    rows = pick(
+        results,
+        HEADLINE,
+        cohort="physionet_2012",
+        metric="auroc",
+        arm="frozen",
+        head="complex",
+        backbone="CSAI",
+        label_fraction=fraction,
+    )
+    if rows.empty:
+        return []
+    part = _against(results, rows.iloc[0], figure, "CSAI, frozen + Complex")
+    return [replace(part, found=part.found + _outside(results, rows.iloc[0]))]
+
+
+def p4(results, figures):
+    return _csai(results, figures["auroc"], 0.1)
+
+
+def p5(results, figures):
+    return _csai(results, figures["auroc"], 1.0)
+
+
+def p6(results, figures):
+    rows = pick(results, cohort="beijing_air", task="regression", metric="mae", arm="frozen", backbone="Autoformer")
+    heads = [(head, rows[rows["head"] == head]) for head in ("simple", "complex")]
+    if any(some.empty for _, some in heads):
+        return []
+    return [
+        _against(results, some.iloc[0], figures[head], f"Autoformer, frozen + {head.capitalize()}")
+        for head, some in heads
+    ]
+
+
+def _heads(results, cohorts, metric):
+    """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
+    largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
+    rows = results.effects.merge(largest, on=["profile", "cohort"])
+    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(SIX)]
+    rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
+    names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
+    better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))
+    words = (
+        f"On {names}, paired on the same windows and corrected, Complex is better in {len(better)} of "
+        f"{len(rows)} backbone and cohort pairs, worse in {len(worse)}, equivalent in {len(same)}; the rest cannot be told."
+    )
+    words += " The correction over all the claims comes on top." if len(better) or len(worse) else ""
+    return rows, better, worse, words, tuple(dict.fromkeys(run for line in rows["run"] for run in line.split(",")))
+
+
+def p7(results, figures):
+    rows, better, worse, words, ran = _heads(results, SERIES, "mae")
+    if rows.empty:
+        return []
+    word = AGREES if len(better) == len(rows) else PARTLY if len(better) else NOISE
+    return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0)]
+
+
+def p8(results, figures):
+    rows, better, worse, words, ran = _heads(results, ("eicu", "mimic"), "auroc")
+    if rows.empty:
+        return []
+    against = float(better["p_holm"].min()) if len(better) and not len(worse) else 1.0
+    return [Part(AGREES if len(worse) else NOISE, words, ran, against)]
+
+
+def p9(results, figures):
+    """The claim is of two changes, from a native backbone to a moved one, with all labels."""
+    asked = {"cohort": "physionet_2019", "metric": "auroc", "label_fraction": 1.0, "source": ("", "physionet_2012")}
+    rows = pick(results, CROSSING, arm=("frozen", "transfer"), backbone=("CSAI", "GRU-D"), **asked)
+    changes = results.effects.merge(rows[["profile", "backbone"]].drop_duplicates(), on=["profile", "backbone"])
+    changes = changes[(changes["question"] == "transfer - frozen") & (changes["test"] == "split")]
+    changes = changes[(changes["metric"] == "auroc") & (changes["label_fraction"] == 1.0)]
+    changes = changes[(changes["cohort"] == "physionet_2019") & (changes["source"] == "physionet_2012")]
+    return [
+        _change(results, change, rows[rows["backbone"] == change["backbone"]], figures)
+        for _, change in changes.iterrows()
+    ]
+
+
+def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: dict[str, float]) -> Part:
+    """What moving a backbone changes here, beside what it changes in the paper, whose two figures have independent errors at most."""
+    name = change["backbone"].replace("-", "").lower()
+    native, moved = figures[f"{name}_native"], figures[f"{name}_transfer"]
+    errors = [figure_error(results, change["cohort"], change["metric"], figure) for figure in (native, moved)]
+    ours, theirs = change["difference"], moved - native
+    error, their_error = (
+        (change["high"] - change["low"]) / (2 * 1.96),
+        sum(one**2 for one in errors) ** 0.5 if all(errors) else None,
+    )
+    simple = rows[rows["head"] == "simple"].set_index("arm")["value"]
+    levels = (
+        f" (from {simple['frozen']:.3f} to {simple['transfer']:.3f})"
+        if {"frozen", "transfer"} <= set(simple.index)
+        else ""
+    )
+    span = f"({change['low']:+.3f} to {change['high']:+.3f})"
+    what = f"{change['backbone']}, moved and frozen, + Simple: {ours:+.3f} {span} against native{levels}"
+    two = {
+        "ours": ours,
+        "our_error": error,
+        "theirs": theirs,
+        "their_error": their_error,
+        "low": change["low"],
+        "high": change["high"],
+    }
+    ran = tuple(change["run"].split(","))
+    if change["low"] <= theirs <= change["high"]:
+        return Part(AGREES, f"{what}.", ran, **two)
+    side = f"{what}; the paper has {theirs:+.3f} (from {number(native)} to {number(moved)})"
+    if their_error is None:
+        return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
+    p = 2 * NormalDist().cdf(-abs(ours - theirs) / (error**2 + their_error**2) ** 0.5)
+    return Part(NOISE, f"{side}, with a standard error of {number(their_error)} or less (p {_p(p)}).", ran, p, **two)
+
+
+def p10(results, figures):
+    ratios = latency_ratios(results)
+    ratios = ratios[~ratios["cohort"].str.startswith("simulated")]
+    if ratios.empty:
+        return []
+    low, high = ratios.loc[ratios["ratio"].idxmin()], ratios.loc[ratios["ratio"].idxmax()]
+    near = 0.75 * figures["ratio"] <= high["ratio"] <= 1.25 * figures["ratio"]
+    words = (
+        f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
+        f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
+    )
+    two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}
+    kinds = " and ".join(sorted({device(text) for text in ratios["hardware"]}))
+    two["no_error"] = f"no error of either: ours is one run on a {kinds} whose single calls are not stored"
+    return [Part(AGREES if near else CANNOT_TELL, words, tuple(dict.fromkeys(ratios["run"])), **two)]
+
+
+def latency_ratios(results: Results) -> pd.DataFrame:
+    """Median latency, raw window to prediction, of each end-to-end arm over the modular one (same cohort and batch)."""
+    total = results.latency[results.latency["stage"] == "total"]
+    keys = ["profile", "cohort", "backbone", "batch", "hardware"]
+    columns = [*keys, "arm", "ratio", "run"]
+    both = total[total["arm"] == "frozen"].merge(
+        total[total["arm"].isin(["e2e", "e2e_shipped"])], on=keys, suffixes=("_modular", "")
+    )
+    return both.assign(ratio=both["p50_ms"] / both["p50_ms_modular"])[columns]
+
+
+CHECKS = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P9": p9, "P10": p10}
