@@ -572,7 +572,7 @@ def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, w
 @pytest.mark.parametrize(
     "low, high, positives, word, p",
     [
-        (-0.10, -0.04, 100, checks.NOISE, 0.0027),  # decided by its p: the paper's two figures have errors too
+        (-0.10, -0.04, 100, checks.NOISE, 0.0037),  # decided by its p: the paper's two figures have errors too
         (0.02, 0.10, 100, checks.AGREES, 1.0),
         (-0.10, -0.04, 0, checks.CANNOT_TELL, 1.0),  # no error of the paper's is known
     ],
@@ -598,7 +598,7 @@ def test_the_claim_on_moved_backbones_is_about_the_change_with_all_labels(low, h
     (part,) = checks.p9(
         found, {"csai_native": 0.68, "csai_transfer": 0.741, "grud_native": 0.666, "grud_transfer": 0.456}
     )
-    assert part.word == word and part.p == pytest.approx(p, rel=0.2)
+    assert part.word == word and part.p == pytest.approx(p, rel=0.05)
     assert part.ours == pytest.approx((low + high) / 2) and part.theirs == pytest.approx(0.061)
     assert f"(from 0.730 to {values['transfer']:.3f})" in part.found
 
