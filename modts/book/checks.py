@@ -16,7 +16,7 @@ from modts.study import SEARCHED
 
 from .prose import plural, said
 from .results import Results, device, rank
-from .tables import auroc_standard_error, number
+from .tables import auroc_standard_error, number, signed
 
 AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
 CANNOT_TELL, UNTESTED = "cannot tell yet", "not tested here yet"
@@ -45,6 +45,8 @@ class Part:
         Why ours has none, in a few words.
     digits : int
         Of the two figures, behind the point.
+    change : bool
+        The two are changes, which have a sign.
     """
 
     word: str
@@ -59,6 +61,7 @@ class Part:
     high: float | None = None
     no_error: str = ""
     digits: int = 3
+    change: bool = False
 
 
 HEADLINE, CROSSING = "headline", "crossing"  # the profiles that give P3, P4 and P5, and P9, the published sizes
@@ -260,10 +263,12 @@ def p9(results, figures):
     changes = changes[(changes["question"] == "transfer - frozen") & (changes["test"] == "split")]
     changes = changes[(changes["metric"] == "auroc") & (changes["label_fraction"] == 1.0)]
     changes = changes[(changes["cohort"] == "physionet_2019") & (changes["source"] == "physionet_2012")]
-    return [
+    found = [
         _change(results, change, rows[rows["backbone"] == change["backbone"]], figures)
         for _, change in changes.iterrows()
     ]
+    other = " Our stays are of training set B and last 48 hours or more; the paper took set A."
+    return [*found[:-1], *(replace(part, found=part.found + other) for part in found[-1:])]
 
 
 def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: dict[str, float]) -> Part:
@@ -271,7 +276,7 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
     name = change["backbone"].replace("-", "").lower()
     native, moved = figures[f"{name}_native"], figures[f"{name}_transfer"]
     errors = [figure_error(results, change["cohort"], change["metric"], figure) for figure in (native, moved)]
-    ours, theirs = change["difference"], moved - native
+    ours, theirs = change["difference"], round(moved - native, 6)
     error, their_error = (
         (change["high"] - change["low"]) / (2 * 1.96),
         sum(one**2 for one in errors) ** 0.5 if all(errors) else None,
@@ -282,20 +287,21 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
         if {"frozen", "transfer"} <= set(simple.index)
         else ""
     )
-    span = f"({change['low']:+.3f} to {change['high']:+.3f})"
-    what = f"{change['backbone']}, moved and frozen, + Simple: {ours:+.3f} {span} against native{levels}"
+    span = f"({signed(change['low'])} to {signed(change['high'])})"
+    what = f"{change['backbone']}, moved and frozen, + Simple: {signed(ours)} {span} against native{levels}"
     two = {
         "ours": ours,
         "our_error": error,
         "theirs": theirs,
         "their_error": their_error,
+        "change": True,
         "low": change["low"],
         "high": change["high"],
     }
     ran = tuple(change["run"].split(","))
     if change["low"] <= theirs <= change["high"]:
         return Part(AGREES, f"{what}.", ran, **two)
-    side = f"{what}; the paper has {theirs:+.3f} (from {number(native)} to {number(moved)})"
+    side = f"{what}; the paper has {signed(theirs)} (from {number(native)} to {number(moved)})"
     if their_error is None:
         return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
     p = 2 * NormalDist().cdf(-abs(ours - theirs) / (error**2 + their_error**2) ** 0.5)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from . import answers, checks, effects, fragments, ledger, prose, verdicts
 from .results import Results, device
-from .tables import Cell, Table, number
+from .tables import Cell, Table, number, signed
 
 
 def claims(found: Results) -> str:
@@ -73,12 +73,13 @@ def _table(found: Results, outcome: list[verdicts.Verdict]) -> Table:
     for one in outcome:
         first = one.parts[0] if one.parts else None
         kinds = {device(found.runs.get(run, {}).get("hardware", "")) for run in (first.runs if first else ())}
+        write = signed if first and first.change else number
         gpu = ", GPU" if kinds == {"GPU"} else ""
         theirs = (
             Cell("–", absent=True)
             if first is None or first.theirs is None
             else Cell(
-                number(first.theirs, first.digits),
+                write(first.theirs, first.digits),
                 f"s.e. {number(first.their_error)}" if first.their_error else "error not known",
             )
         )
@@ -86,7 +87,7 @@ def _table(found: Results, outcome: list[verdicts.Verdict]) -> Table:
             Cell("–", absent=True)
             if first is None or first.ours is None
             else Cell(
-                number(first.ours, first.digits),
+                write(first.ours, first.digits),
                 (f"s.e. {number(first.our_error)}" if first.our_error else "error not known") + gpu,
             )
         )

@@ -18,7 +18,7 @@ from modts.study import ALL, question_name
 
 from . import checks, effects, long, missingness, verdicts
 from .checks import CANNOT_TELL, UNTESTED
-from .prose import said
+from .prose import plural, said
 from .results import ABOUT, Results, collect, rank
 from .tables import number
 
@@ -200,6 +200,22 @@ def _interpolation(found: Results) -> list[dict]:
     return out
 
 
+def _moved(found: Results) -> list[dict]:
+    """How many pairs of real cohorts there are to rank, which are too few for an answer yet."""
+    rows = found.summary
+    rows = rows[(rows["arm"] == "transfer") & (rows["metric"] == "auroc") & ~rows["cohort"].str.startswith("simulated")]
+    pairs = sorted(
+        {
+            f"{found.title(source)} to {found.title(target)}"
+            for source, target in zip(rows["source"], rows["cohort"], strict=True)
+        }
+    )
+    if not pairs:
+        return []
+    why = f"{plural(len(pairs), 'pair')} of real cohorts ({'; '.join(pairs)}) are too few to rank what goes with a gain"
+    return [{"verdict": CANNOT_TELL, "why": why, "run": ",".join(dict.fromkeys(rows["run"]))}]
+
+
 ANSWERS = {
     "S1": _shipped,
     "S2": lambda found: _differences(found, "frozen - finetune", ("worse",)),
@@ -211,6 +227,7 @@ ANSWERS = {
         {"verdict": MEASURED, "why": f"{found.title(name)}: {' '.join(long.answer(long.typed(part)))}"}
         for name, part in found.long.groupby("cohort", sort=False)
     ],
+    "Q2": _moved,
     "Q3": lambda found: [
         row
         for question in ("norm - frozen", "last_block - frozen", "lora - frozen")

@@ -27,12 +27,12 @@ DECIDED = "Settings were searched on these stays, so they decide nothing here: t
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
-def parted(found: Results, rows: pd.DataFrame, block) -> str:
-    """A section for each real cohort, of which only the first is unfolded; a box for each simulated one below, or the first of them unfolded.
+def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
+    """A section for each real cohort, unfolded for the `leading` or else the first one; simulated ones in boxes below, or the first unfolded.
 
     `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out.
     """
-    made = [(key, *block(key, part)) for key, part in blocks(rows)]
+    made = [(key, *block(key, part)) for key, part in blocks(rows, leading)]
     made = [one for one in made if one[2]]
     real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
     out, cohorts = [], [key[0] for key, _, _ in real]
@@ -284,21 +284,26 @@ def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], t
         (pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "") & pool["metric"].isin(metrics)
     ]
     mine = {seed for run in rows["run"] for seed in splits(run)}
-    others = others[[bool(mine) and splits(run) == mine for run in others["run"]]]
+    others = others[[bool(mine) and mine <= splits(run) for run in others["run"]]]
     if others.empty:
         return NO_BASELINE
-    profile, device = others.iloc[0][["profile", "device"]]
+    nearest = min(others["run"], key=lambda run: len(splits(run)))
+    profile, device = others[others["run"] == nearest].iloc[0][["profile", "device"]]
     others = others[(others["profile"] == profile) & (others["device"] == device)]
     name, where = tables.strongest(others, metrics[0], 1)[0], f"profile {profile}, {device}"
+    more = len(splits(nearest) - mine)
+    same = "the same splits" if not more else f"these splits and {count(more)} more"
     best = others[(others["backbone"] == name) & (others["metric"] == metrics[0])].sort_values(
         "label_fraction", ascending=False
     )
     words = ", ".join(
         f"{number(row.value)} with {tables.percent(row.label_fraction)} of the labels" for row in best.itertuples()
     )
-    table = tables.every_baseline(others, metrics, f"Baselines on the same splits, {title}: {where}")
-    said = f"No baseline ran in this profile. On the same splits ({where}) {name} reaches {METRIC_NAMES[metrics[0]]} {words}.\n\n"
-    return said + fragments.fold("Baselines on the same splits", fragments.raw(table.html()))
+    table = tables.every_baseline(others, metrics, f"Baselines on {same}, {title}: {where}")
+    said = (
+        f"No baseline ran in this profile. On {same} ({where}) {name} reaches {METRIC_NAMES[metrics[0]]} {words}.\n\n"
+    )
+    return said + fragments.fold(f"Baselines on {same}", fragments.raw(table.html()))
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

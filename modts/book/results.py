@@ -342,12 +342,16 @@ def rank(profile: str, first: str = "") -> int:
     return -1 if first and profile == first else PROFILES.index(profile) if profile in PROFILES else len(PROFILES)
 
 
-def blocks(rows: pd.DataFrame):
-    """(cohort, profile, device) and its rows: what may share a table. Real data first, and of them what settings were searched on last."""
+def blocks(rows: pd.DataFrame, first: str = ""):
+    """(cohort, profile, device) and its rows: what may share a table.
+
+    The cohort `first`, then real data, of them what settings were searched on last.
+    """
     keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
     order = sorted(
         keys,
         key=lambda key: (
+            key[0] != first,
             key[0].startswith("simulated"),
             key[0] in SEARCHED,
             not key[0].startswith("physionet"),

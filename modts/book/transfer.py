@@ -11,12 +11,14 @@ from .figures import save
 from .prose import alt, labels_words, setting
 from .results import POINT, SINGLE, Results, at, for_figure, fractions
 
+PAPERS = "physionet_2019"  # the target of the paper's transfer
+
 
 def transfer(found: Results) -> str:
     """Native, transferred and from scratch, side by side for each pair of cohorts."""
     rows = found.summary
     moved = rows[((rows["arm"] == "transfer") | (rows["source"] != "")) & rows["pattern"].isin(POINT)]
-    body = prediction.parted(found, moved, lambda key, part: _block(found, key, part))
+    body = prediction.parted(found, moved, lambda key, part: _block(found, key, part), leading=PAPERS)
     if not body:
         return fragments.note("No transfer between cohorts has been stored yet.")
     real = sorted(set(moved["cohort"][~moved["cohort"].str.startswith("simulated")]))
@@ -29,12 +31,15 @@ def transfer(found: Results) -> str:
 
 
 def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
-    pairs = [_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)]
+    leads, rests = zip(
+        *(_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)), strict=True
+    )
     theirs = fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",))
-    return "", "\n".join([*pairs, fragments.fold("What others report", theirs)])
+    return "\n".join(leads), "\n".join([*rests, fragments.fold("What others report", theirs)])
 
 
-def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
+def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, str]:
+    """What the pair says, and all else."""
     rows = found.summary
     metric = "auroc" if (pair["metric"] == "auroc").any() else "mae"
     same = rows[
@@ -54,10 +59,9 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
     title = f"{found.title(source)} → {found.title(key[0])}"
     stem = f"transfer-{source}-{'-'.join(key)}".lower()
     compared = effects.effects_of(found, *key[:2], source)
-    out = [
-        fragments.bullets([f"From {found.title(source)} to {found.title(key[0])}.", *_overlap(found, source, key[0])]),
-        _answered(found, key, source, compared, metric, shares[0], stem),
-    ]
+    lead, forest = _answered(found, key, source, compared, metric, shares[0], stem)
+    lead = f"From {found.title(source)} to {found.title(key[0])}. {' '.join(_overlap(found, source, key[0]))}\n\n{lead}"
+    out = [forest]
     strong = tables.strongest(pair, metric)
     shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
     if len(shown[shown["arm"] != "baseline"]):
@@ -86,6 +90,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
     differences = effects.grids(compared, metrics, title + effects.on_external(compared))
     out += [
         setting(found, key, pair),
+        prediction.without(found, key, pair, metrics, found.title(key[0])),
         fragments.fold(
             "Every question in a sentence", fragments.bullets(effects.facts(compared, metrics), markup=True)
         ),
@@ -95,17 +100,19 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> str:
             fragments.downloads(stem, pair, [*made, *differences]) + effects.downloads(compared, stem),
         ),
     ]
-    return "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
+    return lead, "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
 
 
-def _answered(found: Results, key, source: str, compared: pd.DataFrame, metric: str, share: float, stem: str) -> str:
+def _answered(
+    found: Results, key, source: str, compared: pd.DataFrame, metric: str, share: float, stem: str
+) -> tuple[str, str]:
     """What the pair's effects answer: of the frozen and of the fine-tuned backbone from the source, and the forest of their differences."""
     forest = effects.forest(found, key, metric, f"{stem}-effects", tuple(TRANSFERS), share, source=source)
     out = []
     for subject, sides in ((answers.MOVED, answers.MOVED_OTHERS), (answers.TUNED, answers.TUNED_OTHERS)):
         lines = answers.answer(compared[compared["question"].isin(sides)], metric, share, subject, sides)
         out.append(answers.shown(lines, f"{stem}-effects" if lines and not any(out) else ""))
-    return "\n".join([*out, forest])
+    return "\n".join(out), forest
 
 
 def _overlap(found: Results, source: str, target: str) -> list[str]:
