@@ -100,11 +100,14 @@ def labels(share: float) -> str:
 
 
 def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
-    """The random-effects means over the cohorts of a profile; nothing where there is only one cohort."""
+    """The random-effects means over the cohorts of a profile; nothing where they are fewer than three, which say nothing of a spread."""
     rows = found.effects
     rows = rows[(rows["cohort"] == ALL) & (rows["task"] == task)]
     out = []
     for profile, part in rows.groupby("profile", sort=False):
+        of = found.effects[(found.effects["profile"] == profile) & (found.effects["task"] == task)]
+        if of["cohort"].nunique() < 4:  # ALL among them
+            continue
         out += [
             "## Over these cohorts\n",
             f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "

@@ -32,7 +32,7 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     same = (
         theirs if key[0] != "italy_air" else theirs.iloc[:0]
     )  # those are of other data: in the table, not in the picture
-    answer = answers.shown([f"**{fragments.plain(words)}**" for words in _beside_interpolation(shown, title)])
+    answer = answers.shown([f"**{fragments.plain(words)}**" for words in _beside_interpolation(found, key, shown)])
     out = []
     if len(shown[shown["arm"] != "baseline"]):
         out.append(
@@ -58,8 +58,15 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     return answer, "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
 
 
-def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
+def _beside_interpolation(found: Results, key, rows: pd.DataFrame) -> list[str]:
+    """How the backbones do beside linear interpolation, which another profile may have run on the same hidden values."""
     line, models = rows[rows["backbone"] == "Linear interpolation"], rows[rows["arm"] != "baseline"]
+    title, apart = found.title(key[0]), ""
+    if line.empty:
+        pool = found.summary[found.summary["backbone"] == "Linear interpolation"]
+        pool = pool[(pool["metric"] == "mae") & pool["pattern"].isin(["", "point"])]
+        line, same, where = prediction.elsewhere(found, key, models, pool)
+        apart = f" (on {same}, {where})"
     if line.empty or models.empty:
         return []
     ahead = int((models["value"] < line["value"].iloc[0]).sum())
@@ -67,13 +74,13 @@ def _beside_interpolation(rows: pd.DataFrame, title: str) -> list[str]:
     if len(models) == 1:
         word = "a lower" if ahead else "no lower"
         return [
-            f"{best['backbone']} has {word} mean error on {title}, {said(best)}, than linear interpolation, {said(line.iloc[0])}."
+            f"{best['backbone']} has {word} mean error on {title}, {said(best)}, than linear interpolation, {said(line.iloc[0])}{apart}."
         ]
     words = (
         f"{count(ahead).capitalize() if ahead else 'None'} of {plural(len(models), 'backbone')} "
         f"{'has' if ahead == 1 else 'have'} a lower mean error "
         f"on {title} than linear interpolation, "
-        f"{said(line.iloc[0])}; the lowest is {best['backbone']}, {said(best)}."
+        f"{said(line.iloc[0])}{apart}; the lowest is {best['backbone']}, {said(best)}."
     )
     return [words]
 

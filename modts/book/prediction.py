@@ -56,6 +56,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     rows = rows[
         (rows["task"] == task) & (rows["source"] == "") & rows["metric"].isin(metrics) & rows["pattern"].isin(POINT)
     ]
+    rows = native(found, rows)
     if rows.empty:
         return fragments.note(f"No {task} result has been stored yet. `make book` makes the quick ones.")
     body = parted(found, rows, lambda key, part: _block(found, key, part, task, metrics))
@@ -196,7 +197,7 @@ def scarcity(found: Results) -> str:
     """The answer with the smallest share of the labels; how the scores fall from all of them, in a box."""
     rows = found.summary
     rows = rows[(rows["task"] == "classification") & (rows["source"] == "") & rows["pattern"].isin(POINT)]
-    body = parted(found, rows, lambda key, part: _scarce(found, key, part))
+    body = parted(found, native(found, rows), lambda key, part: _scarce(found, key, part))
     return body or fragments.note("No cohort has been scored at two shares of labels yet.")
 
 
@@ -270,29 +271,36 @@ def every_baseline(
     return [tables.every_baseline(rows, metrics, f"All baselines, {title}")], said
 
 
-def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> str:
-    """What to say where a profile ran no baseline: another profile's on the same splits and test, in a table apart, or that there is none."""
-    if (rows["arm"] == "baseline").any():
-        return ""
+def elsewhere(found: Results, key, rows: pd.DataFrame, pool: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
+    """Another profile's baselines of `pool` on the splits of these rows, which splits and whose, in words; empty where there are none."""
     records = found.runs
 
     def splits(run: str) -> set:
         return {seed for one in run.split(",") for seed in records.get(one, {}).get("params", {}).get("seeds", ())}
 
-    pool = found.external if (rows["test"] == "external").any() else found.summary
-    others = pool[
-        (pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "") & pool["metric"].isin(metrics)
-    ]
+    others = pool[(pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "")]
     mine = {seed for run in rows["run"] for seed in splits(run)}
     others = others[[bool(mine) and mine <= splits(run) for run in others["run"]]]
     if others.empty:
-        return NO_BASELINE
+        return others, "", ""
     nearest = min(others["run"], key=lambda run: len(splits(run)))
     profile, device = others[others["run"] == nearest].iloc[0][["profile", "device"]]
-    others = others[(others["profile"] == profile) & (others["device"] == device)]
-    name, where = tables.strongest(others, metrics[0], 1)[0], f"profile {profile}, {device}"
     more = len(splits(nearest) - mine)
-    same = "the same splits" if not more else f"these splits and {count(more)} more"
+    same = f"these splits and {count(more)} more" if more else "the same splits"
+    return others[(others["profile"] == profile) & (others["device"] == device)], same, f"profile {profile}, {device}"
+
+
+def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> str:
+    """What to say where a profile ran no baseline: another profile's on the same splits and test, in a table apart, or that there is none."""
+    if (rows["arm"] == "baseline").any():
+        return ""
+    pool = found.external if (rows["test"] == "external").any() else found.summary
+    others, same, where = elsewhere(
+        found, key, rows, pool[pool["metric"].isin(metrics) & (pool["task"] != "imputation")]
+    )
+    if others.empty:
+        return NO_BASELINE
+    name = tables.strongest(others, metrics[0], 1)[0]
     best = others[(others["backbone"] == name) & (others["metric"] == metrics[0])].sort_values(
         "label_fraction", ascending=False
     )
@@ -304,6 +312,13 @@ def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], t
         f"No baseline ran in this profile. On {same} ({where}) {name} reaches {METRIC_NAMES[metrics[0]]} {words}.\n\n"
     )
     return said + fragments.fold(f"Baselines on {same}", fragments.raw(table.html()))
+
+
+def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the native arms that a run of a transfer repeats: they stand on its page."""
+    records = found.runs
+    moved = [all(records.get(run, {}).get("stage") == "transfer" for run in line.split(",")) for line in rows["run"]]
+    return rows[[not one for one in moved]]
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

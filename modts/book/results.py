@@ -333,7 +333,7 @@ PROFILES = ("study", "paper", "cpu", "headline", "crossing", "proof", "quick")  
 
 ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
     "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
-    "crossing": "the published sizes, on a GPU", "proof": "the instrument tried",
+    "crossing": "the published sizes, for the transfer", "proof": "the instrument tried",
 }  # fmt: skip
 
 

@@ -437,7 +437,10 @@ def test_further_questions_have_tables_of_their_own():
 
 def test_effects_over_cohorts_are_told_below_the_cohorts(monkeypatch):
     found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
-    found.effects = pd.DataFrame([_effect(), _effect(cohort="all", verdict="cannot tell")])
+    few, over = [_effect(cohort=name) for name in "ab"], _effect(cohort="all", verdict="cannot tell")
+    found.effects = pd.DataFrame([*few, over])
+    assert effects.over_cohorts(found, "regression", ("mae", "mse")) == ""  # two say nothing of a spread
+    found.effects = pd.DataFrame([*few, _effect(cohort="c"), over])
     text = effects.over_cohorts(found, "regression", ("mae", "mse"))
     assert (
         "## Over these cohorts" in text
@@ -847,6 +850,12 @@ def test_a_head_has_the_training_of_its_own_backbone():
     assert results.training_record(records, "small")["run"] == "small"
 
 
+def test_what_a_transfer_runs_again_stands_on_its_page_alone():
+    found = types.SimpleNamespace(runs={"a": {"stage": "heads"}, "b": {"stage": "transfer"}})
+    rows = pd.DataFrame({"run": ["a", "b", "a,b", "lost"]})
+    assert list(prediction.native(found, rows)["run"]) == ["a", "a,b", "lost"]
+
+
 def test_a_profile_without_a_baseline_names_another_ones_on_the_same_splits():
     def row(run, backbone, arm, value, test="external", share=1.0):
         profile, device = run.split("-")[:2]
@@ -889,5 +898,8 @@ def test_a_profile_without_a_baseline_names_another_ones_on_the_same_splits():
     )
     assert ">GRU<" in said and "0.999" not in said
     assert prediction.without(found, ("c", "one", "CPU"), rows[rows["profile"] == "one"], ("auroc",), "C") == ""
+    found.runs["one-CPU-a"]["params"]["seeds"] = [3, 4, 5]
+    said = prediction.without(found, ("c", "mine", "GPU"), own, ("auroc",), "C")
+    assert "On these splits and one more (profile one, CPU) LightGBM" in said
     found.runs["one-CPU-a"]["params"]["seeds"] = [5]
     assert prediction.without(found, ("c", "mine", "GPU"), own, ("auroc",), "C") == prediction.NO_BASELINE
