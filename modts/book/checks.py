@@ -47,6 +47,8 @@ class Part:
         Of the two figures, behind the point.
     change : bool
         The two are changes, which have a sign.
+    apart : str
+        What is other here than in the paper, in a few words.
     """
 
     word: str
@@ -62,6 +64,7 @@ class Part:
     no_error: str = ""
     digits: int = 3
     change: bool = False
+    apart: str = ""
 
 
 HEADLINE, CROSSING = "headline", "crossing"  # the profiles that give P3, P4 and P5, and P9, the published sizes
@@ -267,8 +270,8 @@ def p9(results, figures):
         _change(results, change, rows[rows["backbone"] == change["backbone"]], figures)
         for _, change in changes.iterrows()
     ]
-    other = " Our stays are of training set B and last 48 hours or more; the paper took set A."
-    return [*found[:-1], *(replace(part, found=part.found + other) for part in found[-1:])]
+    apart = "stays of training set B, of 48 hours or more; the paper took set A"
+    return [replace(part, apart=apart) for part in found]
 
 
 def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: dict[str, float]) -> Part:

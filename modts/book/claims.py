@@ -91,7 +91,7 @@ def _table(found: Results, outcome: list[verdicts.Verdict]) -> Table:
                 (f"s.e. {number(first.our_error)}" if first.our_error else "error not known") + gpu,
             )
         )
-        why = "; ".join(words for words in (one.why, first.no_error if first else "") if words)
+        why = "; ".join(words for words in (one.why, *((first.apart, first.no_error) if first else ())) if words)
         body.append([one.id, one.short, theirs, ours, one.word, Cell(why or "–", wide=True)])
     return Table(
         "The claims at a glance: the paper's figure and ours, each with its standard error",

@@ -49,7 +49,7 @@ def rows(found: Results) -> list[dict]:
             out.append(about | {"why": one.found})
         for part in one.parts:
             numbers = {"paper": part.theirs, "ours": part.ours, "low": part.low, "high": part.high}
-            words = "; ".join(filter(None, (part.found.rstrip("."), one.why)))
+            words = "; ".join(filter(None, (part.found.rstrip("."), one.why, part.apart)))
             out.append(about | numbers | {"why": words, "size": sizes(found, part.runs), "run": ",".join(part.runs)})
     for question in questions():
         about = {"claim": question["id"], "kind": question["kind"], "statement": question["statement"]}

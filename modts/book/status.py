@@ -12,7 +12,7 @@ from modts import runs
 from modts.backbones import BACKBONES
 from modts.study import arm_name, tuned_path
 
-from . import fragments
+from . import checks, fragments
 from .prose import count, plural
 from .results import PROFILES, Results, rank
 from .tables import Cell, Table, number, percent, signed
@@ -52,7 +52,19 @@ def missing(found: Results) -> str:
         f"{count(begun - whole) if begun > whole else 'none'} begun. What is missing has not had its computing time yet"
     )
     words += f"; first, settings must be searched for {', '.join(bare)}." if bare else "."
+    words += _published_sizes(found)
     return f"{words}\n\n{fragments.raw(Table('What of the study is here', ['Part', 'Here', 'Missing'], body).html())}"
+
+
+def _published_sizes(found: Results) -> str:
+    """What runs beside the study at the published sizes, profile by profile, in a sentence."""
+    said, every = [], found.runs
+    for profile in (checks.HEADLINE, checks.CROSSING):
+        params = [record.get("params", {}) for record in every.values() if record.get("profile") == profile]
+        names = [name for name in BACKBONES if name in {one.get("backbone") for one in params}]
+        cohorts = dict.fromkeys(found.title(one["cohort"]) for one in params)
+        said += [f"{' and '.join(names)} on {' and '.join(cohorts)} (profile {profile})"] if names else []
+    return f" Beside it, at the published sizes on a GPU: {'; '.join(said)}." if said else ""
 
 
 def again(found: Results) -> str:
