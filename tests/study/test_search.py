@@ -15,7 +15,7 @@ from modts.backbones import BACKBONES
 from modts.errors import ModtsError
 from modts.learning import GRU_SETTINGS
 from modts.runs import protocol
-from modts.study import arms, artefacts, profiles, search, spaces, tuned, warden
+from modts.study import arms, artefacts, cli, profiles, search, spaces, tuned, warden
 from modts.study.params import OneArm, OneGRU, Pretrain, WholeName
 
 pytest.importorskip("optuna")
@@ -261,6 +261,21 @@ def test_other_code_or_settings_are_another_search(small):
     assert search.run_search(small.model_copy(update={"trials": 2}), "GRU-D", "frozen") <= 0
     with pytest.raises(ModtsError, match="holds trials of other settings or other code"):
         search.run_search(small.model_copy(update={"seed": 1}), "GRU-D", "frozen")
+
+
+def test_where_trials_train_is_no_part_of_what_is_searched(small, monkeypatch, capsys):
+    there, given = small.model_copy(update={"device": "cuda"}), []
+    assert [one.params("heads", "GRU-D", {}).device for one in (small, there)] == ["cpu", "cuda"]
+    assert there.params("baselines", "GRU", {}) == small.params("baselines", "GRU", {})
+    assert search.recipe(there, "GRU-D", "frozen") == search.recipe(
+        small, "GRU-D", "frozen"
+    )  # one journal goes on on both
+    monkeypatch.setattr(search, "run_search", lambda made, *rest: given.append(made.device) or 0)
+    assert search._in_child(there.model_dump() | {"device": there.device}, "GRU-D", "frozen", 0.0) == (0, "")
+    assert given == ["cuda"]
+    with pytest.raises(SystemExit):
+        cli.main(["search", "small.yaml", "--device", "tpu"])
+    assert "invalid choice: 'tpu'" in capsys.readouterr().err
 
 
 def test_winners_reach_the_grid(small, tmp_path):
