@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from modts.cohorts import EXTERNAL
-from modts.study import METRIC_NAMES
+from modts.study import METRIC_NAMES, margin
 
 from . import effects, fragments
 from .figures import grid, legend, save
@@ -58,27 +58,33 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def answer(rows: pd.DataFrame) -> list[str]:
     """What all ingredients together reach, over boosted trees; whether that is what was aimed at; and the ingredient that is worth most."""
-    rows = rows[(rows["metric"] == "auroc") & (rows["test"] == EXTERNAL)]
+    rows = rows[rows["metric"] == "auroc"]
+    own = rows[(rows["recipe"] == ALL) & (rows["test"] == "split")].sort_values("label_fraction", ascending=False)
+    rows = rows[rows["test"] == EXTERNAL]
     whole = rows[rows["recipe"] == ALL].sort_values("label_fraction", ascending=False)
     names = " and ".join(whole["backbones"].iloc[0].split())
     parts = [
-        f"{number(row.value)} with {effects.labels(row.label_fraction)}, {_span(row)}" for row in whole.itertuples()
+        f"{number(row.value)} with {effects.labels(row.label_fraction)}, {_span(row)}{_small(row)}"
+        for row in whole.itertuples()
     ]
     out = [
         f"Put together, latents of a frozen {names} and simple statistics reach an AUROC of {'; and '.join(parts)} over boosted trees on "
         "statistics alone."
     ]
+    if len(own):
+        said = [f"{_span(row)} with {effects.labels(row.label_fraction)}" for row in own.itertuples()]
+        out.append(f"On the cohort's own test splits: {'; '.join(said)}.")
     for share, part in rows.groupby("label_fraction", sort=False):
         worth = part[part["recipe"].str.startswith(SHARE)].set_index("recipe")
         latents = worth.loc[LATENTS]
         words = (
             "the mixture owes its latents"
             if latents["low_difference"] > 0
-            else "what the mixture owes its latents is inside the noise,"
+            else "what the mixture owes its latents is not told from nothing,"
         )
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
-        lead = f"With {effects.labels(share)}, {words} {_span(latents)}"
+        lead = f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}, the averaging of more models among it"
         out.append(f"{lead}; of single ingredients, {most.name.removeprefix(SHARE)} add most, {_span(most)}.")
     aims = []
     for row in whole[whole["label_fraction"].isin(GOALS)].itertuples():
@@ -88,6 +94,12 @@ def answer(rows: pd.DataFrame) -> list[str]:
         )
     out.append(f"What the study had set itself, over the trees: {'; '.join(aims)}.")
     return out
+
+
+def _small(row) -> str:
+    get = row.get if isinstance(row, pd.Series) else lambda name: getattr(row, name)
+    reach = max(abs(get("low_difference")), abs(get("high_difference")))
+    return " (too small to matter)" if reach < margin("auroc", 0.0) else ""
 
 
 def _span(row) -> str:

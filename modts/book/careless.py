@@ -71,7 +71,8 @@ def answer(singles: pd.DataFrame) -> list[str]:
             said = f"Trained the study's way, {backbone} has {number(row['mean'])} ({span})"
             if len(others):
                 worst = others.iloc[0]
-                said += f"; of the ways that do not end at chance, the worst is “{worst['ways']}” with {number(worst['mean'])}"
+                said += f"; of the ways that do not end at chance, the worst is “{worst['ways']}” with "
+                said += f"{number(worst['mean'])} ({number(worst['low'])} to {number(worst['high'])})"
             rest.append(f"{said}.")
     return [*lead, *rest]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from . import answers, checks, effects, fragments, ledger, prose, verdicts
-from .results import Results, device
+from .results import Results, at, device
 from .tables import Cell, Table, number, signed
 
 
@@ -50,12 +50,31 @@ def _contrast(found: Results) -> list[str]:
     figures = {row["id"]: row["figures"] for row in verdicts.claims()}
     rows = effects.singles(effects.effects_of(found, "physionet_2012", checks.HEADLINE), "frozen - e2e_shipped")
     rows = rows[rows["backbone"] == "CSAI"]
+    asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": "CSAI"}
+    levels = checks.pick(found, checks.HEADLINE, **asked)
+    own = found.effects[(found.effects["profile"] == checks.HEADLINE) & (found.effects["test"] == "split")]
+    own = effects.singles(own, "frozen - e2e_shipped")
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
-        f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, a linear layer "
-        f"on frozen CSAI lies {answers.interval(row)} above CSAI as PyPOTS ships it{effects.on_external(rows)}.\n"
+        f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, "
+        f"{_same_head(at(levels, row['label_fraction']))}a linear layer on frozen CSAI lies {_on_splits(own, row)}{answers.interval(row)} "
+        f"above CSAI as PyPOTS ships it{effects.on_external(rows)}.\n"
         for _, row in rows.iterrows()
     ]
+
+
+def _same_head(rows: pd.DataFrame) -> str:
+    """The paper's own pair, its Complex head against the classifier as shipped, on test splits of its cohort."""
+    frozen, shipped = (rows[rows["arm"] == arm] for arm in ("frozen", "e2e_shipped"))
+    frozen = frozen[frozen["head"] == "complex"]
+    if frozen.empty or shipped.empty:
+        return ""
+    return f"the two have {number(frozen['value'].iloc[0])} and {number(shipped['value'].iloc[0])}, with the paper's Complex head on test splits; "
+
+
+def _on_splits(own: pd.DataFrame, row: pd.Series) -> str:
+    own = at(own[(own["backbone"] == row["backbone"]) & (own["cohort"] == row["cohort"])], row["label_fraction"])
+    return f"{answers.interval(own.iloc[0])} (test splits) and " if len(own) and row["test"] != "split" else ""
 
 
 def _questions(rows: list[dict]) -> Table:

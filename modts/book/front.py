@@ -156,7 +156,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             each = "" if alone else effects.tally(at(singles, share))
             each = f" Network by network: {each}." if each else ""
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
-    out += [*_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]
+    out += [*_own_splits(found, rows), *_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
@@ -169,6 +169,36 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     return out
 
 
+NAMED = {
+    "frozen - e2e": "end to end",
+    "frozen - finetune": "fine-tuning",
+    "frozen - untrained": "untrained",
+    "frozen - LightGBM": "boosted trees",
+}
+
+
+def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
+    """Where the cohort's own test splits give another word than the external test, which decides."""
+    cohort, profile = rows[["cohort", "profile"]].iloc[0]
+    deciding = effects.effects_of(found, cohort, profile)
+    if not (deciding["test"] == "external").any():
+        return []
+    own = found.effects[(found.effects["profile"] == profile) & (found.effects["cohort"] == cohort)]
+    own, other = own[(own["test"] == "split") & (own["source"] == "")], []
+    for share in fractions(rows):
+        beside, decided = (answers.means(some, "auroc", share, QUESTIONS) for some in (own, deciding))
+        for question, row in beside.items():
+            if question in decided and row["verdict"] != decided[question]["verdict"]:
+                other.append(
+                    f"minus {NAMED[question]}, {effects.labels(share)}, {answers.interval(row)}: {row['verdict']}"
+                )
+    if not other:
+        return []
+    return [
+        f"**Where the cohort's own test splits say something else.** Frozen {'; '.join(other)}. They are smaller; the external test decides."
+    ]
+
+
 def _others(found: Results, rows: pd.DataFrame) -> list[str]:
     """What the profile that comes next says of more networks than these, on the same data."""
     named = rows.loc[rows["arm"] != "baseline", "backbone"].nunique()
@@ -177,11 +207,21 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
     for profile in sorted(set(others["profile"]), key=rank):
         some = others[(others["profile"] == profile) & (others["arm"] == "frozen")]
         more = effects.effects_of(found, rows["cohort"].iloc[0], profile)
-        mean = answers.means(more, "auroc", 1.0, (QUESTIONS[0],)).get(QUESTIONS[0])
-        if some["backbone"].nunique() > named and mean is not None:
+        means = {share: answers.means(more, "auroc", share, QUESTIONS) for share in fractions(some)}
+        means = {share: part for share, part in means.items() if QUESTIONS[0] in part}
+        if some["backbone"].nunique() > named and means:
+            said = [
+                f"with {effects.labels(share)}, frozen minus "
+                + ", minus ".join(
+                    f"{NAMED[question]} {answers.interval(row)}"
+                    for question, row in part.items()
+                    if question != "frozen - untrained"
+                )
+                for share, part in means.items()
+            ]
             return [
-                f"**More networks.** {plural(some['backbone'].nunique(), 'network').capitalize()} by {ABOUT.get(profile, profile)}, with all "
-                f"labels: frozen minus end to end is {answers.interval(mean)} in the mean ([](results/classification.md))."
+                f"**More networks.** {plural(some['backbone'].nunique(), 'network').capitalize()} by {ABOUT.get(profile, profile)}, in the mean: "
+                f"{'; '.join(said)} ([](results/classification.md))."
             ]
     return []
 

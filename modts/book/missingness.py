@@ -40,7 +40,7 @@ def missingness(found: Results) -> str:
 
 def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
     title, crossed = found.title(name), table(rows)
-    said = [*answer(crossed), *heads(rows)]
+    said = [*answer(crossed), *beside(crossed), *heads(rows)]
     drawn = save(
         lambda narrow: _draw(crossed, narrow),
         f"missingness-{name}",
@@ -93,7 +93,7 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             {
                 gap: mine.loc["point", gap] / mine.loc[gap, gap] - 1
                 for gap in mine.index
-                if gap != "point" and gap in mine
+                if gap != "point" and gap in mine and (name, gap) not in _unlearnt(crossed)
             }
         )
         worst = own.idxmax()
@@ -116,6 +116,36 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             f"{NAMES[by.idxmax()]} is farthest, {far} above.",
         )
     return out or ["Only one pattern has been pretrained on so far."]
+
+
+def beside(crossed: pd.DataFrame) -> list[str]:
+    """Where linear interpolation, which learns nothing, has less error than every network; and which networks did not learn from their gaps."""
+    out, best = [], crossed.loc[[name for name in crossed.index if name[1]]].min()
+    if ("Linear interpolation", "") in crossed.index:
+        ahead = best > crossed.loc[("Linear interpolation", "")]
+        rest = [NAMES.get(gap, gap) for gap in crossed.columns if not ahead[gap]]
+        where = (
+            f"all gaps but {' and '.join(rest)}"
+            if 0 < len(rest) < 3
+            else f"{plural(int(ahead.sum()), 'kind')} of {len(ahead)}"
+        )
+        out.append(
+            f"Linear interpolation, which learns nothing, has less error than every network on {'all gaps' if ahead.all() else where}."
+        )
+    stuck = _unlearnt(crossed)
+    if stuck:
+        named = " and ".join(f"{fragments.plain(name)} on {NAMES[trained]}" for name, trained in stuck)
+        out.append(f"Did not learn from what was hidden, and has the error of the mean there: {named}.")
+    return out
+
+
+def _unlearnt(crossed: pd.DataFrame) -> list[tuple[str, str]]:
+    """(network, pattern) whose error on its own pattern is that of the mean."""
+    if ("Mean", "") not in crossed.index:
+        return []
+    mean = crossed.loc[("Mean", "")]
+    learnt = [one for one in crossed.index if one[1] in crossed]
+    return [one for one in learnt if crossed.loc[one, one[1]] > (1 - CLOSE) * mean[one[1]]]
 
 
 def on_natural(crossed: pd.DataFrame) -> pd.Series:

@@ -60,7 +60,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
     stem = f"transfer-{source}-{'-'.join(key)}".lower()
     compared = effects.effects_of(found, *key[:2], source)
     lead, forest = _answered(found, key, source, compared, metric, shares[0], stem)
-    lead = f"From {found.title(source)} to {found.title(key[0])}. {' '.join(_overlap(found, source, key[0]))}\n\n{lead}"
+    lead = f"From {found.title(source)} to {found.title(key[0])}, where {_outcome(found, key[0])}. {' '.join(_overlap(found, source, key[0]))}\n\n{lead}"
     out = [forest]
     strong = tables.strongest(pair, metric)
     shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
@@ -115,6 +115,10 @@ def _answered(
     return "\n".join(out), forest
 
 
+def _outcome(found: Results, cohort: str) -> str:
+    return f"the outcome is {found.cohorts.get(cohort, {}).get('target') or 'not named'}"
+
+
 def _overlap(found: Results, source: str, target: str) -> list[str]:
     """What the two cohorts share, as the transfer runs reported it."""
     for record in found.runs.values():
@@ -138,4 +142,6 @@ def shared(report: dict) -> list[str]:
         pair["variable"] for pair in report.get("pairs", []) if (pair.get("factor"), pair.get("offset")) != (1.0, 0.0)
     ]
     words += f"; units were converted for {', '.join(converted)}" if converted else ""
-    return [words + "."]
+    target = report.get("n_target")
+    lost = f" What only the target has is dropped: the moved network reads {report['n_shared']} of its {target} variables, native and untrained ones all {target}."
+    return [words + "." + (lost if isinstance(target, int) and target > report["n_shared"] else "")]

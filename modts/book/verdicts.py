@@ -3,7 +3,7 @@
 A verdict is computed from rows and never typed. What stored rows say to the parts of a claim is in `checks`. So:
 
 - *agrees*: our 95 % interval holds the paper's figure, or its statement holds for every pair;
-- *differs*: both errors together say so, after Holm's correction over all the claims, by runs that had the chance of the paper's
+- *differs*: both errors together say so, after Holm's correction over all that is compared for the claims, by runs that had the chance of the paper's
   arm: its size, and training that ended because it was done;
 - *differs at small size*: the same by runs of less chance, which decide nothing against the paper;
 - *inside the noise*: the data cannot decide; *partly*: some of a claim's parts do;
@@ -85,16 +85,18 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def decided(results: Results, rows: list[dict], parts: list[list[Part]]) -> list[Verdict]:
-    """Verdicts from the parts of each claim: p is corrected over a claim's parts (Bonferroni) and over all claims (Holm)."""
-    least = [min(1.0, len(some) * min(part.p for part in some)) if some else 1.0 for some in parts]
+    """Verdicts from the parts of each claim: p is corrected over all parts of all claims (Holm), of which an untested claim counts as one."""
+    every = [[part.p for part in some] or [1.0] for some in parts]
+    corrected = iter(holm([p for some in every for p in some]))
+    each = [[next(corrected) for _ in some] for some in every]
     out = []
-    for row, some, p in zip(rows, parts, holm(least), strict=True):
+    for row, some, least in zip(rows, parts, each, strict=True):
         if not some:
             none = "No stored result answers this claim yet."
             out.append(Verdict(row["id"], row["claim"], UNTESTED, none, why="not run here", short=row.get("short", "")))
             continue
         ran = tuple(dict.fromkeys(run for part in some for run in part.runs))
-        words = [DIFFERS if p < LEVEL and len(some) * part.p < LEVEL else part.word for part in some]
+        words = [DIFFERS if p < LEVEL else part.word for part, p in zip(some, least, strict=True)]
         word = words[0] if len(set(words)) == 1 else PARTLY
         found = " ".join(part.found for part in some)
         fair, lacks = had_its_chance(results, ran)

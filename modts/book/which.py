@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.backbones import BACKBONES
+from modts.backbones import BACKBONES, SIX
 from modts.learning import HIGHER_IS_BETTER
 
 from . import checks, fragments
@@ -45,11 +45,12 @@ def which(found: Results) -> str:
     for use, cohort, metric, rows in _uses(found):
         if rows["backbone"].nunique() > 1:
             best, near = overlapping(rows, metric)
+            of = f" of {plural(rows['backbone'].nunique(), 'network')}" if rows["backbone"].nunique() < len(SIX) else ""
             body.append(
                 [
                     use,
                     found.title(cohort),
-                    Cell(best["backbone"], f"{metric.upper()} {said(best)}"),
+                    Cell(best["backbone"], f"{metric.upper()} {said(best)}{of}"),
                     ", ".join(near) or "none",
                 ]
             )
@@ -96,12 +97,16 @@ def _beside(found: Results) -> str:
             else simple
         )
         simple = simple.dropna(subset=["value"])
-        if len(simple):
+        if simple.empty:
+            out.append(f"{use}, {found.title(cohort)}: no simple method ran on the same data yet.")
+        else:
             best = simple.loc[simple["value"].idxmax() if HIGHER_IS_BETTER[metric] else simple["value"].idxmin()]
             ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
             near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
-            better = f"{count(ahead) if ahead else 'none'} of {plural(len(rows), 'network')} {'have' if ahead > 1 else 'has'} a better score"
+            better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run {'have' if ahead > 1 else 'has'} a better score"
             apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
+            if len(rows) == 1:
+                better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"
             out.append(
                 f"{use}, {found.title(cohort)}: {best['backbone']} reaches {said(best)}; {better}, and "
                 f"{apart if near else 'no interval overlaps with its own'}."
