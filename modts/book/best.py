@@ -84,7 +84,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
         )
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
-        lead = f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}, the averaging of more models among it"
+        lead = f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}; averaging more models is a part of it"
         out.append(f"{lead}; of single ingredients, {most.name.removeprefix(SHARE)} add most, {_span(most)}.")
     aims = []
     for row in whole[whole["label_fraction"].isin(GOALS)].itertuples():
@@ -99,7 +99,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
 def _small(row) -> str:
     get = row.get if isinstance(row, pd.Series) else lambda name: getattr(row, name)
     reach = max(abs(get("low_difference")), abs(get("high_difference")))
-    return " (too small to matter)" if reach < margin("auroc", 0.0) else ""
+    return ", too small to matter" if reach < margin("auroc", 0.0) else ""
 
 
 def _span(row) -> str:

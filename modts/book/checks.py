@@ -139,7 +139,9 @@ def _extreme(results, task, metric, figure, largest):
     row = rows.loc[rows["value"].idxmax() if largest else rows["value"].idxmin()]
     cohorts = list(dict.fromkeys(results.title(name) for name in rows["cohort"]))
     of = "the one cohort run here" if len(cohorts) == 1 else f"the cohorts run here ({', '.join(cohorts)})"
-    what = f"Best of {of}, with the paper's pooling, on their own test splits: {row['backbone']} on {results.title(row['cohort'])}"
+    own = "its" if len(cohorts) == 1 else "their"
+    where = f"{row['backbone']} on {results.title(row['cohort'])}"
+    what = f"Best of {of}, with the paper's pooling, on {own} own test splits: {where}"
     part = _against(results, row, figure, what)
     reached = row["value"] >= figure if largest else row["value"] <= figure
     missing = set(STAYS if task == "classification" else SERIES) - set(rows["cohort"])

@@ -69,7 +69,8 @@ def _same_head(rows: pd.DataFrame) -> str:
     frozen = frozen[frozen["head"] == "complex"]
     if frozen.empty or shipped.empty:
         return ""
-    return f"the two have {number(frozen['value'].iloc[0])} and {number(shipped['value'].iloc[0])}, with the paper's Complex head on test splits; "
+    both = " and ".join(number(some["value"].iloc[0]) for some in (frozen, shipped))
+    return f"the two have {both}, with the paper's Complex head on test splits; "
 
 
 def _on_splits(own: pd.DataFrame, row: pd.Series) -> str:

@@ -219,10 +219,9 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
                 )
                 for share, part in means.items()
             ]
-            return [
-                f"**More networks.** {plural(some['backbone'].nunique(), 'network').capitalize()} by {ABOUT.get(profile, profile)}, in the mean: "
-                f"{'; '.join(said)} ([](results/classification.md))."
-            ]
+            networks = plural(some["backbone"].nunique(), "network").capitalize()
+            by = f"{networks} by {ABOUT.get(profile, profile)}, in the mean"
+            return [f"**More networks.** {by}: {'; '.join(said)} ([](results/classification.md))."]
     return []
 
 

@@ -96,6 +96,8 @@ def answer(crossed: pd.DataFrame) -> list[str]:
                 if gap != "point" and gap in mine and (name, gap) not in _unlearnt(crossed)
             }
         )
+        if own.empty:
+            continue
         worst = own.idxmax()
         lead = f"{fragments.plain(name)} pretrained on single values"
         if own[worst] < CLOSE:
@@ -124,14 +126,10 @@ def beside(crossed: pd.DataFrame) -> list[str]:
     if ("Linear interpolation", "") in crossed.index:
         ahead = best > crossed.loc[("Linear interpolation", "")]
         rest = [NAMES.get(gap, gap) for gap in crossed.columns if not ahead[gap]]
-        where = (
-            f"all gaps but {' and '.join(rest)}"
-            if 0 < len(rest) < 3
-            else f"{plural(int(ahead.sum()), 'kind')} of {len(ahead)}"
-        )
-        out.append(
-            f"Linear interpolation, which learns nothing, has less error than every network on {'all gaps' if ahead.all() else where}."
-        )
+        where = f"{plural(int(ahead.sum()), 'kind')} of gaps of {len(ahead)}" if ahead.any() else "no kind of gaps"
+        where = f"all gaps but {' and '.join(rest)}" if ahead.any() and len(rest) < 3 else where
+        where = where if rest else "all gaps"
+        out.append(f"Linear interpolation, which learns nothing, has less error than every network on {where}.")
     stuck = _unlearnt(crossed)
     if stuck:
         named = " and ".join(f"{fragments.plain(name)} on {NAMES[trained]}" for name, trained in stuck)

@@ -52,22 +52,23 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
         & (rows["backbone"].isin(pair["backbone"]) | (rows["arm"] == "baseline"))
         & rows["arm"].isin(["frozen", "finetune", "e2e", "untrained", "baseline"])
     ]
-    shares = fractions(pair)
-    same = same[same["label_fraction"].isin(shares) & same["pattern"].isin(POINT)]
+    budgets = fractions(pair)
+    same = same[same["label_fraction"].isin(budgets) & same["pattern"].isin(POINT)]
     identity = ["backbone", "arm", "head", "pooling", "label_fraction", "metric"]
     pair = pd.concat([pair, same]).drop_duplicates(identity).reset_index(drop=True)
     title = f"{found.title(source)} → {found.title(key[0])}"
     stem = f"transfer-{source}-{'-'.join(key)}".lower()
     compared = effects.effects_of(found, *key[:2], source)
-    lead, forest = _answered(found, key, source, compared, metric, shares[0], stem)
-    lead = f"From {found.title(source)} to {found.title(key[0])}, where {_outcome(found, key[0])}. {' '.join(_overlap(found, source, key[0]))}\n\n{lead}"
+    lead, forest = _answered(found, key, source, compared, metric, budgets[0], stem)
+    shares = " ".join(_overlap(found, source, key[0]))
+    lead = f"From {found.title(source)} to {found.title(key[0])}, where {_outcome(found, key[0])}. {shares}\n\n{lead}"
     out = [forest]
     strong = tables.strongest(pair, metric)
     shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
     if len(shown[shown["arm"] != "baseline"]):
         panels = [
             (f"{tables.percent(value)} of labels" if not pd.isna(value) else "All labels", at(shown, value))
-            for value in shares
+            for value in budgets
         ]
         out.append(
             fragments.picture(
@@ -83,7 +84,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
     names = tuple(name for name in tables.backbone_names(pair) if name in set(pair["backbone"]))
     made = [
         tables.grid(at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong)
-        for value in shares
+        for value in budgets
     ]
     out += [fragments.raw(table.html()) for table in made]
     metrics = ("auroc", "auprc") if metric == "auroc" else ("mae", "mse")
@@ -143,5 +144,6 @@ def shared(report: dict) -> list[str]:
     ]
     words += f"; units were converted for {', '.join(converted)}" if converted else ""
     target = report.get("n_target")
-    lost = f" What only the target has is dropped: the moved network reads {report['n_shared']} of its {target} variables, native and untrained ones all {target}."
+    lost = f" What only the target has is dropped: the moved network reads {report['n_shared']} of its {target} variables, "
+    lost += f"native and untrained ones all {target}."
     return [words + "." + (lost if isinstance(target, int) and target > report["n_shared"] else "")]

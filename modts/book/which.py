@@ -45,12 +45,13 @@ def which(found: Results) -> str:
     for use, cohort, metric, rows in _uses(found):
         if rows["backbone"].nunique() > 1:
             best, near = overlapping(rows, metric)
+            gpu = ", GPU" if set(rows["device"]) == {"GPU"} else ""
             of = f" of {plural(rows['backbone'].nunique(), 'network')}" if rows["backbone"].nunique() < len(SIX) else ""
             body.append(
                 [
                     use,
                     found.title(cohort),
-                    Cell(best["backbone"], f"{metric.upper()} {said(best)}{of}"),
+                    Cell(best["backbone"], f"{metric.upper()} {said(best)}{of}{gpu}"),
                     ", ".join(near) or "none",
                 ]
             )
@@ -90,20 +91,22 @@ def _beside(found: Results) -> str:
     """Whether any of them is needed: what simple methods reach."""
     out = []
     for use, cohort, metric, rows in _uses(found):
-        simple = checks.pick(found, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric)
+        every = checks.pick(found, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric)
+        simple = every
         simple = (
             at(simple, rows["label_fraction"].iloc[0])
             if len(simple) and rows["task"].iloc[0] != "imputation"
             else simple
         )
         simple = simple.dropna(subset=["value"])
-        if simple.empty:
+        if every.empty:
             out.append(f"{use}, {found.title(cohort)}: no simple method ran on the same data yet.")
-        else:
+        if len(simple):
             best = simple.loc[simple["value"].idxmax() if HIGHER_IS_BETTER[metric] else simple["value"].idxmin()]
             ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
             near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
-            better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run {'have' if ahead > 1 else 'has'} a better score"
+            better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run "
+            better += "have a better score" if ahead > 1 else "has a better score"
             apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
             if len(rows) == 1:
                 better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"

@@ -529,7 +529,10 @@ def test_verdicts_are_corrected_over_all_claims(monkeypatch):
     assert (alone[0].word, among[0].word) == (checks.DIFFERS, checks.NOISE)  # .006 x 10 is above .05
     assert {one.word for one in among[1:]} == {checks.UNTESTED}
     sure = checks.Part(checks.NOISE, "f.", (), 1e-6)
-    assert verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == checks.DIFFERS
+    assert (
+        verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == checks.PARTLY
+    )  # .006 x 10: each part for itself
+    assert verdicts.decided(found, rows, [[sure, sure], *[[]] * 9])[0].word == checks.DIFFERS
     assert (
         verdicts.decided(found, rows, [[sure, checks.Part(checks.AGREES, "g.", ())], *[[]] * 9])[0].word
         == checks.PARTLY
@@ -832,6 +835,32 @@ def test_the_front_page_says_what_more_networks_say_by_another_profile():
     (line,) = front._others(found, found.summary[:1])
     assert "Two networks by the earlier protocol" in line and "−0.010 (−0.020 to 0.000)" in line
     assert front._others(found, found.summary[1:]) == []
+
+
+def test_the_front_page_says_where_the_own_test_splits_say_something_else():
+    row = _row(cohort="c", profile="study", backbone="GRU-D")
+    about = {
+        "profile": "study",
+        "cohort": "c",
+        "metric": "auroc",
+        "backbone": "GRU-D",
+        "source": "",
+        "label_fraction": 1.0,
+    }
+    own = [
+        _effect(**about, question="frozen - e2e", verdict="equivalent"),
+        _effect(**about, question="frozen - finetune", verdict="worse", difference=-0.03, low=-0.05, high=-0.01),
+    ]
+    outside = [{**one, "verdict": "equivalent", "test": "external"} for one in own]
+    own = [{**one, "test": "split"} for one in own]
+    found = results.Results(pd.DataFrame([row]), pd.DataFrame(), pd.DataFrame(own))
+    found.external_effects = pd.DataFrame(outside)
+    (line,) = front._own_splits(found, found.summary)
+    assert (
+        "Frozen minus fine-tuning, all labels, −0.030 (−0.050 to −0.010): worse." in line and "end to end" not in line
+    )
+    found.external_effects = found.external_effects.iloc[:0]
+    assert front._own_splits(found, found.summary) == []
 
 
 def test_a_head_has_the_training_of_its_own_backbone():

@@ -55,6 +55,23 @@ def test_errors_are_means_over_the_splits_and_told_as_multiples():
     )
 
 
+def test_interpolation_and_what_was_not_learnt_are_told():
+    crossed = missingness.table(found().missingness)
+    assert missingness.beside(crossed) == [
+        "Linear interpolation, which learns nothing, has less error than every network on no kind of gaps."
+    ]
+    crossed.loc[("Linear interpolation", ""), ["point", "block"]] = 0.1
+    crossed.loc[("Mean", ""), :] = [0.44, 0.8, 0.9]
+    assert missingness.beside(crossed)[0].endswith("than every network on all gaps but really missing.")
+    assert len(missingness.beside(crossed)) == 1
+    crossed.loc[("SAITS", "block"), "block"] = 0.79  # of a mean's 0.80
+    assert (
+        missingness.beside(crossed)[1]
+        == "Did not learn from what was hidden, and has the error of the mean there: SAITS on blocks."
+    )
+    assert not [line for line in missingness.answer(crossed) if line.startswith("SAITS")]  # nothing to compare with
+
+
 def test_heads_are_told_beside_the_splits():
     (said,) = missingness.heads(found().missingness)
     assert (
