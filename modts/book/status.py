@@ -148,7 +148,9 @@ def status(found: Results) -> str:
         }
         body = []
         for record in sorted(records, key=lambda record: record["run"]):
-            cells = "".join(f"<td>{html.escape(cell(record))}</td>" for cell in columns.values())
+            cells = "".join(
+                f'<td data-label="{name}">{html.escape(cell(record))}</td>' for name, cell in columns.items()
+            )
             name = html.escape(record["run"])
             whole = html.escape(
                 str(record.get("params", {}).get("backbone", ""))
@@ -159,7 +161,7 @@ def status(found: Results) -> str:
         out.append(
             fragments.raw(
                 '<div class="modts-table modts-status" role="region" tabindex="0" '
-                f'aria-label="Runs: {html.escape(heading)}"><table>'
+                f'aria-label="Runs: {html.escape(heading)}"><table class="modts-stacks">'
                 f"<thead><tr>{head}</tr></thead><tbody>" + "\n".join(body) + "</tbody></table></div>"
             )
         )
