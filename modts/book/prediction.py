@@ -38,8 +38,13 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     out, cohorts = [], [key[0] for key, _, _ in real]
     for place, (key, answer, rest) in enumerate(real):
         apart = f": {ABOUT.get(key[1], f'profile {key[1]}')}" if cohorts.count(key[0]) > 1 else ""
-        out += [fragments.heading(2, found.title(key[0]) + apart), *([DECIDED] if key[0] in SEARCHED else []), answer]
-        out.append(fragments.fold("The figure, the table, and all else", rest) if place else rest)
+        lead, _, further = answer.partition("\n\n") if place else (answer, "", "")
+        out += [
+            fragments.heading(2, found.title(key[0]) + apart),
+            *([DECIDED] if key[0] in SEARCHED else []),
+            f"{lead}\n",
+        ]
+        out.append(fragments.fold("All answers, the figure, the table", f"{further}\n{rest}") if place else rest)
     closed = [one for one in made if one not in real]
     if closed:
         boxes = [
@@ -280,7 +285,7 @@ def elsewhere(found: Results, key, rows: pd.DataFrame, pool: pd.DataFrame) -> tu
 
     others = pool[(pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "")]
     mine = {seed for run in rows["run"] for seed in splits(run)}
-    others = others[[bool(mine) and mine <= splits(run) for run in others["run"]]]
+    others = others[others["run"].map(lambda run: bool(mine) and mine <= splits(run)).astype(bool)]
     if others.empty:
         return others, "", ""
     nearest = min(others["run"], key=lambda run: len(splits(run)))
@@ -317,8 +322,11 @@ def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], t
 def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
     """Without the native arms that a run of a transfer repeats: they stand on its page."""
     records = found.runs
-    moved = [all(records.get(run, {}).get("stage") == "transfer" for run in line.split(",")) for line in rows["run"]]
-    return rows[[not one for one in moved]]
+
+    def own(line: str) -> bool:
+        return any(records.get(run, {}).get("stage") != "transfer" for run in line.split(","))
+
+    return rows[rows["run"].map(own).astype(bool)]
 
 
 def best_possible(results: Results, cohort: str) -> list[str]:

@@ -31,15 +31,15 @@ def transfer(found: Results) -> str:
 
 
 def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
-    leads, rests = zip(
-        *(_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)), strict=True
-    )
+    made = [_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)]
+    short, further, rests = (list(filter(None, some)) for some in zip(*made, strict=True))
     theirs = fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",))
-    return "\n".join(leads), "\n".join([*rests, fragments.fold("What others report", theirs)])
+    answer = "\n\n".join([" ".join(short), *further])
+    return answer, "\n".join([*rests, fragments.fold("What others report", theirs)])
 
 
-def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, str]:
-    """What the pair says, and all else."""
+def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, str, str]:
+    """What the pair says in a sentence, what more it says, and all else."""
     rows = found.summary
     metric = "auroc" if (pair["metric"] == "auroc").any() else "mae"
     same = rows[
@@ -60,8 +60,10 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
     stem = f"transfer-{source}-{'-'.join(key)}".lower()
     compared = effects.effects_of(found, *key[:2], source)
     lead, forest = _answered(found, key, source, compared, metric, budgets[0], stem)
-    shares = " ".join(_overlap(found, source, key[0]))
-    lead = f"From {found.title(source)} to {found.title(key[0])}, where {_outcome(found, key[0])}. {shares}\n\n{lead}"
+    first, _, more = lead.partition("\n\n")
+    about = fragments.plain(f"Here {_outcome(found, key[0])}. {' '.join(_overlap(found, source, key[0]))}")
+    come = f"From {fragments.plain(found.title(source))}"
+    first = f"{come}: {first}" if first else f"{come}."
     out = [forest]
     strong = tables.strongest(pair, metric)
     shown = tables.only_these(for_figure(pair[pair["metric"] == metric]), strong)
@@ -101,7 +103,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
             fragments.downloads(stem, pair, [*made, *differences]) + effects.downloads(compared, stem),
         ),
     ]
-    return lead, "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
+    return first, f"{about}\n\n{more}", "\n".join([*out, fragments.how_made(list(pair["run"]), found.runs)])
 
 
 def _answered(

@@ -66,14 +66,14 @@ def test_pages_say_which_training_ended_at_its_cap(capped):
     for run in made:  # of heads it is their backbone's training that counts
         assert (words in fragments.how_made([run], made)) == bool(capped)
     table = status.status(found(runs=made))
-    assert "At cap" in table and ("<td>1</td>" if capped else "<td>no</td>") in table and "<td>2</td>" in table
+    assert "At cap" in table and (f'"At cap">{1 if capped else "no"}</td>') in table and '"At cap">2</td>' in table
 
 
 def test_machines_are_numbered_and_commits_short():
     made = [record("pretrain", hardware="CPU b", code_version="0123456789ab"), record("heads", hardware="CPU a")]
     table = status.status(found(runs={r["run"]: r for r in made}))
     assert "- Machine 1: CPU a\n- Machine 2: CPU b" in table
-    assert "<td>0123456</td><td>2</td></tr>" in table and "0123456789" not in table
+    assert '>0123456</td><td data-label="Machine">2</td></tr>' in table and "0123456789" not in table
 
 
 def test_runs_of_before_are_read_off_their_curves():
