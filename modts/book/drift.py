@@ -31,9 +31,13 @@ def drift(found: Results) -> str:
             "with and without centring; the line is linear interpolation.",
             fragments.out_dir(),
         )
-        apart = fragments.bullets(months(rows, title), markup=True) + fragments.picture(drawn)
-        out += [fragments.heading(3, title), fragments.bullets(errors(rows), markup=True)]
-        out.append(fragments.fold("How far the months lie apart, and the figure", apart))
+        told = fragments.bullets(errors(rows) + months(rows, title), markup=True)
+        out.append(
+            fragments.fold(
+                f"{title}: the error with and without it, and how far the months lie apart",
+                told + fragments.picture(drawn),
+            )
+        )
     return "\n".join(out)
 
 
