@@ -46,8 +46,8 @@ def test_the_rows_are_told_in_words():
 def test_the_picture_has_both_shapes_and_words(monkeypatch, tmp_path):
     monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
     text = drift.drift(found())
-    assert "### Italy &#38; air" in text and "of Italy &#38; air the variables" in text  # escaped once
-    assert text.index("SAITS errs") < text.index("{dropdown}") < text.index("In the validation months")
+    assert "{dropdown} Italy &#38; air:" in text and "of Italy &#38; air the variables" in text  # escaped once
+    assert text.index("{dropdown}") < text.index("SAITS errs") < text.index("In the validation months")
     assert (tmp_path / "drift-italy_air-wide.svg").stat().st_size > 2000
     svg = (tmp_path / "drift-italy_air-narrow.svg").read_text()
     assert "standard deviations of training" in svg and "NOx" in svg
