@@ -97,14 +97,12 @@ def answer(rows: pd.DataFrame) -> list[str]:
 
 
 def _small(row) -> str:
-    get = row.get if isinstance(row, pd.Series) else lambda name: getattr(row, name)
-    reach = max(abs(get("low_difference")), abs(get("high_difference")))
+    reach = max(abs(row.low_difference), abs(row.high_difference))
     return ", too small to matter" if reach < margin("auroc", 0.0) else ""
 
 
 def _span(row) -> str:
-    get = row.get if isinstance(row, pd.Series) else lambda name: getattr(row, name)
-    return f"{signed(get('difference'))} ({signed(get('low_difference'))} to {signed(get('high_difference'))})"
+    return f"{signed(row.difference)} ({signed(row.low_difference)} to {signed(row.high_difference)})"
 
 
 def _table(rows: pd.DataFrame, metric: str, test: str) -> Table:

@@ -52,8 +52,7 @@ def _contrast(found: Results) -> list[str]:
     rows = rows[rows["backbone"] == "CSAI"]
     asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": "CSAI"}
     levels = checks.pick(found, checks.HEADLINE, **asked)
-    own = found.effects[(found.effects["profile"] == checks.HEADLINE) & (found.effects["test"] == "split")]
-    own = effects.singles(own, "frozen - e2e_shipped")
+    own = effects.singles(effects.on_own_splits(found, "physionet_2012", checks.HEADLINE), "frozen - e2e_shipped")
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
         f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, "
@@ -74,7 +73,7 @@ def _same_head(rows: pd.DataFrame) -> str:
 
 
 def _on_splits(own: pd.DataFrame, row: pd.Series) -> str:
-    own = at(own[(own["backbone"] == row["backbone"]) & (own["cohort"] == row["cohort"])], row["label_fraction"])
+    own = at(own[own["backbone"] == row["backbone"]], row["label_fraction"])
     return f"{answers.interval(own.iloc[0])} (test splits) and " if len(own) and row["test"] != "split" else ""
 
 

@@ -40,6 +40,12 @@ def effects_of(found: Results, cohort: str, profile: str, source: str = "") -> p
     return outside if len(outside) else own
 
 
+def on_own_splits(found: Results, cohort: str, profile: str) -> pd.DataFrame:
+    """The effects of a cohort in a profile on its own test splits, whichever test decides; of transfers nothing."""
+    rows = found.effects[(found.effects["cohort"] == cohort) & (found.effects["profile"] == profile)]
+    return rows[(rows["test"] == "split") & (rows["source"] == "")]
+
+
 def singles(rows: pd.DataFrame, question: str, metric: str = "auroc") -> pd.DataFrame:
     """Of these effects those of one question and metric, backbone by backbone."""
     return rows[(rows["question"] == question) & (rows["metric"] == metric) & (rows["backbone"] != ALL)]

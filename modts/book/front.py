@@ -183,8 +183,7 @@ def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
     deciding = effects.effects_of(found, cohort, profile)
     if not (deciding["test"] == "external").any():
         return []
-    own = found.effects[(found.effects["profile"] == profile) & (found.effects["cohort"] == cohort)]
-    own, other = own[(own["test"] == "split") & (own["source"] == "")], []
+    own, other = effects.on_own_splits(found, cohort, profile), []
     for share in fractions(rows):
         beside, decided = (answers.means(some, "auroc", share, QUESTIONS) for some in (own, deciding))
         for question, row in beside.items():
@@ -227,10 +226,9 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
 
 def _larger(found: Results, cohort: str) -> list[str]:
     """What the networks at their published sizes say, a line each: on the test that decides, and on the cohort's own."""
-    own = found.effects[found.effects["profile"] == checks.HEADLINE]
     rows, own = (
-        effects.singles(some, "frozen - e2e_shipped")
-        for some in (effects.effects_of(found, cohort, checks.HEADLINE), own)
+        effects.singles(of(found, cohort, checks.HEADLINE), "frozen - e2e_shipped")
+        for of in (effects.effects_of, effects.on_own_splits)
     )
     out = []
     for _, row in rows.iterrows():

@@ -84,7 +84,7 @@ def _networks(crossed: pd.DataFrame) -> list[str]:
 
 def answer(crossed: pd.DataFrame) -> list[str]:
     """Which pretraining is best over all gaps; and what a network pretrained on single values loses on each other kind against its own."""
-    out = []
+    out, stuck = [], _unlearnt(crossed)
     for name in _networks(crossed):
         mine = crossed.loc[name]
         if "point" not in mine.index or len(mine) < 2:
@@ -93,7 +93,7 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             {
                 gap: mine.loc["point", gap] / mine.loc[gap, gap] - 1
                 for gap in mine.index
-                if gap != "point" and gap in mine and (name, gap) not in _unlearnt(crossed)
+                if gap != "point" and gap in mine and (name, gap) not in stuck
             }
         )
         if own.empty:
