@@ -17,7 +17,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from modts import runs
 from modts.errors import ModtsError
-from modts.study import drop_foreign, end_from_a_thread, read_profile, read_yaml, start_count
+from modts.study import MEMORY, drop_foreign, end_from_a_thread, open_nursery, read_profile, read_yaml, start_count
 
 try:
     if not workflow.configfiles:
@@ -111,3 +111,5 @@ rule collect:
 onstart:
     waiting = [job for job in workflow.dag.needrun_jobs() if job.rule.name in runs.STAGES]
     start_count(PROFILE.name, len(waiting))
+    if workflow.local_exec and sum(job.rule.name != "baselines" for job in waiting) > 2:  # else it is not worth its start
+        open_nursery(JOBS[waiting[0].wildcards.run].params["threads"], {**MEMORY, **os.environ})

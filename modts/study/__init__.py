@@ -18,5 +18,6 @@ __getattr__, __dir__, __all__ = door(
         "tuned": "SEARCH_COLUMNS",
         "published": "check_published",
         "warden": "end_from_a_thread",
+        "nursery": "open_nursery",
     },
 )

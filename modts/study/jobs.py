@@ -21,10 +21,9 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
-from . import warden
+from . import nursery, warden
 from .carry import back
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc keeps the memory that a step frees for the next one, instead of handing it back and fetching it page by page
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 UNTIL = "MODTS_UNTIL"  # seconds since 1970 after which no job starts or goes on (see timebox)
@@ -124,7 +123,7 @@ def drop_foreign(job: Job) -> None:
 # --- running it ---
 
 
-def command(job: Job, log: Path, plain: bool = False) -> list[str]:
+def command(job: Job, log: Path, plain: bool = False, kernel: str = "python3") -> list[str]:
     """What runs a job: papermill with its notebook, or for the baselines, and all that is `plain`, our command line."""
     import yaml
 
@@ -142,7 +141,7 @@ def command(job: Job, log: Path, plain: bool = False) -> list[str]:
         "-b",
         values,
         "-k",
-        "python3",
+        kernel,
         "--no-progress-bar",
     ]
 
@@ -176,14 +175,15 @@ def begin(job: Job, plain: bool = False) -> subprocess.Popen:
     """Start a job under a warden, its carried units in their places; its output goes to its log."""
     back(job.whole or job.run)
     log = _log(job)
-    threads = {name: str(job.params["threads"]) for name in _THREADS}
+    threads = {name: str(job.params["threads"]) for name in nursery.THREADS}
+    kernel, its = nursery.kernel()
     with _opened(log, job.path) as file:
         return subprocess.Popen(
-            warden.command(command(job, log, plain)),
+            warden.command(command(job, log, plain, kernel)),
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=runs.root(),
-            env={**MEMORY, **os.environ, **threads},
+            env={**MEMORY, **os.environ, **threads, **its},
             start_new_session=True,  # what kills this process's group leaves the warden to clear up
         )
 
@@ -235,8 +235,7 @@ def _opened(log: Path, result: Path):
 def _passing_on(process: subprocess.Popen):
     """Whoever stops this process stops the job's too."""
 
-    def stop(number, frame):
-        end(process)
+    def stop(number, frame):  # ends nothing itself: it may interrupt a wait, which holds a lock that another wait needs
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -245,6 +244,8 @@ def _passing_on(process: subprocess.Popen):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if process.poll() is None:
+            end(process)
 
 
 def end(process: subprocess.Popen) -> None:

@@ -47,7 +47,7 @@ def main(parent: int, job: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
-    _prctl(_SUBREAPER, 1)
+    adopt()
     end_with_parent()
     if os.getppid() != parent:  # it went before it could be noticed
         return 1
@@ -66,6 +66,11 @@ def main(parent: int, job: list[str]) -> int:
         if process.poll() is None:
             process.kill()
         end_all()
+    return end_alike(code)
+
+
+def end_alike(code: int) -> int:
+    """End this process by the signal that ended another, told by its code; else return the code."""
     if code < 0:
         if code != -signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
@@ -101,9 +106,14 @@ def below(pid: int) -> set[int]:
     return found
 
 
-def end_with_parent() -> None:
-    """This process is told to stop when its parent has gone, however that ended."""
-    _prctl(_PDEATHSIG, signal.SIGTERM)
+def adopt() -> None:
+    """What is orphaned below this process becomes its child."""
+    _prctl(_SUBREAPER, 1)
+
+
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """This process gets a signal when its parent has gone, however that ended."""
+    _prctl(_PDEATHSIG, number)
 
 
 def _prctl(option: int, value: int) -> None:
