@@ -7,10 +7,9 @@ import pandas as pd
 from modts.study import ALL, METRIC_NAMES
 
 from . import fragments
-from .effects import labels
+from .effects import interval, labels
 from .prose import plural
 from .results import at
-from .tables import signed
 
 FROZEN = "a linear layer on a frozen imputer"
 OTHERS = {  # question -> the other side, in a reader's words; the first that has been answered leads
@@ -35,11 +34,6 @@ TUNED_OTHERS = {
 VERBS = {"better": "does better than", "worse": "does worse than", "equivalent": "does as well as"}
 UNTOLD = "cannot be told from"
 MAIN = tuple(OTHERS)
-
-
-def interval(row) -> str:
-    """ "−0.002 (−0.012 to +0.007)"."""
-    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])})"
 
 
 def who(rows: pd.DataFrame) -> str:

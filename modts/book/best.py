@@ -12,8 +12,9 @@ from modts.study import METRIC_NAMES, margin
 
 from . import effects, fragments
 from .figures import grid, legend, save
+from .prose import count
 from .results import Results
-from .tables import Cell, Table, number, percent, signed
+from .tables import Cell, Table, between, number, percent, signed
 
 ALL, SHARE, LATENTS = "all of them", "share of ", "share of any latents"
 GOALS = {1.0: 0.01, 0.1: 0.03}  # what the study had set itself, AUROC over boosted trees
@@ -77,23 +78,27 @@ def answer(rows: pd.DataFrame) -> list[str]:
     for share, part in rows.groupby("label_fraction", sort=False):
         worth = part[part["recipe"].str.startswith(SHARE)].set_index("recipe")
         latents = worth.loc[LATENTS]
-        words = (
-            "the mixture owes its latents"
-            if latents["low_difference"] > 0
-            else "what the mixture owes its latents is not told from nothing,"
-        )
+        sure = latents["low_difference"] > 0
+        words = "the latents add" if sure else "it cannot be told whether the latents add anything:"
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
-        lead = f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}; averaging more models is a part of it"
-        out.append(f"{lead}; of single ingredients, {most.name.removeprefix(SHARE)} add most, {_span(most)}.")
+        out.append(
+            f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}. No single ingredient adds more than "
+            f"{most.name.removeprefix(SHARE)}, {_span(most)}: the largest of {count(len(single))}, looked for afterwards, without a correction."
+        )
     aims = []
     for row in whole[whole["label_fraction"].isin(GOALS)].itertuples():
         goal = GOALS[row.label_fraction]
-        aims.append(
-            f"{signed(goal, 2)} with {effects.labels(row.label_fraction)} is {'reached' if row.difference >= goal else 'not reached'}"
-        )
+        aims.append(f"{signed(goal, 2)} with {effects.labels(row.label_fraction)} {_aimed(row, goal)}")
     out.append(f"What the study had set itself, over the trees: {'; '.join(aims)}.")
     return out
+
+
+def _aimed(row, goal: float) -> str:
+    """Whether a goal is reached, by the interval."""
+    if row.low_difference <= goal <= row.high_difference:
+        return "lies inside the interval, so whether it is reached cannot be told"
+    return "is reached" if row.difference > goal else "is not reached"
 
 
 def _small(row) -> str:
@@ -102,7 +107,7 @@ def _small(row) -> str:
 
 
 def _span(row) -> str:
-    return f"{signed(row.difference)} ({signed(row.low_difference)} to {signed(row.high_difference)})"
+    return f"{signed(row.difference)} ({between(row.low_difference, row.high_difference)})"
 
 
 def _table(rows: pd.DataFrame, metric: str, test: str) -> Table:
@@ -115,7 +120,7 @@ def _table(rows: pd.DataFrame, metric: str, test: str) -> Table:
             row = part[part["label_fraction"] == share].iloc[0]
             cells += [
                 Cell(number(row["value"]), f"{number(row['low'])}–{number(row['high'])}"),
-                Cell(signed(row["difference"]), f"{signed(row['low_difference'])} to {signed(row['high_difference'])}"),
+                Cell(signed(row["difference"]), between(row["low_difference"], row["high_difference"])),
             ]
         body.append([recipe, *cells])
     header = [words for share in shares for words in (f"{percent(share)} of labels", "minus trees")]

@@ -10,7 +10,7 @@ from .prose import count, plural
 from .results import Results
 from .tables import Cell, Table, number
 
-CHANCE = 0.05  # an AUROC that is nearer to one half than this, or below it, is called chance
+CHANCE = 0.05  # an AUROC that is nearer to one half than this is called chance; one further below is turned over
 OURS, AND = "nothing: the study's way", " + "
 COLOURS = {"one": ("#9bb8d3", "o"), "mean": ("#0072B2", "D")}
 
@@ -51,30 +51,45 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_chance(row) -> bool:
-    return row["mean"] <= 0.5 + CHANCE
+    return abs(row["mean"] - 0.5) <= CHANCE
+
+
+def _turned_over(row) -> bool:
+    return row["mean"] < 0.5 - CHANCE
 
 
 def answer(singles: pd.DataFrame) -> list[str]:
-    """Which single changes take each network to chance; then what it has without them, and what the others cost."""
-    lead, rest = [], []
+    """Which single changes take each network to chance, or turn its score over; then what it has without them, and what the others cost."""
+    lead, rest, paper = [], [], verdicts.near_chance()
     for backbone, part in singles.groupby("backbone", sort=False):
         changed, ours = part[part["ways"] != ""].sort_values("mean"), part[part["ways"] == ""]
-        there = changed[[_at_chance(row) for _, row in changed.iterrows()]]
-        named = ", ".join(f"{row['ways']} ({number(row['mean'])})" for _, row in there.iterrows())
-        lead.append(
-            f"Of {plural(len(changed), 'careless way')}, {count(len(there)) if len(there) else 'none'} "
-            f"{'takes' if len(there) < 2 else 'take'} end-to-end {backbone} to chance or below{': ' if named else ''}{named}."
+        there, over = (
+            changed[[bool(which(row)) for _, row in changed.iterrows()]] for which in (_at_chance, _turned_over)
         )
+        many = count(len(there)) if len(there) else "none"
+        figure = f", where the paper's {number(paper[backbone])} lies" if backbone in paper else ""
+        words = f"Of {plural(len(changed), 'careless way')}, {many} {'takes' if len(there) < 2 else 'take'} end-to-end {backbone} to chance"
+        words += f"{figure}{': ' * bool(len(there))}{_named(there)}"
+        words += f"; {count(len(over))} {'turns' if len(over) == 1 else 'turn'} its score over: {_named(over)}" * bool(
+            len(over)
+        )
+        lead.append(f"{words}.")
         if len(ours):
-            row, others = ours.iloc[0], changed.drop(there.index)
+            row, others = ours.iloc[0], changed.drop([*there.index, *over.index])
             span = f"{number(row['low'])} to {number(row['high'])} over {plural(int(row['n']), 'split')}"
             said = f"Trained the study's way, {backbone} has {number(row['mean'])} ({span})"
             if len(others):
                 worst = others.iloc[0]
-                said += f"; of the ways that do not end at chance, the worst is “{worst['ways']}” with "
+                said += f"; of the other ways the worst is “{worst['ways']}” with "
                 said += f"{number(worst['mean'])} ({number(worst['low'])} to {number(worst['high'])})"
             rest.append(f"{said}.")
+    missing = sorted(set(paper) - set(singles["backbone"]))
+    rest += [f"{' and '.join(missing)}, of which the paper says the same, has not been tried yet."] if missing else []
     return [*lead, *rest]
+
+
+def _named(rows: pd.DataFrame) -> str:
+    return ", ".join(f"{row['ways']} ({number(row['mean'])})" for _, row in rows.iterrows())
 
 
 def pairs(rows: pd.DataFrame, singles: pd.DataFrame) -> list[str]:

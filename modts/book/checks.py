@@ -16,9 +16,10 @@ from modts.study import SEARCHED
 
 from .prose import plural, said
 from .results import Results, device, rank
-from .tables import auroc_standard_error, number, signed
+from .tables import auroc_standard_error, between, number, signed
 
-AGREES, DIFFERS, SMALL, PARTLY, NOISE = "agrees", "differs", "differs at small size", "partly", "inside the noise"
+AGREES, DIFFERS, SMALL, NOISE = "agrees", "differs", "differs at small size", "inside the noise"
+PARTLY_AGREES, PARTLY_DIFFERS, MIXED = "partly agrees", "partly differs", "agrees in part, differs in part"
 CANNOT_TELL, UNTESTED = "cannot tell yet", "not tested here yet"
 STAYS = ("physionet_2012", "physionet_2019", "eicu", "mimic")
 SERIES = ("beijing_air", "italy_air", "ett_h1", "traffic")
@@ -49,6 +50,10 @@ class Part:
         The two are changes, which have a sign.
     apart : str
         What is other here than in the paper, in a few words.
+    name : str
+        What the part is of, where a claim has several.
+    tally : str
+        What stands for our figure where there is none: how many pairs say what.
     """
 
     word: str
@@ -65,6 +70,8 @@ class Part:
     digits: int = 3
     change: bool = False
     apart: str = ""
+    name: str = ""
+    tally: str = ""
 
 
 HEADLINE, CROSSING = "headline", "crossing"  # the profiles that give P3, P4 and P5, and P9, the published sizes
@@ -108,7 +115,9 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     if theirs is None:
         return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
     p = 2 * NormalDist().cdf(-abs(row["value"] - figure) / (ours**2 + theirs**2) ** 0.5)
-    return Part(NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {_p(p)}).", ran, p, **two)
+    return Part(
+        NOISE, f"{side}, which has a standard error of {number(theirs)} itself (p {p_words(p)}).", ran, p, **two
+    )
 
 
 def _outside(results: Results, row: pd.Series) -> str:
@@ -128,7 +137,8 @@ def figure_error(results: Results, cohort: str, metric: str, figure: float) -> f
     return auroc_standard_error(figure, positives, n_test - positives)
 
 
-def _p(value: float) -> str:
+def p_words(value: float) -> str:
+    """A p-value as it is told."""
     return "below 0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
@@ -173,7 +183,7 @@ def p3(results, figures):
                 row, what = some.iloc[0], f"{backbone} {words}"
                 part = _against(results, row, figures[backbone.lower()], what)
                 told = part.found if arm == "e2e_shipped" else f"{what}: {said(row)}."
-                parts.append(replace(part, found=told + _outside(results, row)))
+                parts.append(replace(part, found=told + _outside(results, row), name=backbone))
     if not shipped:
         return kept
     beside = "".join(f" {part.found}" for part in kept) + _chance_given(results, shipped[-1].runs)
@@ -223,7 +233,10 @@ def p6(results, figures):
     if any(some.empty for _, some in heads):
         return []
     return [
-        _against(results, some.iloc[0], figures[head], f"Autoformer, frozen + {head.capitalize()}")
+        replace(
+            _against(results, some.iloc[0], figures[head], f"Autoformer, frozen + {head.capitalize()}"),
+            name=head.capitalize(),
+        )
         for head, some in heads
     ]
 
@@ -241,23 +254,31 @@ def _heads(results, cohorts, metric):
         f"{len(rows)} backbone and cohort pairs, worse in {len(worse)}, equivalent in {len(same)}; the rest cannot be told."
     )
     words += " The correction over all the claims comes on top." if len(better) or len(worse) else ""
-    return rows, better, worse, words, tuple(dict.fromkeys(run for line in rows["run"] for run in line.split(",")))
+    tally = f"{len(better)} better, {len(worse)} worse of {len(rows)}"
+    return (
+        rows,
+        better,
+        worse,
+        words,
+        tally,
+        tuple(dict.fromkeys(run for line in rows["run"] for run in line.split(","))),
+    )
 
 
 def p7(results, figures):
-    rows, better, worse, words, ran = _heads(results, SERIES, "mae")
+    rows, better, worse, words, tally, ran = _heads(results, SERIES, "mae")
     if rows.empty:
         return []
-    word = AGREES if len(better) == len(rows) else PARTLY if len(better) else NOISE
-    return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0)]
+    word = AGREES if len(better) == len(rows) else PARTLY_AGREES if len(better) else NOISE
+    return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0, tally=tally)]
 
 
 def p8(results, figures):
-    rows, better, worse, words, ran = _heads(results, ("eicu", "mimic"), "auroc")
+    rows, better, worse, words, tally, ran = _heads(results, ("eicu", "mimic"), "auroc")
     if rows.empty:
         return []
     against = float(better["p_holm"].min()) if len(better) and not len(worse) else 1.0
-    return [Part(AGREES if len(worse) else NOISE, words, ran, against)]
+    return [Part(AGREES if len(worse) else NOISE, words, ran, against, tally=tally)]
 
 
 def p9(results, figures):
@@ -293,7 +314,7 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
         levels += (
             [f"from {one['frozen']:.3f} to {one['transfer']:.3f}"] if {"frozen", "transfer"} <= set(one.index) else [""]
         )
-    span = f"{signed(ours)} ({signed(change['low'])} to {signed(change['high'])})"
+    span = f"{signed(ours)} ({between(change['low'], change['high'])})"
     what = (
         f"{change['backbone']}, moved and frozen, + Simple: {span} against native{f' ({levels[0]})' * bool(levels[0])}"
     )
@@ -304,6 +325,7 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
         "theirs": theirs,
         "their_error": their_error,
         "change": True,
+        "name": change["backbone"],
         "low": change["low"],
         "high": change["high"],
     }
@@ -316,7 +338,7 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
     p = 2 * NormalDist().cdf(-abs(ours - theirs) / (error**2 + their_error**2) ** 0.5)
     same = "if its test set is like ours and its two figures err independently"
     return Part(
-        NOISE, f"{side}, with a standard error of some {number(their_error)} {same} (p {_p(p)}).", ran, p, **two
+        NOISE, f"{side}, with a standard error of some {number(their_error)} {same} (p {p_words(p)}).", ran, p, **two
     )
 
 

@@ -51,9 +51,14 @@ def singles(rows: pd.DataFrame, question: str, metric: str = "auroc") -> pd.Data
     return rows[(rows["question"] == question) & (rows["metric"] == metric) & (rows["backbone"] != ALL)]
 
 
+def interval(row) -> str:
+    """ "−0.002 (−0.012 to +0.007)"."""
+    return f"{signed(row['difference'])} ({tables.between(row['low'], row['high'])})"
+
+
 def span(row) -> str:
-    """ "-0.002 (-0.012 to +0.007), equivalent", with true minus signs."""
-    return f"{signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), {fragments.plain(row['verdict'])}"
+    """ "−0.002 (−0.012 to +0.007), equivalent"."""
+    return f"{interval(row)}, {fragments.plain(row['verdict'])}"
 
 
 def tally(rows: pd.DataFrame) -> str:
@@ -228,7 +233,7 @@ def _cell(rows: pd.DataFrame, narrow: bool) -> Cell:
     row, between = rows.iloc[0], "\n" if narrow else " "
     return Cell(
         signed(row["difference"]),
-        f"{signed(row['low'])} to{between}{signed(row['high'])},\n{row['verdict']}",
+        f"{tables.bound(row['low'])} to{between}{tables.bound(row['high'])},\n{row['verdict']}",
         title=f"p {row['p']:.2g}, with Holm's correction {row['p_holm']:.2g}",
     )
 

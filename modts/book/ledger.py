@@ -19,8 +19,8 @@ from modts.study import ALL, question_name
 from . import checks, effects, long, missingness, verdicts
 from .checks import CANNOT_TELL, UNTESTED
 from .prose import plural, said
-from .results import ABOUT, Results, collect, rank
-from .tables import number
+from .results import ABOUT, Results, at, collect, rank
+from .tables import number, signed
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
@@ -94,12 +94,17 @@ def _differences(found: Results, question: str, supporting: tuple[str, ...], eve
         some = effects.effects_of(found, cohort, profile)
         some = some[(some["question"] == question) & (some["metric"] == "auroc")]
         mean = some[some["backbone"] == ALL]
+        own = effects.on_own_splits(found, cohort, profile)
+        own = own[(own["question"] == question) & (own["metric"] == "auroc")]
         for _, row in (some if every or mean.empty else mean).iterrows():
             word = SUPPORTED if row["verdict"] in supporting else NOT_SUPPORTED
             word = CANNOT_TELL if row["verdict"] == "cannot tell" else word
             who = "mean over backbones" if row["backbone"] == ALL else row["backbone"]
             where = f"{found.title(cohort)}, {effects.labels(row['label_fraction'])}, {ABOUT.get(profile, f'profile {profile}')}"
             why = f"{question_name(question)}, AUROC, {who}: {effects.span(row)} for the frozen network ({where})"
+            beside = at(own[own["backbone"] == row["backbone"]], row["label_fraction"])
+            if len(beside) and beside.iloc[0]["verdict"] != row["verdict"]:
+                why += f"; on the cohort's own test splits, which are smaller, {effects.span(beside.iloc[0])}"
             out.append(
                 {
                     "ours": row["difference"],
@@ -142,13 +147,17 @@ def _shipped(found: Results) -> list[dict]:
 
 
 def _trees(found: Results) -> list[dict]:
-    """Boosted trees on statistics beside the figure of P5."""
+    """Boosted trees on statistics beside the figure of P5, both with their errors."""
     (figure,) = (row["figures"]["auroc"] for row in verdicts.claims() if row["id"] == "P5")
     some = checks.pick(found, cohort="physionet_2012", metric="auroc", backbone="LightGBM", label_fraction=1.0)
     out = []
     for _, row in some.iterrows():
-        word = SUPPORTED if row["high"] >= figure else NOT_SUPPORTED
+        apart, error = row["value"] - figure, checks.figure_error(found, row["cohort"], "auroc", figure)
+        both = ((row["high"] - row["low"]) ** 2 / (2 * 1.96) ** 2 + (error or float("nan")) ** 2) ** 0.5
+        clear = abs(apart) > 1.96 * both
+        word = (SUPPORTED if apart > 0 else NOT_SUPPORTED) if clear else checks.NOISE
         why = f"LightGBM on {found.title(row['cohort'])}, all labels: AUROC {said(row)}, P5 {number(figure)}"
+        why += f"; the two lie {signed(apart)} apart, with a standard error of {number(both)}"
         numbers = {"paper": figure, "ours": row["value"], "low": row["low"], "high": row["high"]}
         out.append(numbers | {"verdict": word, "why": why, "run": row["run"]})
     return out

@@ -40,7 +40,8 @@ def missingness(found: Results) -> str:
 
 def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
     title, crossed = found.title(name), table(rows)
-    said = [*answer(crossed), *beside(crossed), *heads(rows)]
+    said = [*answer(crossed), *beside(crossed), *other_rates(rows), *heads(rows)]
+    said[0] = f"With {percent(RATE)} of the values hidden: {said[0][0].lower()}{said[0][1:]}"
     drawn = save(
         lambda narrow: _draw(crossed, narrow),
         f"missingness-{name}",
@@ -107,9 +108,7 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             continue
         real = f", on natural gaps {_more(own['natural'])}" if "natural" in own and worst != "natural" else ""
         out.append(f"{lead} has, on {NAMES[worst]}, {_more(own[worst])} than when it is pretrained on these{real}.")
-    ratio = pd.concat([_ratios(crossed, name) for name in _networks(crossed)], keys=_networks(crossed))
-    by = ratio.mean(axis=1).groupby(level=1, sort=False).mean()
-    by = by[ratio.groupby(level=1).size().reindex(by.index) == len(_networks(crossed))]  # tried with every network
+    by = _above_best(crossed)
     if len(by) > 1:
         near, far = (percent(round(value - 1, 2)) for value in (by.min(), by.max()))
         out.insert(
@@ -118,6 +117,25 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             f"{NAMES[by.idxmax()]} is farthest, {far} above.",
         )
     return out or ["Only one pattern has been pretrained on so far."]
+
+
+def _above_best(crossed: pd.DataFrame) -> pd.Series:
+    """For each pattern that every network was pretrained on: its error as a multiple of the best one's, mean over gaps and networks."""
+    names = _networks(crossed)
+    ratio = pd.concat([_ratios(crossed, name) for name in names], keys=names)
+    by = ratio.mean(axis=1).groupby(level=1, sort=False).mean()
+    return by[ratio.groupby(level=1).size().reindex(by.index) == len(names)]
+
+
+def other_rates(rows: pd.DataFrame) -> list[str]:
+    """Whether the order is another with fewer or more values hidden: the pretraining nearest to the best, and single values beside it."""
+    out = []
+    for rate in sorted({float(rate) for rate in rows.loc[rows["metric"] == "mae", "rate"] if rate} - {RATE}):
+        by = _above_best(table(rows, rate))
+        if len(by) > 1 and "point" in by:
+            words = f"with {percent(rate)} hidden, {NAMES[by.idxmin()]} ({percent(round(by.min() - 1, 3))} above it)"
+            out.append(words + f", single values {percent(round(by['point'] - 1, 3))}" * (by.idxmin() != "point"))
+    return [f"Nearest to the best at other shares: {'; '.join(out)}."] if out else []
 
 
 def beside(crossed: pd.DataFrame) -> list[str]:
@@ -187,10 +205,12 @@ def heads(rows: pd.DataFrame) -> list[str]:
             if len(mean[name]) > 1
         ]
         if gaps:
-            apart = float((wide.max(axis=1) - wide.min(axis=1)).mean())
+            apart = wide.max(axis=1) - wide.min(axis=1)
             out.append(
-                f"Heads on the latents, {percent(float(share))} of the labels: between the pretrainings the mean AUROC moves by at most "
-                f"{number(max(gaps))}; between the splits one pretraining's moves by {number(apart)}."
+                f"Heads on the latents, {percent(float(share))} of the labels: between a network's pretrainings the AUROC moves by "
+                f"{number(np.mean(gaps))} on average and {number(max(gaps))} at most, between the splits of one pretraining by "
+                f"{number(apart.mean())} and {number(apart.max())}. {plural(wide.shape[1], 'split').capitalize()} are too few to test "
+                "the pretrainings in pairs."
             )
     return out
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from modts.study import arm_name
+from modts.study import arm_name, holm
 
 from . import fragments
 from .figures import grid, legend, mark_of, save
@@ -114,21 +114,15 @@ def _scatter(trials: pd.DataFrame, narrow: bool) -> Figure:
 
 
 def _imputers(trials: pd.DataFrame) -> list[str]:
-    """For each backbone how the two orders of its pretrainings agree."""
-    said = []
-    for name, some in trials.groupby("backbone", sort=False):
-        if len(some) < ENOUGH:
-            continue
-        rank, p = spearmanr(-some["mae"], (some["auroc"] + some["auroc_few"]) / 2)
-        says = (
-            "no clear relation"
-            if p > 0.05
-            else "the better imputer, the better"
-            if rank > 0
-            else "the better imputer, the worse"
-        )
+    """For each backbone how the two orders of its pretrainings agree; p with Holm's correction over the backbones."""
+    asked = {name: some for name, some in trials.groupby("backbone", sort=False) if len(some) >= ENOUGH}
+    found = [spearmanr(-some["mae"], (some["auroc"] + some["auroc_few"]) / 2) for some in asked.values()]
+    said, clear = [], "the better imputer, the {}"
+    for (name, some), (rank, _), p in zip(asked.items(), found, holm([p for _, p in found]), strict=True):
+        says = "no clear relation" if p > 0.05 else clear.format("better" if rank > 0 else "worse")
         said.append(
-            f"{name}, {len(some)} pretrainings: rank correlation of imputation and prediction {signed(rank, 2)} (p = {number(p, 3)}): {says}."
+            f"{name}, {len(some)} pretrainings: rank correlation of imputation and prediction {signed(rank, 2)} "
+            f"(p = {number(p, 2)} after the correction for several tests): {says}."
         )
     return said
 

@@ -49,6 +49,22 @@ def signed(value: float, digits: int = 3) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text[1:]
 
 
+def bound(value: float, digits: int = 3) -> str:
+    """An end of a difference's interval: signed, with as many digits as say on which side of zero it lies (six at most).
+
+    >>> bound(0.00052), bound(-0.00031), bound(0.0), bound(0.0182)
+    ('+0.0005', '−0.0003', '0.000', '+0.018')
+    """
+    if value and not float(f"{value:.{digits}f}") and abs(value) >= 1e-6:
+        digits = -math.floor(math.log10(abs(value)))
+    return signed(value, digits)
+
+
+def between(low: float, high: float, digits: int = 3) -> str:
+    """ "−0.012 to +0.007": the interval of a difference."""
+    return f"{bound(low, digits)} to {bound(high, digits)}"
+
+
 def interval(low: float, high: float, digits: int = 3) -> str:
     """ "0.801–0.842", or "" where no interval is known."""
     return "" if pd.isna(low) or pd.isna(high) else f"{low:.{digits}f}–{high:.{digits}f}"

@@ -6,7 +6,8 @@ A verdict is computed from rows and never typed. What stored rows say to the par
 - *differs*: both errors together say so, after Holm's correction over all that is compared for the claims, by runs that had the chance of the
   paper's arm: its size, and training that ended because it was done;
 - *differs at small size*: the same by runs of less chance, which decide nothing against the paper;
-- *inside the noise*: the data cannot decide; *partly*: some of a claim's parts do;
+- *inside the noise*: the data cannot decide;
+- *partly agrees*, *partly differs*: one of a claim's parts does, and of the others nothing can be said;
 - *cannot tell yet*: the figure has no known error, or a best over all data sets is asked and not all were run;
 - *not tested here yet*: no row answers.
 
@@ -21,7 +22,19 @@ from dataclasses import dataclass
 from modts import runs
 from modts.study import holm
 
-from .checks import CHECKS, DIFFERS, PARTLY, SMALL, UNTESTED, Part
+from .checks import (
+    AGREES,
+    CANNOT_TELL,
+    CHECKS,
+    DIFFERS,
+    MIXED,
+    PARTLY_AGREES,
+    PARTLY_DIFFERS,
+    SMALL,
+    UNTESTED,
+    Part,
+    p_words,
+)
 from .results import Results, training_record
 
 LEVEL = 0.05
@@ -97,8 +110,8 @@ def decided(results: Results, rows: list[dict], parts: list[list[Part]]) -> list
             continue
         ran = tuple(dict.fromkeys(run for part in some for run in part.runs))
         words = [DIFFERS if p < LEVEL else part.word for part, p in zip(some, least, strict=True)]
-        word = words[0] if len(set(words)) == 1 else PARTLY
-        found = " ".join(part.found for part in some)
+        word = together(words)
+        found = " ".join(part.found for part in some) + _corrected(some, least)
         fair, lacks = had_its_chance(results, ran)
         if DIFFERS in words:
             word = word if fair or word != DIFFERS else SMALL
@@ -107,3 +120,22 @@ def decided(results: Results, rows: list[dict], parts: list[list[Part]]) -> list
             Verdict(row["id"], row["claim"], word, found, ran, tuple(some), "" if fair else lacks, row.get("short", ""))
         )
     return out
+
+
+def together(words: list[str]) -> str:
+    """The word for a claim from those for its parts.
+
+    >>> together([DIFFERS, "inside the noise"]), together([AGREES, CANNOT_TELL]), together([AGREES, DIFFERS])
+    ('partly differs', 'partly agrees', 'agrees in part, differs in part')
+    """
+    if len(set(words)) == 1:
+        return words[0]
+    if {AGREES, DIFFERS} <= set(words):
+        return MIXED
+    return PARTLY_DIFFERS if DIFFERS in words else PARTLY_AGREES if AGREES in words else CANNOT_TELL
+
+
+def _corrected(some: list[Part], least: list[float]) -> str:
+    """What the correction over the claims makes of p, where p alone would say that the two differ."""
+    told = [f"{part.name} {p_words(p)}".strip() for part, p in zip(some, least, strict=True) if part.p < LEVEL]
+    return f" Corrected over all that is compared for the claims, p is {' and '.join(told)}." if told else ""

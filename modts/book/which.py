@@ -1,60 +1,125 @@
-"""Which backbone for what: for each use the one that came out best in the rows there are, and those that cannot be told from it."""
+"""Which backbone for what: for each use the one that came out best in the rows there are, and those that cannot be told from it.
+
+Profiles differ in the size of the networks, which a reader chooses too: of each backbone its best row counts, whichever profile made it.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pandas as pd
 
 from modts.backbones import BACKBONES, SIX
 from modts.learning import HIGHER_IS_BETTER
+from modts.study import HEAD_NAMES
 
 from . import checks, fragments
 from .prose import count, plural, said
-from .results import Results, at, fractions
+from .results import ABOUT, Results, at, fractions
 from .tables import Cell, Table, amount, percent
+
+USES = {  # (task, metric): the use
+    ("imputation", "mae"): "Filling gaps",
+    ("classification", "auroc"): "Predicting an outcome",
+    ("regression", "mae"): "Predicting a number",
+}
+OWN, OUTSIDE = "its own test splits", "the external test"
+
+
+def best_of(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """The row with the best value."""
+    return rows.loc[rows["value"].idxmax() if HIGHER_IS_BETTER[metric] else rows["value"].idxmin()]
 
 
 def overlapping(rows: pd.DataFrame, metric: str) -> tuple[pd.Series, list[str]]:
     """The best row of several backbones, and the names of those whose interval overlaps with its own."""
-    place = rows["value"].idxmax() if HIGHER_IS_BETTER[metric] else rows["value"].idxmin()
-    best, others = rows.loc[place], rows.drop(index=place)
+    best = best_of(rows, metric)
+    others = rows[rows["backbone"] != best["backbone"]]
     near = others[(others["low"] <= best["high"]) & (others["high"] >= best["low"])]
     return best, list(near.sort_values("value", ascending=not HIGHER_IS_BETTER[metric])["backbone"])
 
 
 def _uses(found: Results):
-    """(use, cohort, metric, rows of the six) for every real cohort and task."""
-    rows = checks.pick(found, arm="frozen")
-    rows = rows[rows["backbone"].isin(BACKBONES) & rows["pattern"].isin(("", "point"))].dropna(subset=["value"])
-    for cohort, part in rows.groupby("cohort", sort=False):
-        filling = part[(part["task"] == "imputation") & (part["metric"] == "mae")]
-        if len(filling):
-            yield "Filling gaps", cohort, "mae", filling
-        for task, metric, words in (
-            ("classification", "auroc", "Latents that predict an outcome"),
-            ("regression", "mae", "Latents that predict a number"),
-        ):
-            some = part[(part["task"] == task) & (part["metric"] == metric) & (part["head"] == "simple")]
-            for share in fractions(some) if len(some) else ():
+    """(use, cohort, test, metric, the best row of each backbone, the baselines' rows on the same test); the external test where there is one."""
+    for test, summary in ((OUTSIDE, found.external), (OWN, found.summary)):
+        rows = checks.pick(replace(found, summary=summary), every=True, arm=("frozen", "baseline"))
+        rows = rows[rows["pattern"].isin(("", "point"))].dropna(subset=["value"])
+        for (cohort, task, metric), part in rows.groupby(["cohort", "task", "metric"], sort=False):
+            if (task, metric) not in USES or (test == OWN and _outside(found, cohort, task)):
+                continue
+            networks = part[part["backbone"].isin(BACKBONES) & (part["arm"] == "frozen")]
+            for share in fractions(networks) if len(networks) else ():
+                some = at(networks, share)
+                each = [best_of(one, metric) for _, one in some.groupby("backbone", sort=False)]
                 few = "" if pd.isna(share) or share == 1 else f", {percent(share)} of the labels"
-                yield words + few, cohort, metric, at(some, share)
+                simple = part[part["arm"] == "baseline"]
+                simple = simple if task == "imputation" else at(simple, share)
+                yield USES[task, metric] + few, cohort, test, metric, pd.DataFrame(each), simple
+
+
+def _outside(found: Results, cohort: str, task: str) -> bool:
+    rows = found.external
+    return bool(((rows["cohort"] == cohort) & (rows["task"] == task)).any())
 
 
 def which(found: Results) -> str:
-    """A row a use: the best, and who cannot be told from it; below it what one window takes."""
+    """The answer, a row a use: the best, and who cannot be told from it; whether any is needed; below it what one window takes."""
+    uses = list(_uses(found))
     body = []
-    for use, cohort, metric, rows in _uses(found):
-        if rows["backbone"].nunique() > 1:
+    for use, cohort, test, metric, rows, _ in uses:
+        if len(rows) > 1:
             best, near = overlapping(rows, metric)
-            gpu = ", GPU" if set(rows["device"]) == {"GPU"} else ""
-            of = f" of {plural(rows['backbone'].nunique(), 'network')}" if rows["backbone"].nunique() < len(SIX) else ""
+            of = f"; of {plural(len(rows), 'network')}" if len(rows) < len(SIX) else ""
             body.append(
                 [
                     use,
-                    found.title(cohort),
-                    Cell(best["backbone"], f"{metric.upper()} {said(best)}{of}{gpu}"),
+                    Cell(found.title(cohort), test),
+                    Cell(best["backbone"], f"{metric.upper()} {said(best)}{_how(best)}{of}"),
                     ", ".join(near) or "none",
                 ]
             )
+    if not body:
+        return fragments.note("No real cohort has been run with more than one backbone yet.")
+    table = Table(
+        "Which backbone came out best for what, in the results stored here",
+        ["Use", "Data and test", "Best here", "Not told apart from it"],
+        body,
+    )
+    return "\n".join(
+        [f"**{_answer(found, uses)}**\n", fragments.raw(table.html()), _beside(found, uses), *_times(found)]
+    )
+
+
+def _how(row: pd.Series) -> str:
+    """ ", Complex head, the published sizes, on a GPU": how a row was made."""
+    head = f", {HEAD_NAMES[row['head']]} head" if row["head"] in HEAD_NAMES else ""
+    return f"{head}, {ABOUT.get(row['profile'], 'profile ' + row['profile'])}"
+
+
+def _answer(found: Results, uses: list) -> str:
+    """For the first cohort: who fills gaps best, and whether a network or a method without one predicts best."""
+    words, first = [], uses[0][1]
+    for use, cohort, _, metric, rows, simple in uses:
+        if cohort != first:
+            continue
+        best = best_of(rows, metric)
+        if use == USES["imputation", "mae"]:
+            words.insert(0, f"{best['backbone']} fills gaps with the least error")
+        elif len(simple) and use.removeprefix(USES["classification", "auroc"]) in (
+            "",
+            f", {percent(0.1)} of the labels",
+        ):
+            rival = best_of(simple, metric)
+            ahead = (rival["value"] > best["value"]) == HIGHER_IS_BETTER[metric]
+            where = use.partition(", ")[2] or "all labels"
+            leads, other = (rival, best) if ahead else (best, rival)
+            words.append(f"with {where}, {leads['backbone']} predicts with a better score than {other['backbone']}")
+    words = words or [f"{best_of(uses[0][4], uses[0][3])['backbone']} has the best score"]
+    return f"On {fragments.plain(found.title(first))}, {'; '.join(words)}."
+
+
+def _times(found: Results) -> list[str]:
+    """How long one window takes each backbone, a table for all machines."""
     total = found.latency
     total = total[
         (total["stage"] == "total")
@@ -62,62 +127,49 @@ def which(found: Results) -> str:
         & (total["batch"] == 1)
         & total["backbone"].isin(BACKBONES)
     ]
+    body: list[list[Cell | str]] = []
     for (cohort, hardware), part in total.groupby(["cohort", "hardware"], sort=False):
         if len(part) > 1 and not cohort.startswith("simulated"):
-            ranked = part.sort_values("p50_ms")
             times = ", ".join(
-                f"{name} {amount(value)}\xa0ms"
-                for name, value in zip(ranked["backbone"][1:], ranked["p50_ms"][1:], strict=True)
+                f"{row.backbone} {amount(row.p50_ms)}\xa0ms" for row in part.sort_values("p50_ms").itertuples()
             )
-            body.append(
-                [
-                    "Quick answers, one window",
-                    f"{found.title(cohort)}, {hardware}",
-                    Cell(ranked["backbone"].iloc[0], f"{amount(ranked['p50_ms'].iloc[0])} ms"),
-                    Cell(times, "slower, in this order"),
-                ]
-            )
+            body.append([found.title(cohort), Cell(times, wide=True), hardware])
     if not body:
-        return fragments.note("No real cohort has been run with more than one backbone yet.")
+        return []
     table = Table(
-        "Which backbone came out best for what, in the results stored here",
-        ["Use", "Data", "Best here", "Not told apart from it"],
-        body,
+        "How long one window takes, fastest first", ["Data", "Median time from window to answer", "Machine"], body
     )
-    return fragments.raw(table.html()) + _beside(found)
+    return [fragments.heading(2, "If answers must be quick"), fragments.raw(table.html())]
 
 
-def _beside(found: Results) -> str:
+def _beside(found: Results, uses: list) -> str:
     """Whether any of them is needed: what simple methods reach."""
     out = []
-    for use, cohort, metric, rows in _uses(found):
-        every = checks.pick(found, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric)
-        simple = every
-        simple = (
-            at(simple, rows["label_fraction"].iloc[0])
-            if len(simple) and rows["task"].iloc[0] != "imputation"
-            else simple
-        )
-        simple = simple.dropna(subset=["value"])
-        if every.empty:
-            out.append(f"{use}, {found.title(cohort)}: no simple method ran on the same data yet.")
-        if len(simple):
-            best = simple.loc[simple["value"].idxmax() if HIGHER_IS_BETTER[metric] else simple["value"].idxmin()]
-            ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
-            near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
-            better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run "
-            better += "have a better score" if ahead > 1 else "has a better score"
-            apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
-            if len(rows) == 1:
-                better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"
-            out.append(
-                f"{use}, {found.title(cohort)}: {best['backbone']} reaches {said(best)}; {better}, and "
-                f"{apart if near else 'no interval overlaps with its own'}."
+    for use, cohort, test, metric, rows, simple in uses:
+        where = f"{use}, {found.title(cohort)}, {test}"
+        if simple.empty:
+            ran = checks.pick(
+                found, every=True, arm="baseline", cohort=cohort, task=rows["task"].iloc[0], metric=metric
             )
+            out += [f"{where}: no simple method ran on the same data yet."] if ran.empty else []
+            continue
+        best = best_of(simple, metric)
+        ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
+        near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
+        better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run "
+        better += "have a better score" if ahead > 1 else "has a better score"
+        apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
+        if len(rows) == 1:
+            better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"
+        out.append(
+            f"{where}: {best['backbone']} reaches {said(best)}; {better}, and {apart if near else 'no interval overlaps with its own'}."
+        )
+    if not out:
+        return ""
     return (
-        "Is a network needed at all? Beside them stand methods that need none:\n\n" + fragments.bullets(out)
-        if out
-        else ""
+        fragments.heading(2, "Is a network needed at all?")
+        + "\n\nBeside them stand methods that need none:\n\n"
+        + fragments.bullets(out)
     )
 
 

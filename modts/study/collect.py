@@ -237,9 +237,8 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
 
     fresh, said = [], []
     for name in names:
-        rows, more = effects.effects(
-            [record for record in published if record["profile"] == name], runs.results_dir() / "predictions"
-        )
+        mine = [record for record in published if record["profile"] == name]
+        rows, more = effects.effects([*mine, *_lent(mine, published)], runs.results_dir() / "predictions")
         fresh, said = fresh + rows, said + more
     done = {_place(row) for row in fresh}
     alive = {
@@ -249,6 +248,23 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
     }
     old = [row for row in read_table(runs.results_dir() / "effects.csv") if _place(row) not in done]
     return effects.judged([*fresh, *(row for row in old if _place(row)[:3] in alive)], published), said
+
+
+def _lent(mine: list[dict], published: list[dict]) -> list[dict]:
+    """Other profiles' baselines for the cohorts of which these runs have none: the ones with the fewest splits more than theirs."""
+    lent, splits = [], {}
+    for record in mine:
+        splits.setdefault(record["params"]["cohort"], set()).update(record["params"]["seeds"])
+    has = {record["params"]["cohort"] for record in mine if record["stage"] == "baselines"}
+    baselines = [record for record in published if record["stage"] == "baselines" and record not in mine]
+    for cohort in splits.keys() - has:
+        fit = [
+            one
+            for one in baselines
+            if one["params"]["cohort"] == cohort and splits[cohort] <= {*one["params"]["seeds"]}
+        ]
+        lent += sorted(fit, key=lambda one: (len(one["params"]["seeds"]), one["run"]))[:1]
+    return lent
 
 
 def _place(row: dict) -> tuple[str, str, str, str, str]:

@@ -530,20 +530,21 @@ def test_verdicts_are_corrected_over_all_claims(monkeypatch):
     assert {one.word for one in among[1:]} == {checks.UNTESTED}
     sure = checks.Part(checks.NOISE, "f.", (), 1e-6)
     assert (
-        verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == checks.PARTLY
+        verdicts.decided(found, rows, [[sure, part], *[[]] * 9])[0].word == checks.PARTLY_DIFFERS
     )  # .006 x 10: each part for itself
     assert verdicts.decided(found, rows, [[sure, sure], *[[]] * 9])[0].word == checks.DIFFERS
     assert (
-        verdicts.decided(found, rows, [[sure, checks.Part(checks.AGREES, "g.", ())], *[[]] * 9])[0].word
-        == checks.PARTLY
+        verdicts.decided(found, rows, [[sure, checks.Part(checks.AGREES, "g.", ())], *[[]] * 9])[0].word == checks.MIXED
     )
+    named = [checks.Part(checks.NOISE, "f.", (), 0.001, name=name) for name in ("CSAI", "GRU-D")]
+    assert verdicts.decided(found, rows, [named, *[[]] * 9])[0].found.endswith("p is CSAI 0.011 and GRU-D 0.011.")
 
 
 @pytest.mark.parametrize(
     "words, p, word",
     [
         (["better", "better"], [0.001, 0.001], checks.AGREES),
-        (["better", "cannot tell"], [0.001, 0.5], checks.PARTLY),
+        (["better", "cannot tell"], [0.001, 0.5], checks.PARTLY_AGREES),
         (["cannot tell", "equivalent"], [0.5, 0.5], checks.NOISE),
         (["worse", "cannot tell"], [0.0002, 0.5], checks.SMALL),
         (["worse", "cannot tell"], [0.03, 0.5], checks.NOISE),  # not among ten claims

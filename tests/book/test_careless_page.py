@@ -29,13 +29,26 @@ def test_what_ends_at_chance_is_told_and_what_does_not():
     singles = careless.means(found(*SOME[:6]).careless)
     said = careless.answer(singles)
     assert said[0] == (
-        "Of three careless ways, one takes end-to-end SAITS to chance or below: labels of other rows (0.500)."
+        "Of three careless ways, one takes end-to-end SAITS to chance, where the paper's 0.464 lies: labels of other rows (0.500)."
     )
     assert "takes end-to-end CSAI to chance" in said[1]
-    assert said[2].startswith("Trained the study's way, SAITS has 0.750 (0.730 to 0.770 over two splits); of the ways")
+    assert said[2].startswith("Trained the study's way, SAITS has 0.750 (0.730 to 0.770 over two splits); of the other")
     assert "“raw units” with 0.560" in said[2] and said[3].endswith("over one split).")
     harmless = careless.answer(careless.means(found(*SOME[:2]).careless))
-    assert harmless[0] == "Of one careless way, none takes end-to-end SAITS to chance or below."
+    assert harmless[0] == "Of one careless way, none takes end-to-end SAITS to chance, where the paper's 0.464 lies."
+    assert harmless[-1] == "CSAI, of which the paper says the same, has not been tried yet." and "tried" not in "".join(
+        said
+    )
+
+
+def test_a_score_that_is_turned_over_is_not_called_chance():
+    over = rows("the other column", 0.27, 0.28)
+    said = careless.answer(careless.means(found(*SOME[:2], over).careless))
+    assert said[0] == (
+        "Of two careless ways, none takes end-to-end SAITS to chance, where the paper's 0.464 lies; one turns its score over: "
+        "the other column (0.275)."
+    )
+    assert "of the other ways the worst is “learning rate of 0.01” with 0.630" in said[1]
 
 
 def test_a_pair_counts_where_neither_half_is_at_chance_alone():

@@ -1,6 +1,7 @@
 """What a reader with own data looks up: the API page holds every public name, and "which backbone for what" follows the rows."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from book_fixture import ROOT, fabricate
 
 import modts
 import modts.sklearn
-from modts.book import results, which
+from modts.book import checks, results, which
 
 
 def test_every_public_name_is_on_the_api_page_and_documented():
@@ -44,13 +45,29 @@ def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found)
     text = which.which(found)
     for use in (
         "Filling gaps",
-        "Latents that predict an outcome",
-        "Latents that predict an outcome, 10 % of the labels",
-        "Latents that predict a number",
+        "Predicting an outcome",
+        "Predicting an outcome, 10 % of the labels",
+        "Predicting a number",
     ):
         assert f">{use}</th>" in text
-    assert "Quick answers, one window" in text and "nan" not in text.lower()
+    assert "If answers must be quick" in text and "nan" not in text.lower()
     assert any(f"{name} reaches" in text for name in ("Linear interpolation", "LOCF", "Mean"))
+    assert text.startswith("**On ") and "fills gaps with the least error; with all labels, " in text.partition("\n")[0]
+
+
+def test_of_a_backbone_the_best_row_counts_and_the_external_test_decides(found):
+    row = checks.pick(found, arm="frozen", task="classification", metric="auroc", label_fraction=1.0).iloc[0]
+    better = row.to_dict() | {"value": 0.99, "low": 0.98, "high": 1.0, "profile": "paper"}
+    more = replace(found, summary=pd.concat([found.summary, pd.DataFrame([better])], ignore_index=True))
+    (use,) = (one for one in which._uses(more) if one[:2] == ("Predicting an outcome", row["cohort"]))
+    assert use[2] == which.OWN and which.best_of(use[4], "auroc")["profile"] == "paper"
+    outside = pd.DataFrame([better | {"test": "external", "value": 0.7}])
+    (use,) = (
+        one
+        for one in which._uses(replace(more, external=outside))
+        if one[:2] == ("Predicting an outcome", row["cohort"])
+    )
+    assert use[2] == which.OUTSIDE and list(use[4]["value"]) == [0.7]
 
 
 def test_without_real_rows_it_says_so(tmp_path, monkeypatch):
