@@ -72,8 +72,8 @@ def _same_head(rows: pd.DataFrame) -> str:
         return ""
     both = " and ".join(number(some["value"].iloc[0]) for some in (frozen, shipped))
     return (
-        f" With the paper's Complex head in place of the linear layer, on the test splits, the two have {both}: one is a mean over more draws of "
-        "the labels than the other, and their difference was not named beforehand, so it is not tested."
+        f" With the paper's Complex head in place of the linear layer, on the test splits, the two have {both}: one is a mean over more draws "
+        "of the labels than the other, and their difference was not named beforehand, so it is not tested."
     )
 
 

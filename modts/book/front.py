@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import margin
+from modts.study import ALL, SEARCHED, margin
 
 from . import answers, checks, effects, fragments, prediction
 from .prose import plural, seeds
@@ -130,20 +130,12 @@ def _networks(rows: pd.DataFrame) -> list[str]:
 
 
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
-    """How sure, and on what: backbones, stays, splits; what the data could have shown."""
+    """On what, how sure, what else was found, and what to do with it."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
-    stays = _stays(found, tuple(rows[["cohort", "profile", "device"]].iloc[0]), models)
-    names = _networks(rows)
-    alone = len(names) == 1
-    networks = f"One network, {names[0]}" if alone else plural(len(names), "network")
-    no_others, mean = ("this network", "") if alone else ("these networks", ", and is the mean over the networks")
-    out = [
-        "**On what.** Who dies in hospital, told from the first two days in intensive care. "
-        f"{networks[0].upper()}{networks[1:]}, {stays:,.0f} test stays, {seeds(models)}; {no_others} and these patients, "
-        f"no others. Every difference is taken on the same test stays{mean}. The score is "
-        "{term}`AUROC`: one half is a coin, one is perfect."
-    ]
-    singles = effects.singles(effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0]), QUESTIONS[0])
+    alone = len(_networks(rows)) == 1
+    out = [_on_what(found, rows, models, effects_)]
+    some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
+    singles = effects.singles(some, QUESTIONS[0])
     matters = f"of more than {number(margin('auroc', 0.0), 2)}"
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
@@ -151,12 +143,15 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             words = {
                 "equivalent": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is ruled out.",
                 "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
-            }.get(row["verdict"], "The difference stands after the correction for several tests.")
+            }.get(row["verdict"], f"The difference stands after the correction for {plural(len(effects_), 'test')}.")
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
             each = "" if alone else effects.tally(at(singles, share))
             each = f" Network by network: {each}." if each else ""
-            out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{each}")
-    out += [*_own_splits(found, rows), *_others(found, rows), *_larger(found, rows["cohort"].iloc[0])]
+            out.append(
+                f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}{each}"
+            )
+    out += [*_advice(effects_), *_elsewhere(found, rows), *_larger(found, rows["cohort"].iloc[0])]
+    out += [*_others(found, rows), *_own_splits(found, rows)]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
@@ -167,6 +162,40 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             f"**What may change it.** {what}. Larger ones may give another answer; [](status.md) lists what ran."
         )
     return out
+
+
+def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:
+    """Whose stays, how many of them and of their labels train, choose and test; by how many networks and splits."""
+    cohort, key, names = rows["cohort"].iloc[0], tuple(rows[["cohort", "profile", "device"]].iloc[0]), _networks(rows)
+    networks = f"One network, {names[0]}" if len(names) == 1 else plural(len(names), "network").capitalize()
+    about = found.cohorts.get(cohort, {})
+    shares = sorted(share for share, part in effects_.items() if share < 1 and QUESTIONS[0] in part)
+    outside = {found.runs.get(run, {}).get("params", {}).get("external") for run in models["run"]} - {None, ""}
+    others = f" of {' and '.join(fragments.plain(found.title(name)) for name in sorted(outside))}" if outside else ""
+    trained = ""
+    if about.get("train"):
+        few = f" ({effects.labels(shares[0])}: {int(shares[0] * about['train'])})" if shares else ""
+        trained = (
+            f" A split trains on the labels of {about['train']:,} stays{few}, and {about['val']:,} more labelled stays choose settings and "
+            "say when to stop."
+        )
+    no_others, mean = (
+        ("this network", "") if len(names) == 1 else ("these networks", ", and is the mean over the networks")
+    )
+    return (
+        "**On what.** Who dies in hospital, told from the first two days in intensive care. "
+        f"{networks}; {seeds(models).replace('seed', 'split')}.{trained} The test: {_stays(found, key, models):,.0f} stays{others}, "
+        f"the same for both sides of every difference{mean}. It is about {no_others} and these patients, no others. The score is "
+        "{term}`AUROC`: one half is a coin, one is perfect."
+    )
+
+
+def _by_auprc(some: pd.DataFrame, share: float, row: pd.Series) -> str:
+    """What the other score says of the same difference, where it says another word."""
+    other = answers.means(some, "auprc", share, QUESTIONS[:1]).get(QUESTIONS[0])
+    if other is None or other["verdict"] == row["verdict"]:
+        return ""
+    return f" By {{term}}`AUPRC` the verdict is *{other['verdict']}*: {answers.interval(other)}."
 
 
 NAMED = {
@@ -199,7 +228,7 @@ def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
 
 
 def _others(found: Results, rows: pd.DataFrame) -> list[str]:
-    """What the profile that comes next says of more networks than these, on the same data."""
+    """What the profile that comes next says of more networks than these, on the same data, in words."""
     named = rows.loc[rows["arm"] != "baseline", "backbone"].nunique()
     shown = rows["profile"].iloc[0]
     others = found.summary[(found.summary["cohort"] == rows["cohort"].iloc[0]) & (found.summary["profile"] != shown)]
@@ -210,35 +239,88 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
         means = {share: part for share, part in means.items() if QUESTIONS[0] in part}
         if some["backbone"].nunique() > named and means:
             said = [
-                f"with {effects.labels(share)}, frozen minus "
-                + ", minus ".join(
-                    f"{NAMED[question]} {answers.interval(row)}"
-                    for question, row in part.items()
-                    if question != "frozen - untrained"
-                )
-                for share, part in means.items()
+                _clause(means, question, NAMED[question]) for question in QUESTIONS if question != "frozen - untrained"
             ]
             networks = plural(some["backbone"].nunique(), "network").capitalize()
-            by = f"{networks} by {ABOUT.get(profile, profile)}, in the mean"
-            return [f"**More networks.** {by}: {'; '.join(said)} ([](results/classification.md))."]
+            by = f"{networks} by {ABOUT.get(profile, profile)}{EARLIER * (profile == 'cpu')}, in the mean"
+            return [
+                f"**More networks.** {by}: frozen {'; '.join(filter(None, said))}, each on the cohort's own test splits "
+                "([](results/classification.md))."
+            ]
     return []
 
 
+EARLIER = " (small, most training ended at a cap, settings not searched)"
+AT_SIZE = {
+    "frozen - e2e_shipped": "the end-to-end classifier as PyPOTS ships it",
+    "frozen - LightGBM": "boosted trees on statistics",
+}
+
+
 def _larger(found: Results, cohort: str) -> list[str]:
-    """What the networks at their published sizes say, a line each: on the test that decides, and on the cohort's own."""
-    rows, own = (
-        effects.singles(of(found, cohort, checks.HEADLINE), "frozen - e2e_shipped")
-        for of in (effects.effects_of, effects.on_own_splits)
-    )
+    """What the networks at their published sizes say, a line each, on the test that decides."""
+    some = effects.effects_of(found, cohort, checks.HEADLINE)
+    some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL) & some["question"].isin(AT_SIZE)]
     out = []
-    for _, row in rows.iterrows():
-        share, splits, draws = effects.labels(row["label_fraction"]), int(row["n_splits"]), int(row["n_draws"])
-        words = (
-            f"**The published size.** {row['backbone']} alone, as large as in its paper, on a GPU, with {share} ({plural(splits, 'split')}, "
-            f"{plural(draws, 'draw')} of the labels): the linear layer minus the end-to-end classifier as PyPOTS ships it is "
-            f"{answers.interval(row)}{effects.on_external(pd.DataFrame([row]))}"
+    for name, part in some.groupby("backbone", sort=False):
+        said = []
+        for question, other in AT_SIZE.items():
+            for _, row in part[part["question"] == question].iterrows():
+                draws = f", {plural(int(row['n_draws']), 'draw')} of them" if row["label_fraction"] < 1 else ""
+                said.append(
+                    f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {other} with {effects.labels(row['label_fraction'])}{draws}: "
+                    f"{answers.interval(row)}"
+                )
+        splits = plural(int(part["n_splits"].max()), "split")
+        out.append(
+            f"**The published size.** {fragments.plain(name)} alone, as large as in its paper, on a GPU ({splits}{effects.on_external(part)}). "
+            f"The linear layer {'; it '.join(said)}."
         )
-        beside = at(own[own["backbone"] == row["backbone"]], row["label_fraction"])
-        beside = beside[beside["test"] != row["test"]]
-        out.append(words + (f", and {answers.interval(beside.iloc[0])} on the test splits." if len(beside) else "."))
     return out
+
+
+def _elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
+    """What was found on other cohorts, other tasks and of transfers, in words, one clause each."""
+    summary, out = found.summary, []
+    real = summary[~summary["cohort"].str.startswith("simulated") & ~summary["cohort"].isin(SEARCHED)]
+    real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
+    for task, page in (("regression", "regression"), ("classification", "classification")):
+        for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
+            profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
+            clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
+            title = fragments.plain(found.title(cohort))
+            what = "a number instead of an outcome, " if task == "regression" else "another outcome, "
+            out += [f"{what}{title} ([](results/{page}.md)): frozen {clause}"] if clause else []
+    moved = pd.concat([found.external_effects, found.effects])
+    moved = moved[(moved["source"] != "") & ~moved["cohort"].str.startswith("simulated")]
+    for cohort, profile, source in dict.fromkeys(zip(moved["cohort"], moved["profile"], moved["source"], strict=True)):
+        clause = _first_answer(effects.effects_of(found, cohort, profile, source), answers.MOVED_OTHERS)
+        ways = f"{fragments.plain(found.title(source))} to {fragments.plain(found.title(cohort))}"
+        out += [f"moved from {ways} ([](results/transfer.md)): the frozen imputer {clause}"] if clause else []
+    return [f"**Elsewhere.** {'; '.join(out)[0].upper()}{'; '.join(out)[1:]}."] if out else []
+
+
+def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
+    """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"."""
+    for metric in ("auroc", "mae"):
+        for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
+            return f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {sides[question]}"
+    return ""
+
+
+def _advice(effects_) -> list[str]:
+    """What a reader can do with it, from how frozen heads and boosted trees compare at each share of the labels."""
+    trees = {share: part[QUESTIONS[3]]["verdict"] for share, part in effects_.items() if QUESTIONS[3] in part}
+    if not trees:
+        return []
+    ahead = [share for share, word in trees.items() if word == "better"]
+    if len(ahead) == len(trees):
+        words = "A head on a frozen imputer came out ahead of boosted trees here; run both on your data"
+    elif ahead:
+        with_ = " and ".join(map(effects.labels, ahead))
+        words = f"Begin with boosted trees on simple statistics; add a head on a frozen imputer where labels are few (here: {with_})"
+    else:
+        words = "Begin with boosted trees on simple statistics: a head on a frozen imputer was not clearly ahead of them here"
+    return [
+        f"**What to do with it.** {words}. [](results/best.md) shows what both together reach, [](which.md) which network fills gaps best."
+    ]

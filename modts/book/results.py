@@ -144,10 +144,11 @@ class Results:
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept."""
-        return self.cohorts.get(cohort, {}).get("title", TITLES.get(cohort, cohort))
+        return TITLES.get(cohort) or self.cohorts.get(cohort, {}).get("title", cohort)
 
 
-TITLES = {  # of cohorts that no published run describes
+TITLES = {  # of cohorts that no published run describes, or that call themselves after a folder
+    "physionet_2019": "PhysioNet 2019 (set B)",
     "physionet_2012_b": "PhysioNet 2012 (set-b)",
     "physionet_2012_c": "PhysioNet 2012 (set-c)",
 }

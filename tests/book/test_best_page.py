@@ -61,8 +61,8 @@ def test_what_is_reached_what_latents_are_worth_and_what_was_aimed_at():
         "With all labels, the latents add +0.009 (+0.004 to +0.014), too small to matter. No single ingredient adds more than heads, +0.004"
     )
     assert said[4] == (
-        "What the study had set itself, over the trees: +0.01 with all labels lies inside the interval, so whether it is reached cannot be told; "
-        "+0.03 with 10 % of the labels is not reached."
+        "What the study had set itself, over the trees: +0.01 with all labels lies inside the interval, so whether it is reached cannot be "
+        "told; +0.03 with 10 % of the labels is not reached."
     )
     sure = best.typed(found().best.assign(low_difference="0.0110"))
     assert "+0.01 with all labels is reached" in best.answer(sure)[4]

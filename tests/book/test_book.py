@@ -822,8 +822,9 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     best = checks.pick(found, every=True, **one)["value"].max()
     assert outcome["P1"].parts[0].ours == best >= checks.pick(found, **one)["value"].max()
     (line,) = front._larger(found, "physionet_2012")
-    assert line.startswith("**The published size.** CSAI") and "with 10 % of the labels (five splits, one draw" in line
-    assert "external test, and " in line and line.endswith("on the test splits.")
+    assert line.startswith("**The published size.** CSAI") and "(five splits, external test)" in line
+    assert "as PyPOTS ships it with 10 % of the labels, one draw of them: +0." in line
+    assert line.count("boosted trees on statistics") == 2  # in pairs with another profile's, on the same stays and draws
 
 
 def test_the_front_page_says_what_more_networks_say_by_another_profile():
@@ -834,7 +835,8 @@ def test_the_front_page_says_what_more_networks_say_by_another_profile():
     found = results.Results(pd.DataFrame(some), empty, pd.DataFrame([mean | {"source": ""}]))
     found.external_effects = found.effects.iloc[:0]
     (line,) = front._others(found, found.summary[:1])
-    assert "Two networks by the earlier protocol" in line and "−0.010 (−0.020 to 0.000)" in line
+    assert "Two networks by the earlier protocol (small, most training ended at a cap" in line
+    assert "in the mean: frozen does worse than end to end, each" in line
     assert front._others(found, found.summary[1:]) == []
 
 
