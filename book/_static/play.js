@@ -56,6 +56,8 @@
       v: () => add(svg, "polygon", {points: at([[0, 1.2], [1.1, -0.9], [-1.1, -0.9]]), fill: colour}),
       x: () => add(svg, "path", {d: `M${x - r},${y - r}L${x + r},${y + r}M${x - r},${y + r}L${x + r},${y - r}`, stroke: colour, "stroke-width": 2}),
       "+": () => add(svg, "path", {d: `M${x - r},${y}L${x + r},${y}M${x},${y - r}L${x},${y + r}`, stroke: colour, "stroke-width": 2}),
+      "*": () => add(svg, "polygon", {points: at([...Array(10).keys()].map(i => [i % 2 ? 0.5 : 1.4].map(far => [far * Math.sin(i * Math.PI / 5), -far * Math.cos(i * Math.PI / 5)])[0])), fill: colour}),
+      P: () => add(svg, "path", {d: `M${x - r},${y}L${x + r},${y}M${x},${y - r}L${x},${y + r}`, stroke: colour, "stroke-width": 3.4}),
       d: () => add(svg, "polygon", {points: at([[0, -1.3], [0.7, 0], [0, 1.3], [-0.7, 0]]), fill: colour}),
       "<": () => add(svg, "polygon", {points: at([[-1.2, 0], [0.9, -1.1], [0.9, 1.1]]), fill: colour}),
     };
@@ -70,7 +72,7 @@
       const rows = here.filter(row => wanted.includes(row[3])), baselines = here.filter(row => row[3].startsWith("baseline"));
       const [title, higher] = data.metrics[chosen.metric], names = data.backbones.filter(name => rows.some(row => row[2] === name));
       const all = [...rows, ...baselines].flatMap(row => [row[4], row[5], row[6]]).filter(value => value !== null);
-      const step = 14, left = 96, top = 12, each = Math.max(26, step * wanted.length + 8), legend = 20 * Math.ceil((wanted.length + baselines.length) / 2);
+      const step = 14, left = 96, top = 12, each = Math.max(26, step * wanted.length + 8), many = box.clientWidth < 480 ? 1 : 2, legend = 20 * Math.ceil((wanted.length + baselines.length) / many);
       const bottom = top + each * names.length, label = `${title} on ${data.title} by network`;
       const [svg, width] = canvas(box.querySelector(".stage"), bottom + 48 + legend, label);
       const low = Math.min(...all), high = Math.max(...all), x = value => left + (value - low) / (high - low || 1) * (width - left - 20);
@@ -86,12 +88,13 @@
         });
       });
       [...wanted.map(arm => data.arms[arm]), ...baselines.map((row, i) => [row[2], INK, i ? "2 3" : "6 3"])].forEach(([words, colour, kind], i) => {
-        const at = 20 + (i % 2) * (width / 2), y = bottom + 54 + 20 * Math.floor(i / 2);
+        const at = 20 + (i % many) * (width / 2), y = bottom + 54 + 20 * Math.floor(i / many);
         if (kind.includes(" ")) add(svg, "line", {x1: at - 7, x2: at + 7, y1: y, y2: y, stroke: colour, "stroke-dasharray": kind}); else mark(svg, kind, at, y, colour);
         add(svg, "text", {x: at + 12, y: y + 4, "font-size": 12, fill: INK}, words);
       });
       table(box, ["Network", "Way", title, "from", "to"], [...rows, ...baselines].map(row => [row[3].startsWith("baseline") ? row[2] : row[2], row[3].startsWith("baseline") ? "baseline" : data.arms[row[3]][0], ...row.slice(4).map(number)]));
-      return `${rows.length} scores and ${baselines.length} baselines. ${label}.`;
+      const some = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+      return `${some(rows.length, "score")} and ${baselines.length ? some(baselines.length, "baseline") : "no baseline at this share of the labels"}. ${label}.`;
     },
     gaps(box, data, chosen) {
       const made = data.made[`${chosen.mechanism}|${chosen.rate}`], hours = made.mask[0].length, left = 104, cell = 13, top = 22;
@@ -105,7 +108,7 @@
       });
       add(svg, "text", {x: left + wide * hours / 2, y: top + cell * made.mask.length + 14, "text-anchor": "middle", "font-size": 11.5, fill: INK}, "hour");
       const most = Math.max(1, ...Object.values(made.errors).flat()), x = value => left + value / most * (width - left - 20);
-      add(svg, "text", {x: left, y: bars - 12, "font-size": 12, "font-weight": 600, fill: INK}, "Error: circle on hidden values, diamond in the gaps");
+      add(svg, "text", {x: width < 480 ? 6 : left, y: bars - 12, "font-size": 12, "font-weight": 600, fill: INK}, "Error: circle on hidden values, diamond in the gaps");
       axis(svg, x, ticks(0, most), bars, bars + 22 * names.length, "in standard deviations");
       names.forEach((name, i) => {
         const y = bars + 22 * i + 11, [hidden, real] = made.errors[name];
@@ -134,7 +137,7 @@
       add(svg, "path", {d: path(filled), fill: "none", stroke: "#D55E00", "stroke-width": 1.8, "stroke-dasharray": "5 3"});
       seen.forEach((value, t) => { if (value !== null) mark(svg, "o", x(t), y(value), "#0072B2"); });
       [["measured", "#0072B2", "o"], ["filled", "#D55E00", "5 3"], ["what really happened", "#b5b5b5", "1 0"]].forEach(([text, colour, kind], i) => {
-        const at = left + i * 92;
+        const at = (width < 480 ? 14 : left) + i * 84;
         if (kind === "o") mark(svg, "o", at, bottom + 54, colour); else add(svg, "line", {x1: at - 8, x2: at + 8, y1: bottom + 54, y2: bottom + 54, stroke: colour, "stroke-width": 2, "stroke-dasharray": kind});
         add(svg, "text", {x: at + 12, y: bottom + 58, "font-size": 12, fill: INK}, text);
       });

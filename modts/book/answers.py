@@ -7,7 +7,7 @@ import pandas as pd
 from modts.study import ALL, METRIC_NAMES
 
 from . import fragments
-from .effects import interval, labels
+from .effects import interval, labels, tally
 from .prose import plural
 from .results import at
 
@@ -68,13 +68,19 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = F
     mean, (lead, row), *others = who(rows), *found.items()
     with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
     words = f"{subject[0].upper()}{subject[1:]} {VERBS.get(row['verdict'], UNTOLD)} {sides[lead]} {with_}".rstrip()
-    out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}."]
+    out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}.{_each(rows, metric, share, lead)}"]
     for question, row in others:
         verb = VERBS.get(row["verdict"], UNTOLD)
         apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
         corrected = ", which is not enough after the correction for several tests" if apart else ""
-        out.append(f"It {verb} {sides[question]}: {interval(row)}{corrected}.")
+        out.append(f"It {verb} {sides[question]}: {interval(row)}{corrected}.{_each(rows, metric, share, question)}")
     return out
+
+
+def _each(rows: pd.DataFrame, metric: str, share: float, question: str) -> str:
+    """ " One by one: one better, five cannot tell.": the backbones behind a mean."""
+    single = at(rows[(rows["metric"] == metric) & (rows["question"] == question) & (rows["backbone"] != ALL)], share)
+    return f" One by one: {tally(single)}." if len(single) > 1 else ""
 
 
 def shown(lines: list[str], figure: str = "") -> str:

@@ -58,6 +58,9 @@ MARKS = {  # (arm, head) -> colour, mark
     ("e2e", "simple"): ("#D55E00", "D"),
     ("e2e", "complex"): ("#943f00", "d"),
     ("e2e_shipped", ""): ("#E69F00", "v"),
+    ("fusion", "simple"): ("#5d4a2b", "P"),
+    ("fusion", "complex"): ("#8f7a54", "P"),
+    ("stacked", ""): ("#000000", "*"),
 }
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 WIDE, NARROW = 7.2, 3.75  # inches; at 96 px an inch the text column of a desk and of a phone

@@ -67,8 +67,14 @@ def _beside_interpolation(found: Results, key, rows: pd.DataFrame) -> list[str]:
         pool = pool[(pool["metric"] == "mae") & pool["pattern"].isin(["", "point"])]
         line, same, where = prediction.elsewhere(found, key, models, pool)
         apart = f" (on {same}, {where})"
-    if line.empty or models.empty:
+    if models.empty:
         return []
+    if line.empty:
+        best = models.loc[models["value"].idxmin()]
+        of = f" of {plural(len(models), 'backbone')}" if len(models) > 1 else ""
+        return [
+            f"{best['backbone']} has the lowest mean error{of} on {title}, {said(best)}; no simple method ran on these windows yet."
+        ]
     ahead = int((models["value"] < line["value"].iloc[0]).sum())
     best = models.loc[models["value"].idxmin()]
     if len(models) == 1:

@@ -103,19 +103,19 @@ def alone(rows: pd.DataFrame, missed: pd.DataFrame) -> list[str]:
 
 
 def _rows_table(rows: pd.DataFrame, title: str) -> Table:
-    body, notes = [], (rows["note"] != "").any()
+    body = []
     for _, row in rows.iterrows():
         word = Cell("no\xa0target", absent=True)
         if not pd.isna(row["target"]):
             missed, unsure = not row["ratio"] >= row["target"], row["low"] <= row["target"] <= row["high"]
             small = f"target {row['target']:g}{', inside the spread' if unsure else ''}"
             word = Cell("missed" if missed else "met", small, bold=missed)
-        what = Cell(row["name"], f"beside {row['peer']}", wide=True)
+        what = Cell(row["name"], f"beside {row['peer']}{'; ' * bool(row['note'])}{row['note']}", wide=True)
         spread = "" if pd.isna(row["low"]) else f"{amount(row['low'])} to {amount(row['high'])}"
         ratio = Cell(amount(row["ratio"]), spread, bold=word.bold, title=f"run {row['run']}")
         sides = [f"{amount(row[side])}\xa0{row['unit']}" for side in ("ours", "theirs")]
-        body.append([what, ratio, word, *sides, *([Cell(row["note"], wide=True)] if notes else [])])
-    header = ["What", "Ratio", "Target", "Ours", "Theirs", *(["Note"] if notes else [])]
+        body.append([what, ratio, word, *sides])
+    header = ["What", "Ratio", "Target", "Ours", "Theirs"]
     spread = "" if rows["low"].isna().all() else " Ratio: median over rounds timed in turn, small its quartiles."
     return Table(f"{title}.{spread} {'; '.join(sorted(set(rows['hardware'])))}", header, body)
 

@@ -39,7 +39,8 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
         for batch in ends
         if len(near[near["batch"] == batch])
     ]
-    answer = fragments.bullets([*sentences, *_stages_and_total(part), *_as_served(total)])
+    lead = [f"**{sentences[0]}**\n\n"] if sentences else []
+    answer = "".join([*lead, fragments.bullets([*sentences[1:], *_stages_and_total(part), *_as_served(total)])])
     out.append(
         fragments.picture(
             save(
@@ -47,7 +48,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
                 stem,
                 f"Milliseconds a window against batch size on {title}, a panel a backbone, modular and end to end. "
                 f"{' '.join(sentences)}",
-                f"Median time a window on {title}, bars up to the 99th percentile where there are 1,000 calls; both axes are logarithmic.",
+                f"Median time a window on {title}{', bars up to the 99th percentile' * _enough(total)}; both axes are logarithmic.",
                 fragments.out_dir(),
             )
         )
@@ -59,6 +60,11 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
         fragments.how_made(list(part["run"]), found.runs),
     ]
     return answer, "\n".join(out)
+
+
+def _enough(rows: pd.DataFrame) -> bool:
+    """Whether there is a 99th percentile of calls enough."""
+    return bool((rows["p99_ms"].notna() & (rows["repeats"] >= ENOUGH)).any())
 
 
 def _from_to(ratios: pd.Series) -> str:
@@ -93,8 +99,7 @@ def _as_served(total: pd.DataFrame) -> list[str]:
     name = (one["frozen"] / one["predictor"]).idxmax()
     return [
         f"Stages are timed as plain PyTorch. A service would run the predictor, which traces its pass for a single window: {name} "
-        f"then takes {amount(one.loc[name, 'predictor'])} ms instead of {amount(one.loc[name, 'frozen'])}. The page on speed and cost "
-        "times the predictor, with the same clock."
+        f"then takes {amount(one.loc[name, 'predictor'])} ms instead of {amount(one.loc[name, 'frozen'])}."
     ]
 
 
@@ -120,7 +125,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
         for name in tables.backbone_names(total)
     ]
     return Table(
-        f"Raw window to prediction, milliseconds a batch, median (and 99th percentile of 1,000 calls), {title}",
+        f"Raw window to prediction, milliseconds a batch, median{' (and 99th percentile)' * _enough(total)}, {title}",
         ["Backbone", *(f"{TIMED_NAMES[arm]}, batch {batch:g}" for batch in batches for arm in arms)],
         body,
     )

@@ -249,11 +249,17 @@ def _rates(rows: pd.DataFrame, title: str) -> list[Table]:
         out.append(
             Table(
                 f"Error on {NAMES[gap]}, {title}, by the share hidden",
-                ["Network, pretrained on", *(percent(round(share, 2)) for share in shares)],
+                ["Network, pretrained on", *(_hidden(share, float(rate)) for rate, share in shares.items())],
                 body,
             )
         )
     return out
+
+
+def _hidden(share: float, rate: float) -> str:
+    """The share that was hidden; and what was asked for, where a pattern cannot hide as much."""
+    told = percent(round(share, 2))
+    return told if abs(share - rate) < 0.02 else f"{told} (asked: {percent(rate)})"
 
 
 def _draw(crossed: pd.DataFrame, narrow: bool):

@@ -145,7 +145,7 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
     """One panel per backbone: the score against the share of labels, a line per arm, baselines in black."""
     names = [name for name in backbone_names(rows) if name in set(rows["backbone"])]
     fractions = sorted(rows["label_fraction"].dropna().unique())
-    figure, axes = grid(len(names), narrow, 2.1, per_row=3, sharey=True, sharex=True)
+    figure, axes = grid(len(names), narrow, 4.2 if len(names) == 1 else 2.4, per_row=3, sharey=True, sharex=True)
     arms = _arms(rows[rows["arm"] != "baseline"])
     for axis, name in zip(axes, names, strict=True):
         for place, (arm, head, pooling) in enumerate(arms):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import METRIC_NAMES, SEARCHED, arm_name, arm_order
+from modts.study import ARM_NAMES, METRIC_NAMES, SEARCHED, arm_name, arm_order
 
 from . import answers, effects, fragments, play, plots, tables
 from .figures import save
@@ -77,15 +77,16 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     share, metric = fractions(main)[0], metrics[0]
     strong = tables.strongest(shown, metric)
     lead = answers.answer(answers_, metric, 1.0)
-    lead += untrained_ahead(found, key, main, metric) if task == "regression" else []
+    lead += [*bigger_head(answers_, metric), *untrained_ahead(found, key, main, metric)] if task == "regression" else []
     forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
+    own_strong = tables.strongest(main, metric)
     first, own_first = (
         tables.main(
-            at(rows, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{of}{labels_words(share)}", arms, strong
+            at(rows, share), metric, f"{METRIC_NAMES[metric]}{heads}, {title}{of}{labels_words(share)}", arms, names
         )
-        for rows, of in ((shown, where), (main, own))
+        for rows, of, names in ((shown, where, strong), (main, own, own_strong))
     )
     everything = [
         tables.grid(at(main, value), name, f"{METRIC_NAMES[name]}, {title}{own}{labels_words(value)}", turned=True)
@@ -101,11 +102,11 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
         if len(external)
     ]
     poolings = _poolings(part, main, metric, title)
-    simple, why = every_baseline(found, main, metrics, title)
+    simple, why = every_baseline(found, ((shown, where), (main, own)) if own else ((main, ""),), metrics, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
         ("The cohort's own test splits", fragments.raw(own_first.html()) if own else ""),
-        ("The scores as a picture", _pictures(tables.only_these(part, strong), metric, title + own, stem)),
+        ("The scores as a picture", _pictures(tables.only_these(part, own_strong), metric, title + own, stem)),
         ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
         ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
         ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
@@ -222,8 +223,8 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     external = external[external["metric"] == "auroc"]
     decides, where, own = (external, OUTSIDE, OWN) if len(at(external, few)) else (main, "", "")
     strong = tables.strongest(at(decides, few), "auroc")
-    shown = tables.only_these(main, strong)
-    simple, why = every_baseline(found, main, ("auroc",), title)
+    shown = tables.only_these(main, tables.strongest(at(main, few), "auroc"))
+    simple, why = every_baseline(found, ((decides, where), (main, own)) if own else ((main, ""),), ("auroc",), title)
     words = "; ".join(f"{name} {tables.signed(change)}" for name, change, _ in changes(shown))
     lines = fragments.picture(
         save(
@@ -245,6 +246,7 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             EXTERNAL if own else "",
             forest,
             fragments.raw(first.html()),
+            draws_of(found, at(decides, few)),
             setting(found, key, decides),
             without(found, key, decides, ("auroc",), f"{title}{where}"),
             fragments.fold("How the scores fall from all labels to few", lines),
@@ -262,18 +264,43 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
     )
 
 
-def every_baseline(
-    found: Results, rows: pd.DataFrame, metrics: tuple[str, ...], title: str
-) -> tuple[list[tables.Table], str]:
-    """All baselines in a table, if the page shows not all of them anyway; and what did not run, with its reason."""
-    base = rows[rows["arm"] == "baseline"]
+def every_baseline(found: Results, tests, metrics: tuple[str, ...], title: str) -> tuple[list[tables.Table], str]:
+    """All baselines in a table a test, if the page shows not all of them anyway; and what did not run, with its reason.
+
+    tests : (rows, the words for their test), of those on each test.
+    """
+    base = pd.concat([rows[rows["arm"] == "baseline"] for rows, _ in tests])
     if base["backbone"].nunique() <= 2:
         return [], ""
     reasons = {}
     for run in dict.fromkeys(base["run"]):
         reasons |= found.runs.get(run, {}).get("not_run") or {}
     said = fragments.bullets([f"{name}: {why}" for name, why in reasons.items()])
-    return [tables.every_baseline(rows, metrics, f"All baselines, {title}")], said
+    return [tables.every_baseline(rows, metrics, f"All baselines, {title}{of}") for rows, of in tests], said
+
+
+def bigger_head(effects_: pd.DataFrame, metric: str) -> list[str]:
+    """Whether the Complex head does better than the Simple one on frozen latents, in a sentence."""
+    asked = {"complex - simple": "the Simple one"}
+    lines = answers.answer(effects_, metric, 1.0, "the Complex head on frozen latents", asked)
+    return [line.replace("**", "") for line in lines]
+
+
+def draws_of(found: Results, rows: pd.DataFrame) -> str:
+    """How many draws of the labels stand behind rows of few labels, by what is trained; "" where one number holds for all."""
+    records, kinds = found.runs, {}
+    named = {
+        "heads": ("heads", "draws"),
+        "baselines": ("baselines", "draws"),
+        "end_to_end": ("whole networks", "e2e_draws"),
+    }
+    for run in dict.fromkeys(run for line in rows["run"] for run in line.split(",")):
+        stage, params = records.get(run, {}).get("stage"), records.get(run, {}).get("params", {})
+        if stage in named and named[stage][1] in params:
+            kinds[named[stage][0]] = params[named[stage][1]]
+    if len(set(kinds.values())) < 2:
+        return ""
+    return f"Draws of the labels a split: {', '.join(f'{count(value)} for {name}' for name, value in kinds.items())}.\n"
 
 
 def elsewhere(found: Results, key, rows: pd.DataFrame, pool: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
@@ -304,7 +331,11 @@ def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], t
         found, key, rows, pool[pool["metric"].isin(metrics) & (pool["task"] != "imputation")]
     )
     if others.empty:
-        return NO_BASELINE
+        with_trees = [ARM_NAMES[arm] for arm in ("fusion", "stacked") if (rows["arm"] == arm).any()]
+        beside = (
+            f"; {' and '.join(with_trees)}, among the arms, hold boosted trees beside the latents" if with_trees else ""
+        )
+        return NO_BASELINE.replace(".\n", f"{beside}.\n")
     name = tables.strongest(others, metrics[0], 1)[0]
     best = others[(others["backbone"] == name) & (others["metric"] == metrics[0])].sort_values(
         "label_fraction", ascending=False

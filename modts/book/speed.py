@@ -50,9 +50,10 @@ def times(rows: pd.DataFrame) -> pd.DataFrame:
     """A row a backbone and batch: milliseconds as in `TIMES`; a late one may be missing, a median may not."""
     keys = ["batch", "backbone"]
     by = {key: part.set_index(keys) for key, part in _named(rows, SERVED).groupby(["q", "peer"])}
-    if any((q, peer) not in by for q, peer, _ in TIMES.values()):
+    if any((q, peer) not in by for q, peer, _ in TIMES.values() if q == "p50"):
         return pd.DataFrame(columns=[*keys, *TIMES])
-    wide = pd.DataFrame({name: by[q, peer][side] for name, (q, peer, side) in TIMES.items()})
+    there = {name: by[q, peer][side] for name, (q, peer, side) in TIMES.items() if (q, peer) in by}
+    wide = pd.DataFrame(there).reindex(columns=list(TIMES)).astype(float)
     return wide.dropna(subset=list(TIMES)[:4]).reset_index()
 
 
@@ -87,7 +88,8 @@ def headline(top: pd.DataFrame) -> list[str]:
     paid = [f"{_paid(row)} with {row['backbone']}" for _, row in top.iterrows()]
     return [
         f"One more task costs {span(top['head'])} s as a head on latents that have been extracted and {span(top['whole'])} s as an "
-        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({joined(list(top['backbone']))}, {_size(top)}).",
+        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({joined(list(top['backbone']))}, {_size(top)}). A head's cost is "
+        "its share of many that are trained in one pass; alone it costs more.",
         f"A backbone, pretrained and with its latents extracted, is paid for after {joined(paid)}.",
     ]
 

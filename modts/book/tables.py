@@ -295,7 +295,7 @@ def _baselines(body: list, rows: pd.DataFrame, names: list[str] | None, width: i
     rows = rows[rows["arm"] == "baseline"]
     if names is not None:
         rows = rows[rows["backbone"].isin(names)].sort_values("backbone", key=lambda column: column.map(names.index))
-    groups = {len(body): "Baselines"} if len(rows) else {}
+    groups = {len(body): "Baselines, which have no backbone" if width > 1 else "Baselines"} if len(rows) else {}
     for _, row in rows.iterrows():
         cell = value_cell(row, best)
         cell.span = max(1, width)

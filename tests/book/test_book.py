@@ -698,6 +698,9 @@ def test_costs_and_the_claim_on_latency_follow_the_rows(measured):
     assert "grows by a factor of 4, a head by 1, an end-to-end run by 4." in " ".join(speed_pages.growth(sizes))
     served = speed_pages.times(found)
     assert len(served) == 12 and not served.isna().any(axis=None)
+    few = speed_pages.times(speed_pages.sure(found.assign(rounds=300)))  # no 99th percentile among them
+    assert len(few) == 12 and few["ours_late"].isna().all() and not few["theirs"].isna().any()
+    assert plots.serving(few, narrow=True)
     verdict = next(v for v in verdicts.verdicts(measured(rows)) if v.id == "P10")
     claim, factors, *_ = speed_pages.models_or_code(served, verdict)
     assert f"**{verdict.word}**" in claim and verdict.found in claim  # the one answer of all pages
@@ -824,7 +827,9 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     (line,) = front._larger(found, "physionet_2012")
     assert line.startswith("**The published size.** CSAI") and "(five splits, external test)" in line
     assert "as PyPOTS ships it with 10 % of the labels, one draw of them: +0." in line
-    assert line.count("boosted trees on statistics") == 2  # in pairs with another profile's, on the same stays and draws
+    assert (
+        line.count("boosted trees on statistics") == 2
+    )  # in pairs with another profile's, on the same stays and draws
 
 
 def test_the_front_page_says_what_more_networks_say_by_another_profile():
