@@ -101,7 +101,7 @@ def _table(found: Results, outcome: list[verdicts.Verdict]) -> Table:
         apart = next((part.apart for part in one.parts if part.apart), "")
         why = "; ".join(filter(None, (one.why, apart, *dict.fromkeys(part.no_error for part in one.parts))))
         theirs = _figures(one, [(part.theirs, part.their_error) for part in one.parts])
-        ours = _figures(one, [(part.ours, part.our_error) for part in one.parts], ", GPU" * (kinds == {"GPU"}))
+        ours = _figures(one, [(part.ours, part.our_error) for part in one.parts], "on a GPU" * (kinds == {"GPU"}))
         ours = next((Cell(part.tally) for part in one.parts if part.tally), ours)
         body.append([one.id, one.short, theirs, ours, one.word, Cell(why or "–", wide=True)])
     return Table(
@@ -119,4 +119,5 @@ def _figures(one: verdicts.Verdict, two: list[tuple[float | None, float | None]]
     names = " and ".join(part.name for part in one.parts) if len(two) > 1 else ""
     errors = " and ".join(number(error) if error else "not known" for _, error in two)
     errors = "error not known" if not any(error for _, error in two) else f"s.e. {errors}"
-    return Cell(" and ".join(write(value, digits) for value, _ in two), "; ".join(filter(None, (names, errors))) + more)
+    small = "\n".join(filter(None, (names, errors, more)))
+    return Cell(" and ".join(write(value, digits) for value, _ in two), small)
