@@ -176,7 +176,8 @@ def speed(found: results.Results) -> str:
     sizes, served, made = costs(rows), times(rows), []
     top = sizes[sizes["n"] == sizes["n"].max()].drop_duplicates("backbone")
     machines = [fragments.plain(name) for name in sorted(set(rows["hardware"]))]
-    out = [fragments.bullets(headline(top)), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
+    lead, *more = headline(top)
+    out = [f"**{lead}**\n", fragments.bullets(more), f"{'; '.join(machines)}.\n", "## What one more task costs\n"]
     if sizes.empty:
         out.append(missing("What one more task costs"))
     else:
@@ -211,7 +212,8 @@ def speed(found: results.Results) -> str:
                 f"{row['backbone']} at batch {row['batch']}: here {amount(row['ours'])} ms, {amount(row['forward'])} "
                 f"of them the forward pass, PyPOTS {amount(row['theirs'])} ms, {amount(row['their_forward'])} of them the forward pass"
             ),
-            "From a raw window to a probability: medians as shares of PyPOTS's, the 99th percentile in words. The forward "
+            "From a raw window to a probability: medians as shares of PyPOTS's"
+            f"{', the 99th percentile in words' * bool(served['ours_late'].notna().any())}. The forward "
             "pass is what the network itself takes on the same loops and blocks, the rest is the code around it.",
         )
         out += [drawn, fragments.bullets(models_or_code(served, _answer(found)), markup=True)]

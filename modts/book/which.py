@@ -5,6 +5,7 @@ Profiles differ in the size of the networks, which a reader chooses too: of each
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pandas as pd
@@ -44,8 +45,10 @@ def _uses(found: Results):
     for test, summary in ((OUTSIDE, found.external), (OWN, found.summary)):
         rows = checks.pick(replace(found, summary=summary), every=True, arm=("frozen", "baseline"))
         rows = rows[rows["pattern"].isin(("", "point"))].dropna(subset=["value"])
-        for (cohort, task, metric), part in rows.groupby(["cohort", "task", "metric"], sort=False):
-            if (task, metric) not in USES or (test == OWN and _outside(found, cohort, task)):
+        order = sorted(set(rows["cohort"]), key=lambda name: (not name.startswith("physionet"), name))
+        for cohort, (task, metric) in itertools.product(order, USES):
+            part = rows[(rows["cohort"] == cohort) & (rows["task"] == task) & (rows["metric"] == metric)]
+            if test == OWN and _outside(found, cohort, task):
                 continue
             networks = part[part["backbone"].isin(BACKBONES) & (part["arm"] == "frozen")]
             for share in fractions(networks) if len(networks) else ():
@@ -69,7 +72,7 @@ def which(found: Results) -> str:
     for use, cohort, test, metric, rows, _ in uses:
         if len(rows) > 1:
             best, near = overlapping(rows, metric)
-            of = f"; of {plural(len(rows), 'network')}" if len(rows) < len(SIX) else ""
+            of = f",\nof {plural(len(rows), 'network')}" if len(rows) < len(SIX) else ""
             body.append(
                 [
                     use,
@@ -91,9 +94,9 @@ def which(found: Results) -> str:
 
 
 def _how(row: pd.Series) -> str:
-    """ ", Complex head, the published sizes, on a GPU": how a row was made."""
-    head = f", {HEAD_NAMES[row['head']]} head" if row["head"] in HEAD_NAMES else ""
-    return f"{head}, {ABOUT.get(row['profile'], 'profile ' + row['profile'])}"
+    """ ", Complex head, the published sizes, on a GPU", on lines of their own: how a row was made."""
+    head = f",\n{HEAD_NAMES[row['head']]} head" if row["head"] in HEAD_NAMES else ""
+    return f"{head},\n{ABOUT.get(row['profile'], 'profile ' + row['profile'])}"
 
 
 def _answer(found: Results, uses: list) -> str:
