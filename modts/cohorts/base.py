@@ -158,7 +158,7 @@ class Cohort:
 
     @property
     def origin(self) -> int:
-        """Of a series: how many test periods before its end its test ends."""
+        """How many test periods before the end of a series its test ends."""
         return self.notes.get("origin", 0)
 
     @cached_property
@@ -170,7 +170,7 @@ class Cohort:
 
     @cached_property
     def content_hash(self) -> str:
-        """sha256 (hex) over values, labels, ids, features, task, splits and groups: equal hash, equal cohort."""
+        """sha256 (hex) over values, labels, ids, features, task, splits and groups. Cohorts with an equal hash are equal."""
         digest = hashlib.sha256()
         for array in (self.X, self.y):
             # one bit pattern for every NaN, and little-endian everywhere
