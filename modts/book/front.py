@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from modts.cohorts import EXTERNAL
 from modts.study import ALL, SEARCHED, margin
 
-from . import answers, checks, effects, fragments, prediction
+from . import answers, best, checks, effects, fragments, prediction
 from .prose import plural, seeds
 from .results import ABOUT, SINGLE, Results, at, fractions, rank, training_record
-from .tables import number
+from .tables import between, number, signed
 
 PAPER = "2411.03941"
 QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
@@ -155,6 +156,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
+    out += _read_otherwise(found, rows["cohort"].iloc[0])
     if small or short:
         what = "The networks here are small" + (", and training of some ended at its cap" if short else "")
         what = what if small else "Training of some networks ended at its cap"
@@ -162,6 +164,24 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             f"**What may change it.** {what}. Larger ones may give another answer; [](status.md) lists what ran."
         )
     return out
+
+
+OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
+
+
+def _read_otherwise(found: Results, cohort: str) -> list[str]:
+    """How near to boosted trees the heads come when latents are read in the other way, with all labels; the mixtures are of this cohort."""
+    rows = best.typed(found.best)
+    rows = rows[(rows["recipe"] == OTHERWISE) & (rows["test"] == EXTERNAL) & (rows["metric"] == "auroc")]
+    rows = rows[rows["label_fraction"] == 1.0]
+    if rows.empty or cohort != "physionet_2012":
+        return []
+    row = rows.iloc[0]
+    return [
+        "**Read otherwise.** From mean, maximum and last state in place of the paper's reading, heads with all labels lie "
+        f"{signed(row['difference'])} ({between(row['low_difference'], row['high_difference'])}) from boosted trees: looked at afterwards, "
+        "so it decides nothing ([](results/best.md))."
+    ]
 
 
 def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:

@@ -9,15 +9,16 @@ from functools import partial
 import pandas as pd
 
 from modts import runs
-from modts.backbones import BACKBONES
+from modts.backbones import BACKBONES, SIX
 from modts.study import arm_name, tuned_path
 
 from . import checks, fragments
 from .prose import count, plural
-from .results import PROFILES, Results, rank
+from .results import ABOUT, PROFILES, Results, rank
 from .tables import Cell, Table, number, percent, signed
 
 STUDY = PROFILES[0]
+BESIDE = (checks.HEADLINE, checks.CROSSING, "cpu")  # other profiles that the pages speak of
 HALF = 5e-4  # of the third digit
 
 SHORT = 7  # characters of a commit's hash, as git shows it
@@ -52,19 +53,20 @@ def missing(found: Results) -> str:
         f"{count(begun - whole) if begun > whole else 'none'} begun. What is missing has not had its computing time yet"
     )
     words += f"; first, settings must be searched for {', '.join(bare)}." if bare else "."
-    words += _published_sizes(found)
+    words += _beside(found)
     return f"{words}\n\n{fragments.raw(Table('What of the study is here', ['Part', 'Here', 'Missing'], body).html())}"
 
 
-def _published_sizes(found: Results) -> str:
-    """What runs beside the study at the published sizes, profile by profile, in a sentence."""
+def _beside(found: Results) -> str:
+    """What runs beside the study, profile by profile, in a sentence."""
     said, every = [], found.runs
-    for profile in (checks.HEADLINE, checks.CROSSING):
+    for profile in BESIDE:
         params = [record.get("params", {}) for record in every.values() if record.get("profile") == profile]
         names = [name for name in BACKBONES if name in {one.get("backbone") for one in params}]
         cohorts = dict.fromkeys(found.title(one["cohort"]) for one in params)
-        said += [f"{' and '.join(names)} on {' and '.join(cohorts)} (profile {profile})"] if names else []
-    return f" Beside it, at the published sizes on a GPU: {'; '.join(said)}." if said else ""
+        who = " and ".join(names) if len(names) < len(SIX) else plural(len(names), "network")
+        said += [f"{who} on {' and '.join(cohorts)} ({ABOUT[profile]}, profile {profile})"] if names else []
+    return f" Beside it: {'; '.join(said)}." if said else ""
 
 
 def again(found: Results) -> str:
