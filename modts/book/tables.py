@@ -172,6 +172,9 @@ def _html_cell(cell: Cell | str, label: str, first: bool) -> str:
     title = f' title="{html.escape(cell.title)}"' if cell.title else ""
     kind = ' class="absent"' if cell.absent else ' class="wide"' if cell.wide else ""
     text = html.escape(cell.text)
+    text = (
+        f'<span class="modts-nowrap">{text}</span>' if not first and "-" in text and len(text) < 10 else text
+    )  # GRU-D
     text = f"<strong>{text}</strong>" if cell.bold else text
     small = f'<span class="ci">{html.escape(cell.small)}</span>' if cell.small else ""
     tag = 'th scope="row"' if first else "td"
