@@ -36,7 +36,10 @@ def test_the_primers_cells_run_and_its_solutions_say_what_comes_out(tmp_path, mo
     before, after = repaired("MAR")
     assert abs(after) < 0.15 * abs(before)  # nearly all of it is gone
     before, after = repaired("MNAR")
-    assert abs(after) > 0.9 * abs(before)  # nothing was gained
+    assert after < before < 0  # "further off than before"
+    solution = next(cell for cell in CODE.findall(CHAPTERS[0].read_text(encoding="utf-8")) if "def repaired" in cell)
+    exec(solution.replace("cohort.X[..., hr]", "cohort.truth[..., hr]"), names)  # with the true pulse
+    assert before < names["repaired"]("MNAR")[1] < 0.8 * before  # "a little is gained, and most of the error stays"
     ranking = [name for _, name in names["ranking"]]
     assert ranking.index("Lactate") < 3 and names["ranking"][0][0] > 0.6
     assert "MNAR -" in capsys.readouterr().out
@@ -157,6 +160,28 @@ def test_scores_mislead_as_the_chapter_says():
         assert scored["high"] < true["low"]
     scored, true = pair(numbers.EXCEPTION, "Mean")  # too bad
     assert scored["low"] > 2 * true["high"]
+    ward = numbers.ward()  # "the distance makes the gaps harder, not the illness"
+    assert ward["near"]["true"] > 2 * ward["near"]["scored"] and ward["all"]["true"] > 1.1 * ward["all"]["scored"]
+    assert ward["alike"]["scored"] == pytest.approx(ward["alike"]["true"], abs=0.01)
+    for kind, value in ward["all"].items():
+        assert value == pytest.approx(value_of(rows, "informative", kind), abs=1e-4)
+
+
+def value_of(rows, mechanism, kind):
+    return value(rows, mechanism=mechanism, imputer="Linear interpolation", kind=kind)["value"]
+
+
+def test_how_far_a_cell_is_from_what_was_seen():
+    before, after = numbers.distances(np.array([[[False], [True], [False], [False], [True]]]))
+    assert before[0, :, 0].tolist() == [5, 0, 1, 2, 0] and after[0, :, 0].tolist() == [1, 0, 2, 1, 0]
+
+
+def test_how_many_are_lost_is_chosen_but_as_on_a_ward():
+    rates = {
+        name: {float(load_cohort("simulated_icu", mechanism=name, rate=r).missing_rate) for r in play.RATES}
+        for name in numbers.MECHANISMS
+    }
+    assert {name for name, found in rates.items() if len(found) == 1} == {"informative"}
 
 
 def test_counts_predict_as_the_chapter_says():
@@ -203,6 +228,7 @@ def test_the_pieces_take_seconds_and_no_network(tmp_path, monkeypatch):
         numbers.means,
         numbers.imputers,
         numbers.rates,
+        numbers.ward,
         numbers.predictions,
         learn.outputs,
         *ours,
