@@ -75,7 +75,7 @@ def _errors(
     X: np.ndarray, hidden: np.ndarray, truth: np.ndarray, imputer: str
 ) -> dict[str, tuple[float, float, float]]:
     """An imputer's error, in standard deviations, on hidden values ("scored") and under the gaps that X had before ("true")."""
-    middle, spread = np.nanmean(X, axis=(0, 1)), truth.std((0, 1))
+    middle, spread = np.nanmean(hidden, axis=(0, 1)), truth.std((0, 1))  # what was hidden has no part in the filling
     filled, known = impute(imputer, hidden, middle) / spread, truth / spread
     cells = {"scored": np.isnan(hidden) & ~np.isnan(X), "true": np.isnan(X)}
     return {kind: score("imputation", known, filled, mask=where, n_boot=DRAWS)["mae"] for kind, where in cells.items()}
@@ -110,7 +110,7 @@ def ward() -> dict[str, dict[str, float]]:
     X, truth = stays().X, stays().truth
     hidden = hide(X)
     before, after = distances(~np.isnan(hidden))
-    off = np.abs(impute("Linear interpolation", hidden, np.nanmean(X, axis=(0, 1))) - truth) / truth.std((0, 1))
+    off = np.abs(impute("Linear interpolation", hidden, np.nanmean(hidden, axis=(0, 1))) - truth) / truth.std((0, 1))
     kind = np.where(np.isnan(X), "true", np.where(np.isnan(hidden), "scored", ""))
     cells = pd.DataFrame({"variable": np.broadcast_to(np.arange(X.shape[2]), X.shape).ravel(), "kind": kind.ravel()})
     cells["before"], cells["after"], cells["off"] = before.ravel(), after.ravel(), off.ravel()

@@ -94,7 +94,8 @@ def _share(value: float) -> str:
 def _errors(X: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
     """Imputer -> mean absolute error on hidden values and under the real gaps, in standard deviations."""
     predictor, _ = latents.lesson()
-    hidden, middle, spread = numbers.hide(X), np.nanmean(X, axis=(0, 1)), truth.std((0, 1))
+    hidden = numbers.hide(X)
+    middle, spread = np.nanmean(hidden, axis=(0, 1)), truth.std((0, 1))
     filled = {name: impute(name, hidden, middle) for name in IMPUTERS}
     filled[f"{predictor.backbone.name} (a small network)"] = predictor.backbone.impute(hidden)
     cells = (np.isnan(hidden) & ~np.isnan(X), np.isnan(X))
