@@ -97,7 +97,9 @@
       return `${some(rows.length, "score")} and ${baselines.length ? some(baselines.length, "baseline") : "no baseline at this share of the labels"}. ${label}.`;
     },
     gaps(box, data, chosen) {
-      const made = data.made[`${chosen.mechanism}|${chosen.rate}`], hours = made.mask[0].length, left = 104, cell = 13, top = 22;
+      const field = box.querySelector("select[name=rate]"), fixed = data.made[chosen.mechanism];  // as on a ward nobody chooses how many
+      field.disabled = Boolean(fixed);
+      const made = fixed || data.made[`${chosen.mechanism}|${field.value}`], hours = made.mask[0].length, left = 104, cell = 13, top = 22;
       const names = Object.keys(made.errors), bars = top + cell * made.mask.length + 62;
       const [svg, width] = canvas(box.querySelector(".stage"), bars + 22 * names.length + 66, `Mask of one stay, and the errors of ${names.length} imputers`);
       const wide = (width - left - 12) / hours;
@@ -118,7 +120,7 @@
         mark(svg, "D", x(real), y, "#D55E00");
       });
       table(box, ["Imputer", "Error on hidden values", "Error in the gaps"], names.map(name => [name, ...made.errors[name].map(number)]));
-      return `${made.missing} % of all cells are missing.`;
+      return `${made.missing} % of all cells are missing${fixed ? "; here how sick the patients are decides how many, and nothing is to choose" : ""}.`;
     },
     window(box, data, chosen) {
       const stay = data.stays[chosen.stay], f = Number(chosen.variable), seen = stay.seen[f], truth = stay.truth[f], filled = stay.filled[chosen.imputer][f];

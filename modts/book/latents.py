@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from modts import runs
 
+from . import fragments
 from . import latents_numbers as numbers
 from . import latents_plots as plots
 from .learn import draw, folded, output
 from .results import Results
-from .tables import Cell, Table, interval, number
+from .tables import Cell, Table, interval, number, signed
 
-CELLS = ("raw", "mask", "z-scores", "states", "latent", "probability", "map")
+CELLS = ("raw", "mask", "z-scores", "states", "latent", "risk-score", "map")
 
 
 def way(found: Results) -> str:
@@ -22,7 +23,7 @@ def way(found: Results) -> str:
         "learn-way",
         f"Six panels for one simulated stay. Raw: pulse and blood pressure at most hours, lactate at {seen} hours, late ones. Mask: which cells "
         "were measured. z-scores: the same cells in colours, missing ones grey. States: a map of 128 units over 48 hours, which "
-        "changes smoothly. Latent: 128 numbers as a block of colours. Probability: all test stays on a line by outcome, "
+        "changes smoothly. Latent: 128 numbers as a block of colours. Risk score: all test stays on a line by outcome, "
         f"this one at {made.chance:.2f}, far to the right.",
         "One stay on its way through a frozen imputer (BRITS, small, pretrained as in the quick profile) and its head. In the panel of the "
         "states the upper half read forward in time, the lower half backward. The layout of the latent means nothing.",
@@ -57,15 +58,26 @@ def readings(found: Results) -> str:
 
     drawn = rows.set_index(["source", "read"])["value"]
     ahead = "more" if drawn["statistics", "severity"] > drawn["pretrained", "severity"] else "less"
+    sick, much = (numbers.learnt().set_index("read").loc[what] for what in ("severity", "measured"))
     value, low, high = numbers.head_auroc()
     best = numbers.lesson()[1].notes["best_auroc"]
-    words = (
-        f"Of the differences in how sick patients really were, a straight line on pretrained latents explains a share of "
-        f"{one('pretrained', 'severity')}, on untrained ones {one('untrained', 'severity')}, on plain statistics of the same window "
-        f"{one('statistics', 'severity')}: here they tell {ahead} than the latent does. How much was measured, it reads off "
-        f"pretrained latents ({one('pretrained', 'measured')}) and "
-        f"untrained ones ({one('untrained', 'measured')}) alike. The head of this chapter reaches an AUROC of {value:.2f} "
-        f"({interval(low, high, 2)}) on the test stays; the best possible is {best:.2f}.\n\n"
+
+    def minus(row):
+        return f"{signed(row['value'], 2)} ({signed(row['low'], 2)} to {signed(row['high'], 2)})"
+
+    words = fragments.bullets(
+        [
+            f"How sick patients really were: of the differences, a straight line on pretrained latents explains a share of "
+            f"{one('pretrained', 'severity')}, on untrained ones {one('untrained', 'severity')}. The difference on the same stays is "
+            f"{minus(sick)}.",
+            f"Untrained networks with other random weights reach {number(sick['from'], 2)} to {number(sick['to'], 2)}, nearly as much as the "
+            "pretrained one. How much of its lead was learnt, one pretrained network and so few stays cannot tell.",
+            f"Plain statistics of the same window explain {one('statistics', 'severity')}: {ahead} than the latent does.",
+            f"How much was measured: pretrained {one('pretrained', 'measured')}, untrained {one('untrained', 'measured')}, a difference of "
+            f"{minus(much)}. No training is needed for that.",
+            f"The head of this chapter reaches an AUROC of {value:.2f} ({interval(low, high, 2)}) on the test stays; the best possible is "
+            f"{best:.2f}.",
+        ]
     )
     table = Table(
         "Share of variance explained in the test stays by a ridge regression fitted on the training stays",

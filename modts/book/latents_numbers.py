@@ -20,6 +20,7 @@ from .learn_numbers import DRAWS, SEED, describe
 
 STAY = 320  # a test stay that gets worse, and whose lactate was measured when it did
 END = 12  # hours at the end of a stay over which "how sick" is averaged, as the simulation's own outcome does
+OTHERS = (1, 2, 3)  # seeds of further untrained networks
 READ = {"measured": "how much was measured", "severity": "how sick, in truth"}
 FROM = {
     "pretrained": "latent, pretrained",
@@ -72,6 +73,12 @@ def steps() -> Steps:
     )
 
 
+def standardised(Z: np.ndarray) -> np.ndarray:
+    """What describes each stay (N, D), with the training stays' mean and deviation."""
+    train = lesson()[1].splits["train"]
+    return (Z - Z[train].mean(0)) / (Z[train].std(0) + 1e-6)
+
+
 @cache
 def latents() -> dict[str, np.ndarray]:
     """What describes each stay, by `FROM`: (N, D), standardised with the training stays."""
@@ -82,8 +89,7 @@ def latents() -> dict[str, np.ndarray]:
         "untrained": untrained.latents(cohort.X),
         "statistics": np.nan_to_num(describe(cohort.X)["both"]),
     }
-    train = cohort.splits["train"]
-    return {name: (Z - Z[train].mean(0)) / (Z[train].std(0) + 1e-6) for name, Z in found.items()}
+    return {name: standardised(Z) for name, Z in found.items()}
 
 
 @cache
@@ -118,23 +124,47 @@ def along() -> dict[str, float]:
     return found | {"auroc": float(auroc(cohort.y[test], points[:, 0]))}
 
 
-@cache
-def readings() -> pd.DataFrame:
-    """A row for each of `FROM` and `READ`: the share of variance (R2) that a ridge regression, fitted on the training stays, explains in
-    the test stays, with its interval over them."""
+def _explained(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The share of variance (R2) that a ridge regression, fitted on the training stays, explains in the test stays: first in all of them,
+    then in each of `DRAWS` resamples, which are the same at every call."""
     from sklearn.linear_model import RidgeCV
 
     _, cohort = lesson()
-    train, test, draw = cohort.splits["train"], cohort.splits["test"], np.random.default_rng([SEED, 3])
-    picks = draw.integers(0, len(test), (DRAWS, len(test)))
-    rows = []
-    for source, Z in latents().items():
-        for what, y in truths().items():
-            told = RidgeCV(alphas=10.0 ** np.arange(-1, 6)).fit(Z[train], y[train]).predict(Z[test])
-            errors, around = (y[test] - told) ** 2, (y[test] - y[test].mean()) ** 2
-            drawn = 1 - errors[picks].sum(1) / around[picks].sum(1)
-            rows.append((source, what, 1 - errors.sum() / around.sum(), *np.quantile(drawn, (0.025, 0.975))))
+    train, test = cohort.splits["train"], cohort.splits["test"]
+    picks = np.random.default_rng([SEED, 3]).integers(0, len(test), (DRAWS, len(test)))
+    picks = np.concatenate([np.arange(len(test))[None], picks])
+    told = RidgeCV(alphas=10.0 ** np.arange(-1, 6)).fit(Z[train], y[train]).predict(Z[test])
+    errors, around = (y[test] - told) ** 2, (y[test] - y[test].mean()) ** 2
+    return 1 - errors[picks].sum(1) / around[picks].sum(1)
+
+
+def _with_interval(drawn: np.ndarray) -> tuple[float, float, float]:
+    return drawn[0], *np.quantile(drawn[1:], (0.025, 0.975))
+
+
+@cache
+def readings() -> pd.DataFrame:
+    """A row for each of `FROM` and `READ`: the share of variance explained in the test stays, with its interval over them."""
+    rows = [
+        (source, what, *_with_interval(_explained(Z, y)))
+        for source, Z in latents().items()
+        for what, y in truths().items()
+    ]
     return pd.DataFrame(rows, columns=["source", "read", "value", "low", "high"])
+
+
+@cache
+def learnt() -> pd.DataFrame:
+    """A row for each of `READ`: pretrained minus untrained on the same test stays, with its interval, and the least and the most (`from`, `to`)
+    that networks with other random weights reach."""
+    predictor, cohort = lesson()
+    others = [modts.build(predictor.backbone.name, cohort, seed=seed).latents(cohort.X) for seed in OTHERS]
+    rows = []
+    for what, y in truths().items():
+        difference = _explained(latents()["pretrained"], y) - _explained(latents()["untrained"], y)
+        reached = [_explained(standardised(Z), y)[0] for Z in others]
+        rows.append((what, *_with_interval(difference), min(reached), max(reached)))
+    return pd.DataFrame(rows, columns=["read", "value", "low", "high", "from", "to"])
 
 
 def head_auroc() -> tuple[float, float, float]:

@@ -27,7 +27,7 @@ def _names(axis, features) -> None:
 
 
 def way(narrow: bool) -> Figure:
-    """Six panels: raw values, mask, z-scores, states, latent, probability."""
+    """Six panels: raw values, mask, z-scores, states, latent, risk score."""
     found, (_, cohort) = numbers.steps(), numbers.lesson()
     hours = np.arange(cohort.n_steps)
     figure = Figure(figsize=(NARROW if narrow else WIDE, 13.5 if narrow else 7.4), layout="constrained")
@@ -80,9 +80,13 @@ def way(narrow: bool) -> Figure:
         )
     chance.axvline(found.chance, color="#222222", linewidth=1.2)
     chance.set(
-        yticks=(0, 1), yticklabels=("survived", "died"), ylim=(-0.6, 1.6), xlim=(0, 1), xlabel="probability of death"
+        yticks=(0, 1),
+        yticklabels=("survived", "died"),
+        ylim=(-0.6, 1.6),
+        xlim=(0, 1),
+        xlabel="risk score (no probability)",
     )
-    chance.set_title("6 Probability: the line is this stay", loc="left")
+    chance.set_title("6 Risk score: the line is this stay", loc="left")
     return figure
 
 

@@ -100,13 +100,18 @@ def maps(found: Results) -> str:
 
 def lost(found: Results) -> str:
     """One series of one stay, lost in four ways."""
+
+    def missing(mechanism):
+        return f"{100 * _pick(numbers.means(), mechanism=mechanism, variable=VARIABLE)['missing']:.0f} %"
+
     return draw(
         lambda narrow: plots.lost(STAY, VARIABLE, narrow),
         "learn-lost",
         "Four panels with the same temperature curve of one stay. By chance, hollow dots are sprinkled evenly. By the pulse, they lie mostly "
         "early, while the pulse is slow. By its own height, they lie where the temperature is high. By how sick, they thin out as the "
         "patient gets worse.",
-        "The same temperature of the same stay. Only which dots are missing differs.",
+        f"The same temperature of the same stay. Which dots are missing differs, and on a ward how many too: of all stays' temperatures "
+        f"{missing('MCAR')} are missing in the first three ways, {missing('informative')} in the last.",
     )
 
 
@@ -157,10 +162,18 @@ def imputers(found: Results) -> str:
     chance, height, odd = (
         pair("MCAR", "Linear interpolation"), pair("MNAR", "Linear interpolation"), pair(EXCEPTION, "Mean")
     )  # fmt: skip
+    ward = {
+        name: {kind: f"{value:.{digits}f}" for kind, value in numbers.ward()[name].items()}
+        for name, digits in (("all", 2), ("alike", 2), ("near", 0))
+    }
     words = fragments.bullets(
         [
             f"**By chance** the score is right: interpolation scores {chance[0]}, and its error under the real gaps is {chance[1]}.",
             f"**By its own height** the score is too good: interpolation scores {height[0]}, and is {height[1]} off where it matters.",
+            f"**As on a ward** it is too good as well: {ward['all']['scored']}, and {ward['all']['true']} under the real gaps. A gap is about "
+            f"{ward['near']['true']} hours away from the nearest value that is seen, a hidden value {ward['near']['scored']}, and more of the "
+            f"gaps belong to variables that are seldom measured. Among cells of the same variable, as far from their neighbours, the two "
+            f"errors are alike ({ward['alike']['scored']} and {ward['alike']['true']}): the distance makes the gaps harder, not the illness.",
             f"**Where only odd values are noted**, it can be too bad: filling with the mean scores {odd[0]}, because the hidden values are all "
             f"odd ones; under the real gaps, where nothing was odd, it is off by {odd[1]}.",
         ],

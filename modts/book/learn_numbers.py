@@ -75,7 +75,7 @@ def _errors(
     X: np.ndarray, hidden: np.ndarray, truth: np.ndarray, imputer: str
 ) -> dict[str, tuple[float, float, float]]:
     """An imputer's error, in standard deviations, on hidden values ("scored") and under the gaps that X had before ("true")."""
-    middle, spread = np.nanmean(X, axis=(0, 1)), truth.std((0, 1))
+    middle, spread = np.nanmean(hidden, axis=(0, 1)), truth.std((0, 1))  # what was hidden has no part in the filling
     filled, known = impute(imputer, hidden, middle) / spread, truth / spread
     cells = {"scored": np.isnan(hidden) & ~np.isnan(X), "true": np.isnan(X)}
     return {kind: score("imputation", known, filled, mask=where, n_boot=DRAWS)["mae"] for kind, where in cells.items()}
@@ -93,6 +93,35 @@ def imputers() -> pd.DataFrame:
             for kind, values in _errors(X, hidden, truth, name).items():
                 rows.append((mechanism, name, kind, *values))
     return pd.DataFrame(rows, columns=["mechanism", "imputer", "kind", "value", "low", "high"])
+
+
+def distances(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hours since the last seen value and until the next one, (N, T, F) each; as many as a stay has where there is none."""
+    steps, hours = seen.shape[1], np.arange(seen.shape[1])[None, :, None]
+    before = hours - np.maximum.accumulate(np.where(seen, hours, -steps), axis=1)
+    after = np.minimum.accumulate(np.where(seen, hours, 2 * steps)[:, ::-1], axis=1)[:, ::-1] - hours
+    return np.minimum(before, steps), np.minimum(after, steps)
+
+
+@cache
+def ward() -> dict[str, dict[str, float]]:
+    """Why gaps are harder than hidden values as on a ward, each for "scored" and "true" cells: interpolation's error ("all"), its error among
+    cells of the same variable and as far from their neighbours ("alike"), the hours to the nearest seen value ("near")."""
+    X, truth = stays().X, stays().truth
+    hidden = hide(X)
+    before, after = distances(~np.isnan(hidden))
+    off = np.abs(impute("Linear interpolation", hidden, np.nanmean(hidden, axis=(0, 1))) - truth) / truth.std((0, 1))
+    kind = np.where(np.isnan(X), "true", np.where(np.isnan(hidden), "scored", ""))
+    cells = pd.DataFrame({"variable": np.broadcast_to(np.arange(X.shape[2]), X.shape).ravel(), "kind": kind.ravel()})
+    cells["before"], cells["after"], cells["off"] = before.ravel(), after.ravel(), off.ravel()
+    cells["near"] = cells[["before", "after"]].min(axis=1)
+    cells = cells[cells["kind"] != ""]
+    groups = (
+        cells.groupby(["variable", "before", "after", "kind"])["off"].agg(["mean", "size"]).unstack("kind").dropna()
+    )
+    alike = {name: np.average(groups["mean", name], weights=groups["size", "true"]) for name in ("scored", "true")}
+    means = cells.groupby("kind")[["off", "near"]].mean()
+    return {"all": means["off"].to_dict(), "alike": alike, "near": means["near"].to_dict()}
 
 
 @cache

@@ -13,7 +13,7 @@ FIGURES = {  # stem -> what it is for, which is its title on a slide of the lear
     "learn-imputers": "Why an imputer's score is not its error in the gaps.",
     "learn-predictions": "That what was measured predicts, and where it stops doing so.",
     "learn-hiding": "That the shape of gaps counts for more than their number.",
-    "learn-way": "One stay from the raw table to a probability.",
+    "learn-way": "One stay from the raw table to a risk score.",
     "learn-plane": "A map of latents, by outcome and by how much was measured.",
     "learn-readings": "What can be read off a latent, beside its two controls.",
     "front": "The result: frozen beside every other way.",

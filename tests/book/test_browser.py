@@ -138,6 +138,7 @@ PLAY = """((kind, choices) => {
   const svg = box.querySelector("svg");
   return {before, after: read(), hidden: box.hidden, label: svg.getAttribute("aria-label"), width: svg.getBoundingClientRect().width,
           marks: svg.querySelectorAll("circle, polygon, path, rect").length, size: box.outerHTML.length,
+          closed: [...box.querySelectorAll("select:disabled")].map(field => field.name),
           fields: [...box.querySelectorAll("select")].every(field => field.closest("label").textContent.trim())};
 })"""
 
@@ -147,6 +148,7 @@ PLAY = """((kind, choices) => {
     [
         ("results/classification", "dots", {"share": "0.1", "arm": "frozen|simple"}),
         ("learn/missing_values", "gaps", {"mechanism": "MNAR", "rate": "0.8"}),
+        ("learn/missing_values", "gaps", {"mechanism": "informative"}),
         ("learn/holes", "window", {"stay": "1", "variable": "6", "imputer": "LOCF"}),
     ],
 )
@@ -158,6 +160,9 @@ def test_a_picture_answers_to_its_choices(browser, book, page, kind, choices, wi
     assert not found["hidden"] and found["label"] and found["fields"] and found["marks"] >= 2 and found["width"] > 200
     assert before["drawn"] != after["drawn"] and before["rows"] != after["rows"] and after["rows"] and after["said"]
     assert not any("NaN" in text or "undefined" in text for text in [after["drawn"], after["said"], *after["rows"]])
+    assert found["closed"] == (
+        ["rate"] if choices.get("mechanism") == "informative" else []
+    )  # as on a ward nobody chooses
     assert found["size"] < 300_000 and not browser.errors
 
 

@@ -9,7 +9,10 @@ import pytest
 import yaml
 from book_fixture import NOTEBOOKS, ROOT
 
+from modts.backbones import build
 from modts.book import quiz, results
+from modts.cohorts import load_cohort
+from modts.learning import auroc
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -58,15 +61,62 @@ def test_the_solutions_say_what_comes_out(solved):
     gain = solved["end_to_end"]["gain"]
     assert gain["low"] < 0 < gain["high"]
     assert solved["transfer"]["lacking"] == ["BUN", "GCS", "Lactate"]
-    assert solved["transfer"]["lost"]["low"] < 0 < solved["transfer"]["lost"]["high"]
+    lost = solved["transfer"]["lost"]
+    assert (
+        lost["low"] < 0 < lost["difference"] < lost["high"]
+    )  # "higher here, by a difference whose interval holds zero"
+    assert solved["end_to_end"]["frozen"] < solved["end_to_end"]["whole"]  # "cost more than a whole head"
     single, shared, apart = (solved["latency"][name] for name in ("single", "shared", "apart"))
     assert shared < 0.6 * apart and apart > 3 * single  # ten passes are many
     assert solved["latency"]["each"][64] < solved["latency"]["each"][1]
 
 
+def stored(chapter):
+    """The tables and texts that a chapter's stored outputs show: rows of cells, and everything printed."""
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    shown = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown)]
+    return rows, "".join("".join(output.get("text", "")) for output in outputs)
+
+
+def test_what_to_notice_is_in_the_stored_outputs():
+    rows, _ = stored("heads")
+    auroc = {tuple(row[:4]): float(row[4]) for row in rows[1:]}
+    assert {"Fusion", "Stacked"} <= {row[0] for row in rows}
+    for _, *same in [one for one in auroc if one[0] == "Frozen"]:  # "in each line ... ahead of the frozen one"
+        assert auroc["Untrained", *same] > auroc["Frozen", *same]
+    rows, _ = stored("end_to_end")
+    every = {row[0]: row[4:] for row in rows if row[3] == "100%"}
+    assert (
+        max(every, key=lambda arm: float(every[arm][0])) == "End to end as shipped"
+    )  # "the highest score of this table"
+    low = float(every["End to end as shipped"][1].split(" to ")[0])
+    assert all(float(said[1].split(" to ")[1]) > low for said in every.values())  # "the intervals overlap"
+    assert "is behind Linear interpolation" in stored("pretrain")[1]  # "the lines below Run say what it reaches"
+
+
+def test_an_untrained_network_separates_the_outcomes_too():
+    """As the chapter on extracting says of the first component."""
+    cohort = load_cohort("simulated_icu", seed=0)
+    network = build("SAITS", cohort, seed=0)
+    train, test = (network.latents(cohort.part(part)[0]) for part in ("train", "test"))
+    middle, spread = train.mean(0), train.std(0) + 1e-6
+    axis = np.linalg.svd((train - middle) / spread, full_matrices=False)[2][0]
+    value = float(auroc(cohort.part("test")[1], (test - middle) / spread @ axis))
+    assert max(value, 1 - value) > 0.6
+
+
 def test_every_question_of_the_quiz_has_one_right_answer_and_a_chapter():
     rows = quiz.questions()
     assert len(rows) >= 8 and {row["see"] for row in rows} >= {"missing_values", "holes", "latents"}
+    see = [row["see"] for row in rows]
+    path = sum(name in ("missing_values", "holes", "latents") for name in see)
+    assert path > len(see) / 2 and set(see[path:]) == {
+        "heads",
+        "method",
+    }  # "most ... the three chapters; the last ones ..."
+    assert set(see[:6]) == {"missing_values", "holes"}  # "first six questions", for teachers
     for row in rows:
         assert len(row["answers"]) == 3 and len(set(row["answers"])) == 3 and row["why"]
     assert len({row["right"] for row in rows}) == 3  # not always the same place

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from book_fixture import ROOT, book  # noqa: F401
 
-from modts.book import notebooks, teach
+from modts.book import figures, fragments, notebooks, teach
 
 
 @pytest.mark.parametrize("page", notebooks.PAGES)
@@ -26,6 +26,76 @@ def test_a_chapter_is_a_notebook_anyone_can_open(page):
     for cell in made["cells"]:
         if cell["cell_type"] == "code":
             compile(re.sub("^%", "#", "".join(cell["source"]), flags=re.MULTILINE), page, "exec")
+
+
+def words_of(page):
+    return "\n".join(
+        "".join(cell["source"]) for cell in notebooks.notebook(page)["cells"] if cell["cell_type"] == "markdown"
+    )
+
+
+@pytest.mark.parametrize("page", notebooks.PAGES)
+def test_a_link_a_source_and_a_table_still_say_what_they_say(page):
+    words = words_of(page)
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    labels = re.findall(
+        r":label: ([\w-]+)", "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("book/learn/*.md"))
+    )
+    assert not [word for word in (*keys, *labels, "another chapter", "In the book a table") if word in words]
+
+
+def test_what_a_reader_needs_is_named_in_words():
+    assert "the chapter *Extracting latents*, and *Glossary* for AUROC" in words_of("notebooks/heads")
+    assert "(Du et al., 2024)" in words_of("book/learn/holes") and "| to compare imputers |" in words_of(
+        "book/learn/holes"
+    )
+    assert "(Rubin, 1976)" in words_of("book/learn/missing_values") and "(*Repair a mean*)" in words_of(
+        "book/learn/missing_values"
+    )
+    assert "(`lesson.safetensors`)" in words_of("book/learn/latents")
+
+
+def test_sentences_and_outputs_of_the_book_come_along(tmp_path, monkeypatch):
+    (tmp_path / "book" / "_generated").mkdir(parents=True)
+    monkeypatch.setenv("MODTS_HOME", str(tmp_path))
+
+    def reduced(text):
+        (tmp_path / "book" / "_generated" / "made.md").write_text(text, encoding="utf-8")
+        return notebooks.piece("made.md")
+
+    drawn = figures.Picture("made", "Dots on a line.", "What is seen.", tmp_path)
+    table = (
+        "::::{dropdown} All values\n"
+        + fragments.raw("<table></table>")
+        + ":::{div} modts-downloads\n{download}`CSV </a.csv>`\n:::\n::::\n"
+    )
+    text = "The error is 0.25.\n\n" + fragments._numbered(fragments.picture(drawn)) + table
+    assert (
+        reduced(text)
+        == "The error is 0.25.\n\n*(Only in the book: Figure 1. What is seen.)*\n*(Only in the book: a table, All values.)*\n"
+    )
+    assert reduced("```text\nprinted 0.10\n```\n") == "```text\nprinted 0.10\n```\n"
+    assert "answers to your choices" in reduced(fragments.raw("<section></section>"))
+    assert "stands here" in notebooks.piece("other.md")
+
+
+def test_a_chapter_finds_its_files_beside_the_package(tmp_path, monkeypatch, capsys):
+    """As where somebody opens it: the package beside it, and nothing else."""
+    notebooks.package(tmp_path / notebooks.PACKAGE)
+    monkeypatch.chdir(tmp_path)
+    cells = [
+        "".join(cell["source"])
+        for cell in notebooks.notebook("book/learn/latents")["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    names = {}
+    for cell in cells[1:3]:  # after the one that installs
+        exec(cell, names)
+    assert "missing" in capsys.readouterr().out and names["predictor"].backbone.name == "BRITS"
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/modts")
+    fetch = "".join(notebooks.notebook("book/learn/latents")["cells"][2]["source"])
+    compile(fetch, "fetch", "exec")
+    assert "githubusercontent.com/somebody/modts/main/book/data" in fetch and "lesson.safetensors.json" in fetch
 
 
 def test_the_built_book_brings_them_and_links_them(book):  # noqa: F811
@@ -60,8 +130,6 @@ def test_the_install_line_works_in_a_clean_environment(tmp_path):
     line = notebooks.install_line().removeprefix("%pip install -q ").split()
     subprocess.run([uv, "pip", "install", "-q", "--python", str(python), *line], cwd=tmp_path, check=True)
     cells = notebooks.notebook("book/learn/latents")["cells"]
-    for name in ("lesson.safetensors", "lesson.safetensors.json"):
-        shutil.copy(ROOT / "book" / "data" / name, tmp_path)
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"][1:]
     away = {name: value for name, value in os.environ.items() if not name.startswith(("MODTS_", "PYTHON"))}
     done = subprocess.run(
