@@ -122,7 +122,7 @@ def readings(rows, narrow: bool) -> Figure:
         colour, mark = looks[source]
         axis.hlines(y, part["low"], part["high"], color=colour, linewidth=1.4, alpha=0.7)
         axis.plot(part["value"], y, mark, color=colour, markersize=5.5, label=words)
-    axis.set(yticks=range(len(numbers.READ)), yticklabels=list(numbers.READ.values()), xlim=(0, 1))
+    axis.set(yticks=range(len(numbers.READ)), yticklabels=list(numbers.READ.values()), xlim=(0, 1.03))
     axis.set_ylim(len(numbers.READ) - 0.5, -0.5)
     axis.set_xlabel("share of the variance explained (R²)")
     axis.grid(axis="y", visible=False)

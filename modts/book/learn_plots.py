@@ -56,6 +56,9 @@ def lost(stay: int, variable: str, narrow: bool) -> Figure:
     for axis, (mechanism, words) in zip(axes, MECHANISMS.items(), strict=True):
         _series(axis, stays(mechanism), stay, variable)
         axis.set_title(words)
+    unit = stays().units[stays().features.index(variable)]
+    for axis in axes if narrow else axes[::2]:
+        axis.set_ylabel(f"{name_of(variable)}, {unit}")
     for axis in axes[-1:] if narrow else axes[-2:]:
         axis.set_xlabel("hour of the stay")
     legend(figure, axes, narrow, 3)
@@ -137,6 +140,7 @@ def optimism(errors: pd.DataFrame, narrow: bool) -> Figure:
             axis.plot(true, y, "D", color=LOST, markersize=5.5, label="under the real gaps")
         _rows(axis, [MECHANISMS.get(name, name) for name in mechanisms])
         axis.set(title=imputer if imputer != "Mean" else "The mean", xlabel="error, in standard deviations")
+        axis.margins(x=0.08)
         axis.set_xlim(left=0)
     legend(figure, axes, narrow, 2 if not narrow else 1)
     return figure
