@@ -39,6 +39,9 @@ class _Looking:
         return super().save(path_of(path, "What a predictor is saved as"), **noted(self.backbone, notes))
 
 
+_Looking.predict.__doc__, _Looking.save.__doc__ = PredictorRoom.predict.__doc__, PredictorRoom.save.__doc__
+
+
 class Predictor(_Looking, PredictorRoom):
     __doc__ = PredictorRoom.__doc__
 

@@ -14,7 +14,7 @@ from modts.cohorts import cohort_from_table as table_read
 from modts.errors import notice
 
 from .cohort import ours
-from .steps import near_zero, step_of
+from .steps import near_zero, plain, step_of
 from .words import spelt
 from .written import alike, as_written, leading_on, named_time, words_for_labels
 
@@ -45,7 +45,7 @@ def _with_step(cohort, times: pd.Series, rows, step, unit):
 @wraps(table_read)
 def cohort_from_table(table, **given):
     id, time, label = given.get("id", "id"), given.get("time", "time"), given.get("label", "label")
-    step, unit, labels = given.get("step"), given.get("time_unit"), given.get("labels")
+    step, unit, labels = plain(given.get("step")), given.get("time_unit"), given.get("labels")
     frame = as_written(table, [id, given.get("groups"), given.get("variable")])
     if labels is not None:
         files = not (isinstance(table, pd.DataFrame) and isinstance(labels, pd.DataFrame))

@@ -18,13 +18,16 @@ def step_of(times: pd.Series, rows, step, unit) -> dict:
 
     times, rows : when each row of the table is, and whose.
     """
-    given = step if step is None or _plain(step) else str(pd.Timedelta(step))
+    step = plain(step)
     width, unit_of = _given(step, unit, times) if step is not None else _spacing(times, rows, unit)
-    return {"width": width, "in": unit_of, "step": given, "time_unit": unit}
+    return {"width": width, "in": unit_of, "step": step, "time_unit": unit if isinstance(unit, str) else None}
 
 
-def _plain(step) -> bool:
-    return isinstance(step, str) or (isinstance(step, Real) and not isinstance(step, bool))
+def plain(step):
+    """A duration of Python's, NumPy's or pandas' as text, and a number of NumPy's as Python's; anything else as it is."""
+    if isinstance(step, np.timedelta64) or hasattr(step, "total_seconds"):  # NumPy calls its durations integers
+        return str(pd.Timedelta(step))
+    return step.item() if isinstance(step, np.generic) else step
 
 
 def numbers(times: pd.Series) -> bool:
@@ -39,8 +42,8 @@ def _given(step, unit, times: pd.Series) -> tuple[float, str]:
     return float(step), "" if numbers(times) else "s"
 
 
-def _seconds(unit: str) -> float:
-    return pd.Timedelta(f"1{unit}").total_seconds()
+def _seconds(unit) -> float:
+    return pd.Timedelta(f"1{unit}" if isinstance(unit, str) else unit).total_seconds()
 
 
 def _spacing(times: pd.Series, rows, unit) -> tuple[float | None, str]:
@@ -102,7 +105,7 @@ def near_zero(times: pd.Series, step, unit) -> None:
     if step is None or not numbers(times):
         return
     try:
-        width = float(step) if isinstance(step, Real) else pd.Timedelta(step) / pd.Timedelta(f"1{unit}")
+        width = float(step) if isinstance(step, Real) else pd.Timedelta(step).total_seconds() / _seconds(unit)
     except (ValueError, TypeError):
         return  # refused where steps are made
     first = times.min() / width if width > 0 else 0

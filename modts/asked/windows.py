@@ -12,7 +12,7 @@ import pandas as pd
 from modts.cohorts import cohort_from_table
 from modts.errors import ModtsError, ModtsWarning, notice
 
-from .steps import near_zero, numbers, same_step
+from .steps import near_zero, numbers, plain, same_step
 from .words import WrongKind, spelt
 from .written import as_written, leading_on, named_time
 
@@ -159,7 +159,7 @@ def windows_from_table(
         )
     if not len(frame):
         raise ModtsError("The table has no row.")
-    step, time_unit = same_step(_step_of(like), frame[time], frame[id], step, time_unit, _named(like))
+    step, time_unit = same_step(_step_of(like), frame[time], frame[id], plain(step), time_unit, _named(like))
     start = 0
     if long and step is not None and numbers(frame[time]):  # counted from the first, as in cohort_from_series
         start = frame[time].min()

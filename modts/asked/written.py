@@ -90,7 +90,8 @@ def named_time(frame, read) -> None:
         name = dates_unread(frame, read)
         if name is not None:
             raise ModtsError(
-                f"The index of the series counts its rows, and its dates stand in the column {name!r}; say time={name!r}."
+                f"The index of the series counts its rows, and its dates stand in the column {name!r}; say time={name!r}, or drop that column "
+                "if each row is a step."
             )
 
 

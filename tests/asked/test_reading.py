@@ -92,7 +92,8 @@ def test_the_step_is_remembered_through_files(hourly, tmp_path):
     one = hourly[hourly["id"] == "p3"]
     for like in kept:
         np.testing.assert_array_equal(modts.windows_from_table(one, like).X[0], cohort.X[list(cohort.ids).index("p3")])
-        assert modts.windows_from_table(one, like, step="60min").X.shape == (1, 4, 2)
+        for same in ("60min", pd.Timedelta("1h"), np.timedelta64(3600, "s")):
+            assert modts.windows_from_table(one, like, step=same).X.shape == (1, 4, 2)
         with pytest.raises(ModtsError, match="a step of 3600 s, as its cohort had them, and step='10min' is 600"):
             modts.windows_from_table(one, like, step="10min")
     hours = one.assign(time=np.arange(4.0))
@@ -102,6 +103,20 @@ def test_the_step_is_remembered_through_files(hourly, tmp_path):
     again = modts.load_backbone(tmp_path / "b.safetensors").save(tmp_path / "again.safetensors")
     assert modts.load_backbone(again).made_for == backbone.made_for
     assert "made_for" not in modts.build("GRU-D", modts.load_cohort("simulated_icu")).card
+
+
+def test_a_step_of_any_kind_can_be_saved(hourly, tmp_path):
+    numbers = rows([f"p{i}" for i in range(20)])
+    for table, given in (
+        (hourly, {"step": np.timedelta64(1, "h")}),
+        (hourly, {"step": pd.Timedelta("1h").to_pytimedelta()}),
+        (numbers, {"step": np.int64(1)}),
+        (numbers, {"step": "1h", "time_unit": "h"}),
+    ):
+        cohort = modts.cohort_from_table(table, label=None, **given)
+        again = modts.load_cohort(cohort.save(tmp_path / "c.npz"))
+        assert again.notes["step"] == cohort.notes["step"] and cohort.X.shape == (20, 4, 2)
+        assert modts.windows_from_table(table, again).X.shape == cohort.X.shape
 
 
 def test_rows_that_are_steps_are_compared_with_the_cohorts(hourly):
