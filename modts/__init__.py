@@ -11,11 +11,12 @@ __version__ = metadata.version("modts")
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "asked": "Windows adapt build cohort_from_series cohort_from_table labels pretrain score windows_from_table",
-        "cohorts": "Cohort cohort_from_arrays cohort_names load_cohort mask series_back",
-        "backbones": "BACKBONES Backbone from_pypots load_backbone",
+        "asked": "Backbone Cohort Predictor Windows adapt build cohort_from_arrays cohort_from_series cohort_from_table from_pypots labels "
+        "load_backbone load_cohort load_predictor pretrain score windows_from_table",
+        "cohorts": "cohort_names mask series_back",
+        "backbones": "BACKBONES",
         "learning": "METRICS Head paired",
-        "serving": "Predictor load_predictor stream",
+        "serving": "stream",
         "errors": "ModtsError ModtsWarning",
     },
 )

@@ -17,7 +17,18 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from modts.asked import Pretraining, all_known, r2, settings, share_right, take
+from modts.asked import (
+    PADDED,
+    PaddedPredictor,
+    Predictor,
+    Pretraining,
+    all_known,
+    r2,
+    settings,
+    share_right,
+    spelt,
+    take,
+)
 from modts.backbones import Scaler
 from modts.cohorts import seeded
 from modts.errors import choose
@@ -32,7 +43,6 @@ from modts.learning import (
     train_heads,
     vector_width,
 )
-from modts.serving import PaddedPredictor, Predictor
 
 ADAPTATIONS = tuple(name for name, arm in ARMS.items() if arm.train != "shipped")
 
@@ -94,6 +104,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pretrain
     (30, 64)
     """
 
+    @spelt
     def __init__(
         self,
         backbone="SAITS",
@@ -157,6 +168,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pretrain
 class _Modular(Pretraining):
     """A backbone and a head, trained as one of the arms of modts.learning.ARMS."""
 
+    @spelt
     def __init__(
         self,
         backbone="SAITS",
@@ -239,6 +251,7 @@ class _Modular(Pretraining):
         self.backbone_, self.validation_score_ = backbone, float(history.best)
         made = PaddedPredictor if self.padded else Predictor
         self.predictor_ = made(backbone, head, self.pooling, scaler, task=task, classes=classes)
+        self.predictor_.ending = PADDED
 
     def save(self, path: str | Path, **notes) -> Path:
         """Write the trained predictor as one file that modts.load_predictor reads (see Predictor.save)."""
@@ -298,7 +311,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y=None, groups=None):
         """Train on windows X (N, T, F) and labels y (N,) of two classes or more; groups (N,), such as patients, are held out whole.
 
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
@@ -349,7 +362,7 @@ class ModularRegressor(RegressorMixin, _Modular):
         Windows, targets or parameters that do not fit, when fit is called.
     """
 
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y=None, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
         X, seed = self._windows(X, fitting=True), self._seed()
         targets, scaler, rows = given_numbers(self, X, y, seed, groups)

@@ -398,6 +398,25 @@ def test_what_does_not_fit_is_one_sentence(icu, given, change, sentence):
         ModularClassifier(**QUICK | given).fit(X, y)
 
 
+def test_windows_that_an_estimator_would_misread(icu):
+    model = ModularClassifier(**QUICK).fit(icu.X, icu.y)
+    nothing, ended = icu.X[:4].copy(), icu.X.copy()
+    nothing[1], ended[:, 4:] = np.nan, np.nan
+    with pytest.raises(ModtsError, match="1 of 4 windows hold no value .first: window 1."):
+        model.predict_proba(nothing)
+    for call in (lambda: model.predict_proba(ended), lambda: ModularClassifier(**QUICK).fit(ended, icu.y)):
+        with pytest.warns(modts.ModtsWarning, match="end in steps without any value .* say padded=True"):
+            call()
+    for X, sentence in (
+        ({"X": icu.X}, "X is a dictionary"),
+        ([x[: 3 + i % 3] for i, x in enumerate(icu.X)], "padded=True"),
+    ):
+        with pytest.raises(ModtsError, match=sentence):
+            ModularClassifier(**QUICK).fit(X)
+    with pytest.raises(ModtsError, match=r"^ModularClassifier\(\) has no parameter 'epoch'; did you mean 'epochs'\?$"):
+        ModularClassifier("GRU-D", epoch=3)
+
+
 # --- the README -----------------------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,13 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "training": "adapt build labels pretrain score settings",
+        "cohort": "Cohort cohort_from_arrays load_cohort",
         "reading": "cohort_from_series cohort_from_table",
+        "backbone": "Backbone build from_pypots load_backbone",
+        "predictor": "PaddedPredictor Predictor load_predictor",
+        "training": "adapt labels pretrain score settings",
         "windows": "Windows windows_from_table",
-        "estimators": "Pretraining all_known enough r2 share_right take",
+        "estimators": "PADDED Pretraining all_known enough r2 share_right take",
+        "words": "spelt",
     },
 )

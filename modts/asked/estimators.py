@@ -13,7 +13,10 @@ from modts.cohorts import ends_of
 from modts.errors import ModtsError
 from modts.learning import Recipe, given_windows
 
+from .suspects import unended
 from .training import settings
+
+PADDED = "say padded=True"
 
 
 def take(estimator, given: dict) -> None:
@@ -35,7 +38,17 @@ class Pretraining(BaseEstimator):
         return tags
 
     def _windows(self, X, fitting: bool = False) -> np.ndarray:
+        if isinstance(X, dict):
+            raise ModtsError(
+                "X is a dictionary; give the windows that it holds, X['X'] as a rule, and the labels as y."
+            )
+        if not self.padded and isinstance(X, (list, tuple)) and len({np.shape(x)[:1] for x in X}) > 1:
+            raise ModtsError(
+                "X is a list of series of different lengths; say padded=True, and each ends where it ends."
+            )
         X = given_windows(X, self.padded)
+        if not self.padded and (fitting or not hasattr(self, "predictor_")):  # a predictor looks for itself
+            unended(X, how=PADDED)
         if fitting:
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             enough(X)

@@ -6,11 +6,11 @@ import math
 from dataclasses import fields
 from functools import wraps
 from numbers import Real
+from pathlib import Path
 
 import numpy as np
 
 from modts.backbones import Backbone
-from modts.backbones import build as built
 from modts.cohorts import Cohort
 from modts.errors import ModtsError, choose, whole
 from modts.learning import ARMS, Head, Labels, Training
@@ -19,9 +19,14 @@ from modts.learning import labels as labels_of
 from modts.learning import pretrain as pretrained
 from modts.learning import score as scored
 
+from .cohort import Rows
+from .suspects import unended
+from .words import kind, path_of, spelt
+
 WHOLE = {"epochs": 1, "patience": 1, "batch_size": 1, "lora_rank": 1, "seed": 0}  # the least
 REAL = {"lr": (0, "above"), "weight_decay": (0, "at least"), "clip": (0, "at least"), "auxiliary": (0, "at least")}
 PARTS = ("train", "val", "test")
+WORSE = 5  # times the error of filling in the mean, or of one deviation: training has diverged
 
 
 def settings(given: dict) -> None:
@@ -38,51 +43,79 @@ def settings(given: dict) -> None:
             raise ModtsError(f"{name} must be a number {how} {least}, not {value!r}.")
 
 
-def kind(value, wanted: type, what: str, how: str) -> None:
-    """Raise a TypeError that says what was wanted and where it comes from."""
-    if not isinstance(value, wanted):
-        raise TypeError(f"{what} must be a {wanted.__name__}, as {how} gives it, not {type(value).__name__}.")
-
-
-@wraps(built)
-def build(name, cohort, *args, **given):
-    kind(name, str, "The backbone's name", "modts.BACKBONES")
-    kind(cohort, Cohort, "The cohort", "modts.load_cohort or cohort_from_table")
-    try:
-        return built(name, cohort, *args, **given)
-    except RuntimeError as error:  # PyTorch's, of a size that no layer can have
-        if not given.get("config"):
-            raise
-        raise ModtsError(
-            f"{name} cannot be built with the config {given['config']}: {' '.join(str(error).split())[:160]}."
-        ) from None
-
-
+@spelt
 @wraps(pretrained)
 def pretrain(backbone, X_train, X_val, *, lengths=None, **given):
     kind(backbone, Backbone, "The backbone", "modts.build")
     settings(given)
+    _no_folder(given.get("checkpoint"))
     if lengths is not None and (not isinstance(lengths, (tuple, list)) or len(lengths) != 2):
         raise ModtsError("lengths must be a pair, those of X_train and those of X_val.")
-    return pretrained(backbone, X_train, X_val, lengths=lengths, **given)
+    for X, ends in zip((X_train, X_val), lengths or (None, None), strict=True):
+        unended(X, ends)
+    history = pretrained(backbone, X_train, X_val, lengths=lengths, **given)
+    by_mean = history.rivals.get("Mean")
+    if by_mean is not None and history.best > WORSE * max(by_mean, 1.0):
+        raise ModtsError(
+            f"Training diverged: its best validation error is {history.best:.3g}, and filling in the mean has {by_mean:.3g}; build the backbone "
+            "anew and use a smaller learning rate."
+        )
+    return history
 
 
+def _no_folder(checkpoint) -> None:
+    if checkpoint is not None and Path(path_of(checkpoint, "checkpoint")).is_dir():
+        raise ModtsError(f"The checkpoint {str(checkpoint)!r} is a folder; name a file in it.")
+
+
+@spelt
 @wraps(labels_of)
 def labels(cohort, class_weight=None, labelled=None):
     kind(cohort, Cohort, "The cohort", "modts.load_cohort or cohort_from_table")
     if labelled is not None:
-        positions(labelled, len(cohort.splits["train"]))
+        labelled = positions(labelled, len(cohort.splits["train"]))
     return labels_of(cohort, class_weight, labelled)
 
 
-def positions(labelled, n: int) -> None:
-    """Raise a ModtsError unless these are positions in a training split of n windows."""
+def positions(labelled, n: int) -> np.ndarray:
+    """Positions in a training split of n windows; what Cohort.labelled gave, row numbers, becomes positions.
+
+    Raises
+    ------
+    ModtsError
+        Neither, or one of them twice.
+    """
+    if isinstance(labelled, Rows) and labelled.train is not None:
+        if len(labelled.train) != n:
+            raise ModtsError(
+                f"labelled holds rows of a cohort with {len(labelled.train)} training windows, and there are {n} targets."
+            )
+        labelled = np.flatnonzero(np.isin(labelled.train, np.asarray(labelled)))
     found = np.asarray(labelled)
     whole_numbers = found.ndim == 1 and found.dtype.kind in "iu" and len(found)
     if not whole_numbers or found.min() < 0 or found.max() >= n:
         raise ModtsError(
             f"labelled must be positions in the training split, whole numbers from 0 to {n - 1}, at least one; for all of them give "
-            f"np.arange({n}). (cohort.splits['train'] holds row numbers of the cohort, which are something else.)"
+            f"np.arange({n}). (cohort.splits['train'] holds row numbers of the cohort, which are something else; cohort.labelled(...) may be "
+            "given as it is.)"
+        )
+    if len(np.unique(found)) < len(found):
+        raise ModtsError(
+            f"labelled holds {len(found)} positions, of which {len(np.unique(found))} differ; give each one once."
+        )
+    return found
+
+
+def _something_to_learn(targets: Labels, labelled: np.ndarray) -> None:
+    """Refuse labelled windows of one class alone, or without any known target."""
+    y = np.asarray(targets.y, dtype=float)[labelled]
+    found = np.unique(y[~np.isnan(y)])
+    if not len(found):
+        raise ModtsError("None of the labelled windows has a known target; label others.")
+    if targets.task != "regression" and len(found) < 2:
+        name = targets.classes[int(found[0])] if targets.task == "multiclass" else f"{found[0]:g}"
+        raise ModtsError(
+            f"All {len(y)} labelled windows have the label {name}, so there is nothing to tell apart; label others too."
         )
 
 
@@ -94,36 +127,46 @@ def _parts(given, what: str, targets: dict, how: str) -> None:
         n, wanted = len(given[part]), len(targets[part].y)
         if n != wanted:
             raise ModtsError(f"{what} of {part!r} are {n}, but there are {wanted} targets.")
+        if what == "latents" and not np.isfinite(np.asarray(given[part])).all():
+            raise ModtsError(
+                f"latents of {part!r} hold NaN or infinite values; give those that backbone.latents returns."
+            )
 
 
+@spelt
 @wraps(adapted)
 def adapt(arm, head, targets, labelled, *, latents=None, backbone=None, windows=None, training=None, **given):
     if not isinstance(targets, dict) or not all(isinstance(targets.get(part), Labels) for part in PARTS):
         raise ModtsError(
             "targets must be the dictionary of 'train', 'val' and 'test' that labels() returns first: targets, scaler = modts.labels(cohort)."
         )
-    positions(labelled, len(targets["train"].y))
+    labelled = positions(labelled, len(targets["train"].y))
     if training is not None:
         kind(training, Training, "training", "modts.learning.Training")
         settings({part.name: getattr(training, part.name) for part in fields(training)})
+        _no_folder(training.checkpoint)
     if ARMS[choose(arm, ARMS, "arm")].train == "head":
         if latents is not None:
             _parts(latents, "latents", targets, "as backbone.latents gives them for each")
     else:
         kind(backbone, Backbone, f"The backbone of arm {arm!r}", "modts.build or modts.load_backbone")
         _parts(windows, "windows", targets, "as cohort.part(...)[0] gives them")
+        for part in PARTS:
+            unended(windows[part], (given.get("lengths") or {}).get(part))
+    _something_to_learn(targets["train"], labelled)
     given |= {"latents": latents, "backbone": backbone, "windows": windows, "training": training}
-    made = adapted(arm, head, targets, np.asarray(labelled), **given)
+    made = adapted(arm, head, targets, labelled, **given)
+    task = targets["train"].task
     if isinstance(made.model, Head):
-        _remember(made.model, np.ndim(latents["train"]) == 3)
+        _remember(made.model, np.ndim(latents["train"]) == 3, task)
     elif hasattr(made.model, "pooling"):
-        _remember(made.model.head, made.model.pooling == "steps")
+        _remember(made.model.head, made.model.pooling == "steps", task)
     return made
 
 
-def _remember(head: Head, stepwise: bool) -> None:
-    """Let a head refuse latents of the other kind than those that it was trained on: both may have the same length."""
-    head.stepwise = stepwise
+def _remember(head: Head, stepwise: bool, task: str) -> None:
+    """Let a head refuse latents of the other kind than those that it was trained on (both may have the same length), and another task."""
+    head.stepwise, head.task = stepwise, task
     head.register_forward_pre_hook(_same_kind)
 
 
@@ -136,6 +179,7 @@ def _same_kind(head: Head, given: tuple) -> None:
         )
 
 
+@spelt
 @wraps(scored)
 def score(task, y, p, *args, **given):
     if "seed" in given:

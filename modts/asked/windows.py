@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import cohort_from_table, read_table
-from modts.errors import ModtsError, ModtsWarning
+from modts.cohorts import cohort_from_table
+from modts.errors import ModtsError, ModtsWarning, notice
+
+from .steps import near_zero, numbers, plain, same_step
+from .words import WrongKind, spelt
+from .written import as_written, leading_on, named_time
 
 BESIDE = ("modts beside 1", "modts beside 2")  # series that are read along, since a cohort has three parts
 
@@ -66,6 +71,7 @@ class Windows:
         return pd.DataFrame((total / times).astype(np.float32), index=self.index)
 
 
+@spelt
 def windows_from_table(
     table,
     like,
@@ -81,7 +87,7 @@ def windows_from_table(
 ) -> Windows:
     """Windows of new data as a trained backbone or predictor reads them: one patient is enough, and no label is needed.
 
-    Give the same `step` as when the cohort was made. A series that is longer than the backbone's windows keeps its first steps; one long series
+    Steps are as long as when the cohort was made. A series that is longer than the backbone's windows keeps its first steps; one long series
     is cut into windows side by side, of which the last ends where the series does.
 
     Parameters
@@ -92,7 +98,10 @@ def windows_from_table(
         Whose variables and window length they are to have.
     id : str or None
         The column that says whose a row is. None: the table is one long series, of which the times may stand in the index.
-    time, variable, value, step, time_unit, repeats, missing
+    step, time_unit
+        Default: as the backbone's cohort had them, where the backbone remembers it (it does so when built by modts.build from a cohort of
+        cohort_from_table or cohort_from_series); else each row is a step. Another step than the cohort's is refused.
+    time, variable, value, repeats, missing
         As for cohort_from_table.
 
     Returns
@@ -102,7 +111,14 @@ def windows_from_table(
     Raises
     ------
     ModtsError
-        As for cohort_from_table; or the table lacks variables that the backbone reads (give an empty column for what was not measured).
+        As for cohort_from_table; another step than the cohort's; or the table lacks variables that the backbone reads (give an empty column
+        for what was not measured).
+
+    Warns
+    -----
+    ModtsWarning
+        Single values (variable=) of names that the backbone does not read, while names that it reads stand nowhere; rows that are not as far
+        apart as the cohort's, each of which counts as a step.
 
     Examples
     --------
@@ -116,10 +132,11 @@ def windows_from_table(
     like = getattr(like, "backbone", like)
     features, n_steps = list(getattr(like, "features", ())), getattr(like, "n_steps", 0)
     if not features or not n_steps:
-        raise TypeError(f"like must be a Backbone, a Predictor or a Cohort, not {type(like).__name__}.")
+        raise WrongKind(f"like must be a Backbone, a Predictor or a Cohort, not {type(like).__name__}.")
     if id is None and isinstance(table, pd.DataFrame) and time not in table.columns:
+        named_time(table, features)
         table = table.rename_axis(time).reset_index()  # a series with its times in the index
-    frame = read_table(table)
+    frame = as_written(table, [id, variable])
     if variable is None:
         lacking = [name for name in features if name not in frame.columns]
         if lacking:
@@ -127,6 +144,9 @@ def windows_from_table(
                 f"The table lacks {', '.join(map(repr, lacking[:10]))}{' and others' if len(lacking) > 10 else ''}, which {_named(like)} reads; "
                 "give an empty column for what was not measured."
             )
+    elif variable in frame.columns:
+        frame = frame.assign(**{variable: frame[variable].map(str, na_action="ignore")})
+        _spelt_alike(frame[variable], features, _named(like))
     long = id is None
     if long:
         id = "\0id"
@@ -139,12 +159,18 @@ def windows_from_table(
         )
     if not len(frame):
         raise ModtsError("The table has no row.")
+    step, time_unit = same_step(_step_of(like), frame[time], frame[id], plain(step), time_unit, _named(like))
+    start = 0
+    if long and step is not None and numbers(frame[time]):  # counted from the first, as in cohort_from_series
+        start = frame[time].min()
+        frame = frame.assign(**{time: frame[time] - start})
+    near_zero(frame[time], step, time_unit)
     order = list(dict.fromkeys(map(str, frame[id].sort_values(kind="stable"))))
     frame = frame[columns].assign(**{id: frame[id].map(str)})
     given = {"time": time, "step": step, "time_unit": time_unit, "repeats": repeats, "missing": missing}
     given |= {"variable": variable, "value": value} if variable else {}
     steps = None if long else n_steps
-    with warnings.catch_warnings(record=True) as caught:
+    with leading_on(frame[time], long, new=True), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModtsWarning)
         both = pd.concat([frame, _beside(frame, id, time, variable, value, features)], ignore_index=True)
         cohort = cohort_from_table(
@@ -159,11 +185,38 @@ def windows_from_table(
     lengths = np.full(len(X), X.shape[1]) if cohort.lengths is None else cohort.lengths[own]
     if not long:
         return Windows(X, cohort.ids[own], None if (lengths == n_steps).all() else lengths)
-    return _cut(X[0], int(lengths[0]), n_steps, _times(frame[time], step, int(lengths[0])))
+    return _cut(X[0], int(lengths[0]), n_steps, _times(frame[time], step, time_unit, start, int(lengths[0])))
 
 
 def _named(like) -> str:
     return f"the cohort {like.name!r}" if hasattr(like, "splits") else str(like.name)
+
+
+def _step_of(like) -> dict | None:
+    """What a cohort, or a backbone made for one, remembers of its step."""
+    return getattr(like, "made_for", getattr(like, "notes", {})).get("step")
+
+
+def _spelt_alike(column: pd.Series, features: list, whose: str) -> None:
+    """Refuse names of single values that are the backbone's in another spelling; notice others, while names that it reads stand nowhere."""
+    there = set(column.dropna())
+    unknown, absent = sorted(there - set(features)), [name for name in features if name not in there]
+    if there and len(absent) == len(features):
+        raise ModtsError(
+            f"The table holds none of the variables that {whose} reads ({', '.join(features[:10])}); it holds {', '.join(unknown[:10])}."
+        )
+    plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in unknown}
+    for name in absent:
+        other = plain.get(re.sub(r"[\W_]", "", name).casefold())
+        if other is not None:
+            raise ModtsError(
+                f"The table holds {other!r}, which {whose} does not read, and no {name!r}, which it reads; rename it."
+            )
+    if unknown and absent:
+        notice(
+            f"The table holds no {', '.join(map(repr, absent[:5]))}, which {whose} reads, and {', '.join(map(repr, unknown[:5]))}, which it "
+            "does not: if these are the same by another name, rename them."
+        )
 
 
 def _beside(frame: pd.DataFrame, id: str, time: str, variable: str | None, value: str, features: list) -> pd.DataFrame:
@@ -183,13 +236,13 @@ def _beside(frame: pd.DataFrame, id: str, time: str, variable: str | None, value
     return pd.concat(made, ignore_index=True).astype({time: frame[time].dtype})
 
 
-def _times(column: pd.Series, step, n: int) -> pd.Index:
-    """The times of the steps of one series."""
+def _times(column: pd.Series, step, unit, start, n: int) -> pd.Index:
+    """The times of the steps of one series; plain numbers begin at `start`."""
     if step is None:
         return pd.Index(np.sort(column.unique()), name=column.name)[:n]
-    dates = pd.api.types.is_datetime64_any_dtype(column) or not pd.api.types.is_numeric_dtype(column)
-    if not dates:
-        return pd.Index(np.arange(n) * step if not isinstance(step, str) else np.arange(n), name=column.name)
+    if numbers(column):
+        width = pd.Timedelta(step) / pd.Timedelta(f"1{unit}") if isinstance(step, str) else step
+        return pd.Index(start + np.arange(n) * width, name=column.name)
     start = pd.to_datetime(column).min()
     return pd.Index(
         start + np.arange(n) * pd.Timedelta(step if isinstance(step, str) else f"{step}s"), name=column.name

@@ -234,8 +234,9 @@ class Backbone(nn.Module):
     def check(self, X, features=None) -> np.ndarray:
         """Raise a ModtsError unless X is (N, T, F) for this backbone, plausible in scale, and not empty of observations.
 
-        What a numpy masked array hides is missing. A feature in another unit may only be warned of (see modts.backbones.plausible).
-        Returns X as float32.
+        What a numpy masked array hides is missing. Returns X as float32. Refused is a feature whose mean lies 20 training deviations away, and
+        windows that look standardised; of 32 windows or more, a feature whose mean and spread are both over six times those of training, or
+        under a sixth of them, is warned of: it may be in another unit.
         """
         return np.asarray(self.windows(X, features), dtype=np.float32)
 
@@ -275,7 +276,8 @@ class Backbone(nn.Module):
 
         See modts.backbones.latents for the poolings. Give the names of X's variables as `features` to have them checked against the model's.
         lengths (N,): steps of series that end before their window does; what lies behind the end does not count (see modts.backbones.ends),
-        and the windows may be shorter than the backbone's.
+        and the windows may be shorter than the backbone's. Give them wherever windows are padded with NaN: without, the padding counts as
+        steps at which nothing was measured, and latents, imputations and answers are others. A ModtsWarning says so where it can be seen.
         """
         from .latents import extract
 

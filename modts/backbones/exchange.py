@@ -41,7 +41,10 @@ def from_pypots(
 ) -> Backbone:
     """A backbone with the weights of a PyPOTS imputer, whose imputations are the imputer's; of TS2Vec, its representation.
 
-    PyPOTS's models read what they are given, as a rule z-scores; a backbone reads raw units and has a scaler of its own.
+    PyPOTS's models read what they are given, as a rule z-scores; a backbone reads raw units and has a scaler of its own. So the imputer must
+    have been trained on z-scores of that scaler: of the cohort's training split, or of the `scaler` that is given. Of one that was trained on
+    raw values the imputations would not be its own: train it on z-scores. A ModtsWarning says so where hidden values show it, which they do
+    not where raw values lie near 0 with a spread near 1.
 
     Parameters
     ----------

@@ -64,7 +64,8 @@ def cohort_from_arrays(
     ----------
     X : array_like or list of array_like
         ``(N, T, F)`` raw values with NaN for missing, or a list of ``(T_i, F)`` arrays of different lengths, which are
-        padded with NaN at the end to the longest. What a numpy masked array hides is missing.
+        padded with NaN at the end to the longest. What a numpy masked array hides is missing. Of windows that are padded
+        with NaN already, say ``lengths``.
     y : array_like, optional
         ``(N,)`` of 0 and 1 (classification), or of words or numbers with ``task="multiclass"``, or ``(N,)`` numbers with
         ``task="regression"``. ``(N, K)`` of 0 and 1 (multilabel: a yes or no to each of K labels). ``(N, T)`` of 0 and 1

@@ -221,7 +221,8 @@ class Cohort:
         Returns
         -------
         numpy.ndarray
-            Sorted int64 row numbers into ``X`` and ``y``.
+            Sorted int64 row numbers into ``X`` and ``y``. :func:`modts.adapt` and :func:`modts.labels` take them as they are; a plain
+            array is taken for positions in the training split there (``np.searchsorted(cohort.splits["train"], rows)``).
 
         Raises
         ------

@@ -50,11 +50,12 @@ def cohort_from_table(
     table : str, pathlib.Path or pandas.DataFrame
         A .csv, .tsv (both also .gz) or .parquet file, or a data frame.
     id, time, label : str
-        Names of the columns. ``time`` holds numbers, dates (those with a zone are compared in UTC) or durations. For
-        classification the label (0 or 1) is the same in all rows of an id, for multiclass likewise (a word or a number);
-        for regression it is the target's value at that time (may be empty), or with ``label_per="id"`` one number for
-        the id; for stepwise it is 0 or 1 at that time (may be empty). A list of columns: several labels (multilabel),
-        each 0, 1 or empty. ``label=None``: no label, the cohort pretrains and imputes.
+        Names of the columns. An id in a text file is what stands there: 07 is not 7. ``time`` holds numbers, dates (those
+        with a zone are compared in UTC) or durations. For classification the label (0 or 1) is the same in all rows of an
+        id, for multiclass likewise (a word or a number); for regression it is the target's value at that time (may be
+        empty), or with ``label_per="id"`` one number for the id; for stepwise it is 0 or 1 at that time (may be empty). A
+        list of columns: several labels (multilabel), each 0, 1 or empty. ``label=None``: no label, the cohort pretrains
+        and imputes.
     labels : str, pathlib.Path or pandas.DataFrame, optional
         A table of its own for the labels: the columns ``id`` and ``label``, a row per id; for a target at every time
         also ``time``. Ids that the table lacks are left out, with a warning.
@@ -70,7 +71,7 @@ def cohort_from_table(
     step : float or str, optional
         Length of a time step. Values within one step are averaged; steps without rows are missing. A duration such as
         ``"1h"``, or a number in the unit of ``time`` (seconds for durations). Dates are counted from the id's first
-        time, numbers and durations from 0. Default: each time of an id is one step.
+        time, numbers and durations from 0. Default: each time of an id is one step. The cohort and its backbones remember it.
     time_unit : str, optional
         The unit of plain numbers in ``time`` ("h", "min", "s", "D"), which a step such as ``"1h"`` then needs.
     repeats : {"refuse", "first", "mean"}

@@ -217,13 +217,14 @@ def adapt(
     targets : dict of Labels
         Of "train", "val", "test".
     labelled : (n,) array of int
-        Positions in the training split whose labels may be used.
+        Positions in the training split whose labels may be used, each once, and of more than one class; or what Cohort.labelled returns,
+        as it is: its row numbers become positions.
     latents : dict of (N, D) or (N, T, D) arrays, optional
         Per split, for arms that train the head only: full-batch, heads.STEPS steps an epoch (many at once: `train_heads`).
     backbone, windows : Backbone and dict of (N, T, F) arrays, optional
         Starting weights, and raw windows per split, for arms that train more than the head; the backbone changes in place.
     lengths : dict of (N,) arrays, optional
-        Per split, of windows in which series end early (see modts.backbones.ends).
+        Per split, of windows in which series end early, padded with NaN (see modts.backbones.ends).
     pooling : str
         See modts.backbones.latents; for arms that train more than the head.
     training : Training, optional

@@ -253,7 +253,8 @@ def pretrain(
     X_train, X_val : (N, T, F) arrays
         Raw units, NaN where missing.
     lengths : pair of (N,) arrays, optional
-        Of X_train and X_val: steps of series that end before their window does (see modts.backbones.ends).
+        Of X_train and X_val: steps of series that end before their window does, as Cohort.lengths_of gives them. Without, padding counts as
+        steps at which nothing was measured (see modts.backbones.ends).
     pattern, rate
         How values are hidden, and which share of the observed ones: see modts.mask. Of no use to a backbone that does not impute.
     epochs, patience : int
@@ -278,7 +279,8 @@ def pretrain(
     Raises
     ------
     ModtsError
-        Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges.
+        Windows that Backbone.check refuses, a mask that hides no validation value, or training that diverges: to values that are not finite,
+        or to a best validation error of more than 5 times that of filling in the mean (which is at least taken as 1).
     """
     pairs = zip((X_train, X_val), lengths or (None, None), strict=True)
     train, val = (Windows(backbone, X, pattern, rate, ends) for X, ends in pairs)

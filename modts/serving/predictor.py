@@ -146,13 +146,20 @@ class Predictor:
     ) -> np.ndarray | dict[str, np.ndarray]:
         """Raw windows X (N, T, F) with NaN -> probabilities (N,), of each class, label or step (N, K), or targets (N, K).
 
-        Several heads give a dictionary. lengths (N,): steps of series that end before their window does (see Backbone.latents); an answer at
-        every step is NaN behind the end.
+        Several heads give a dictionary. lengths (N,): steps of series that end before their window does, needed where windows are padded
+        with NaN (see Backbone.latents); an answer at every step is NaN behind the end.
 
         Raises
         ------
         ModtsError
-            Wrong shape, feature list or scale (see Backbone.check), or a batch size below 1.
+            Wrong shape, feature list or scale (see Backbone.check), a window without any value, or a batch size below 1.
+
+        Warns
+        -----
+        ModtsWarning
+            Windows that end in steps without any value, without lengths; and, of fewer than 32 windows, a variable that may be in another
+            unit: its median in a window lies more than 8 deviations from the training mean, or more than 3 and is over 6 times that mean or
+            under a sixth of it.
         """
         whole(batch_size, "The batch size")
         if self.backbone.training:  # somebody has trained it since

@@ -130,7 +130,7 @@ def test_the_readmes_lines_on_new_data_run(table, cohort, series, of_before, tmp
     text = (Path(__file__).parents[2] / "README.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "windows_from_table" in block]
     patient = modts.build("GRU-D", cohort)
-    modts.Predictor(patient, modts.Head("simple", patient.latents(cohort.X[:1]).shape[1], 1)).save(
+    modts.Predictor(patient, modts.Head("simple", patient.latents(cohort.X[:1], lengths=[8]).shape[1], 1)).save(
         tmp_path / "mine.safetensors"
     )
     table[table["patient"] < 2].to_csv(tmp_path / "tonight.csv", index=False)

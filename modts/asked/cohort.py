@@ -1,0 +1,103 @@
+"""A cohort as users hold it: it is the room's, and its labelled rows know whose they are; arrays are looked at before they become one."""
+
+from __future__ import annotations
+
+from functools import wraps
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from modts.cohorts import Cohort as Room
+from modts.cohorts import cohort_from_arrays as arrays_read
+from modts.cohorts import load_cohort as loaded
+from modts.errors import ModtsError, choose, whole
+
+from .suspects import unended
+from .words import path_of, spelt
+
+WAY_ON = (
+    " Leave out what has no label; to pretrain on it all the same, make one cohort of everything without a label, and a second one of what is "
+    "labelled for the head."
+)
+
+
+class Rows(np.ndarray):
+    """Row numbers of a cohort that remember its training split, so that they are not taken for positions in it."""
+
+    train: np.ndarray | None = None
+
+    def __getitem__(self, some):
+        found = super().__getitem__(some)
+        if isinstance(found, Rows):
+            found.train = self.train
+        return found
+
+
+class Cohort(Room):
+    __doc__ = Room.__doc__
+
+    def save(self, path):
+        if Path(path_of(path, "What a cohort is saved as")).is_file() and not _is_cohort(path):
+            raise ModtsError(f"{str(path)!r} is there and holds no cohort; it is left as it is, so give another name.")
+        return super().save(path)
+
+    def resplit(self, seed):
+        return super().resplit(whole(seed, "The split seed", 0))
+
+    def lengths_of(self, split):
+        return super().lengths_of(choose(split, tuple(self.splits), "split"))
+
+    def labelled(self, fraction: float, seed: int) -> np.ndarray:
+        rows = super().labelled(fraction, seed).view(Rows)
+        rows.train = self.splits["train"]
+        return rows
+
+
+def _is_cohort(path) -> bool:
+    try:
+        with np.load(path) as file:
+            return {"meta", "X", "y", "ids"} <= set(file.files)
+    except (OSError, ValueError, BadZipFile, AttributeError, TypeError):  # another file, or one array alone
+        return False
+
+
+def ours(made: Room) -> Room:
+    """The cohort as users hold it."""
+    if type(made) is Room:
+        object.__setattr__(made, "__class__", Cohort)
+    return made
+
+
+@spelt
+@wraps(loaded)
+def load_cohort(name, *args, **given):
+    return ours(loaded(name, *args, **given))
+
+
+@spelt
+@wraps(arrays_read)
+def cohort_from_arrays(X, y=None, **given):
+    if isinstance(X, dict):
+        raise ModtsError(
+            "X is a dictionary; hand on what it holds: cohort_from_arrays(data['X'], data['y']), where data is the dictionary."
+        )
+    if not isinstance(X, (list, tuple)):
+        unended(X, given.get("lengths"))
+    try:
+        return ours(arrays_read(X, y if given.get("task") in ("multilabel", "stepwise") else _flat(y), **given))
+    except ModtsError as error:
+        raise ModtsError(f"{error}{WAY_ON if _unlabelled(str(error)) else ''}") from None
+
+
+def _unlabelled(sentence: str) -> bool:
+    return sentence.startswith(("The label of row", "The class of row")) and "is missing" in sentence
+
+
+def _flat(y):
+    """One column (N, 1) as (N,): a label each, and not one of several."""
+    try:
+        column = np.ndim(y) == 2 and np.shape(y)[1] == 1
+    except ValueError:  # a ragged list
+        return y
+    return np.asanyarray(y)[:, 0] if column else y
