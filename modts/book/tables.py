@@ -52,7 +52,7 @@ def signed(value: float, digits: int = 3) -> str:
 def bound(value: float, digits: int = 3) -> str:
     """An end of a difference's interval: signed, with as many digits as say on which side of zero it lies (six at most).
 
-    >>> bound(0.00052), bound(-0.00031), bound(0.0), bound(0.0182)
+    >>> bound(0.00048), bound(-0.00031), bound(0.0), bound(0.0182)
     ('+0.0005', '−0.0003', '0.000', '+0.018')
     """
     if value and not float(f"{value:.{digits}f}") and abs(value) >= 1e-6:

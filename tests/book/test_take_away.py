@@ -81,6 +81,7 @@ def test_sentences_and_outputs_of_the_book_come_along(tmp_path, monkeypatch):
 
 def test_a_chapter_finds_its_files_beside_the_package(tmp_path, monkeypatch, capsys):
     """As where somebody opens it: the package beside it, and nothing else."""
+    monkeypatch.setenv("MODTS_HOME", str(ROOT))
     notebooks.package(tmp_path / notebooks.PACKAGE)
     monkeypatch.chdir(tmp_path)
     cells = [
