@@ -65,14 +65,16 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = F
     found = means(rows, metric, share, sides)
     if not found:
         return []
-    mean, (lead, row), *others = who(rows), *found.items()
+    (lead, row), *others = found.items()
+    whose = {question: who(rows[rows["question"] == question]) for question in found}
     with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
     words = f"{subject[0].upper()}{subject[1:]} {VERBS.get(row['verdict'], UNTOLD)} {sides[lead]} {with_}".rstrip()
-    out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {mean}.{_each(rows, metric, share, lead)}"]
+    out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {whose[lead]}.{_each(rows, metric, share, lead)}"]
     for question, row in others:
         verb = VERBS.get(row["verdict"], UNTOLD)
         apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
         corrected = ", which is not enough after the correction for several tests" if apart else ""
+        corrected += f", {whose[question]}" * (whose[question] != whose[lead])
         out.append(f"It {verb} {sides[question]}: {interval(row)}{corrected}.{_each(rows, metric, share, question)}")
     return out
 

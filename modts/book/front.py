@@ -70,9 +70,16 @@ def _main_effects(found: Results, rows: pd.DataFrame) -> dict[float, dict[str, p
     """Share of the labels -> question -> the mean over backbones."""
     if rows.empty:
         return {}
-    some = effects.effects_of(found, rows["cohort"].iloc[0], rows["profile"].iloc[0])
+    some = _of(effects.effects_of(found, rows["cohort"].iloc[0], rows["profile"].iloc[0]), _networks(found, rows))
     every = {share: answers.means(some, "auroc", share) for share in fractions(rows)}
     return {share: part for share, part in every.items() if part}
+
+
+def _of(some: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The effects of these networks, and of the means those that are over just these."""
+    asked = some[some["backbone"] != ALL].groupby("question")["backbone"].agg(set)
+    mean = (some["backbone"] == ALL) & some["question"].map(lambda name: asked.get(name) == set(names)).astype(bool)
+    return some[some["backbone"].isin(names) | mean]
 
 
 def word(effects_: dict[float, dict[str, pd.Series]]) -> str:
@@ -117,7 +124,7 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
     tuned = _clause(effects_, "frozen - finetune", "fine-tuning the pretrained network")
     trees = _clause(effects_, "frozen - LightGBM", "boosted trees on simple statistics of the same windows", "them")
     rest = "; it ".join(words for words in (untrained, tuned, trees) if words)
-    names = _networks(rows)
+    names = _networks(found, rows)
     subject = (
         f"a linear layer on a frozen {names[0]}, the first network of the study," if len(names) == 1 else answers.FROZEN
     )
@@ -125,15 +132,19 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
     return [f"**{word(effects_)}.** {' '.join(sentences)}"]
 
 
-def _networks(rows: pd.DataFrame) -> list[str]:
+def _networks(found: Results, rows: pd.DataFrame) -> list[str]:
+    """The networks that the answer is about: those that were also trained end to end, or if none was, all."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
-    return list(dict.fromkeys(models["backbone"]))
+    every = list(dict.fromkeys(models["backbone"]))
+    some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
+    whole = set(effects.singles(some, QUESTIONS[0])["backbone"])
+    return [name for name in every if name in whole] or every
 
 
 def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     """On what, how sure, what else was found, and what to do with it."""
     models = rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
-    alone = len(_networks(rows)) == 1
+    alone = len(_networks(found, rows)) == 1
     out = [_on_what(found, rows, models, effects_)]
     some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
     singles = effects.singles(some, QUESTIONS[0])
@@ -186,7 +197,11 @@ def _read_otherwise(found: Results, cohort: str) -> list[str]:
 
 def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:
     """Whose stays, how many of them and of their labels train, choose and test; by how many networks and splits."""
-    cohort, key, names = rows["cohort"].iloc[0], tuple(rows[["cohort", "profile", "device"]].iloc[0]), _networks(rows)
+    cohort, key, names = (
+        rows["cohort"].iloc[0],
+        tuple(rows[["cohort", "profile", "device"]].iloc[0]),
+        _networks(found, rows),
+    )
     networks = f"One network, {names[0]}" if len(names) == 1 else plural(len(names), "network").capitalize()
     about = found.cohorts.get(cohort, {})
     shares = sorted(share for share, part in effects_.items() if share < 1 and QUESTIONS[0] in part)
@@ -232,7 +247,8 @@ def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
     deciding = effects.effects_of(found, cohort, profile)
     if not (deciding["test"] == "external").any():
         return []
-    own, other = effects.on_own_splits(found, cohort, profile), []
+    names, other = _networks(found, rows), []
+    own, deciding = _of(effects.on_own_splits(found, cohort, profile), names), _of(deciding, names)
     for share in fractions(rows):
         beside, decided = (answers.means(some, "auroc", share, QUESTIONS) for some in (own, deciding))
         for question, row in beside.items():

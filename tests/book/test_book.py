@@ -23,6 +23,7 @@ from book_fixture import (  # noqa: F401
 )
 
 from modts.book import (
+    answers,
     checks,
     effects,
     figures,
@@ -845,6 +846,27 @@ def test_the_front_page_says_what_more_networks_say_by_another_profile():
     assert "Two networks by the earlier protocol (small, most training ended at a cap" in line
     assert "in the mean: frozen does worse than end to end, each" in line
     assert front._others(found, found.summary[1:]) == []
+
+
+def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_end():
+    names = ("GRU-D", "SAITS", "Autoformer")
+    about = {"profile": "study", "cohort": "c", "metric": "auroc", "source": "", "label_fraction": 1.0, "test": "split"}
+    told = [_effect(**about, backbone="GRU-D", question="frozen - e2e", verdict="equivalent")]
+    told += [_effect(**about, backbone=name, question="frozen - LightGBM", verdict="worse") for name in names]
+    told += [_effect(**about, backbone="all", question="frozen - LightGBM", verdict="better")]
+    rows = pd.DataFrame([_row(cohort="c", profile="study", backbone=name) for name in names])
+    found = results.Results(rows, pd.DataFrame(), pd.DataFrame(told))
+    found.external_effects = found.effects.iloc[:0]
+    answer = front.verdict(found, rows, front._main_effects(found, rows), True)[0]
+    assert "a linear layer on a frozen GRU-D" in answer and "does worse than boosted trees" in answer
+    more = [
+        _effect(**about, backbone=name, question="frozen - e2e", verdict="equivalent") for name in (*names[1:], "all")
+    ]
+    found.effects = pd.concat([found.effects, pd.DataFrame(more)])
+    answer = front.verdict(found, rows, front._main_effects(found, rows), True)[0]
+    assert "a linear layer on a frozen imputer" in answer and "does better than boosted trees" in answer
+    lines = answers.answer(found.effects.iloc[: len(told)], "auroc")
+    assert "GRU-D alone." in lines[0] and "mean of these three backbones." in lines[1]
 
 
 def test_the_front_page_says_where_the_own_test_splits_say_something_else():
