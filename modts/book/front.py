@@ -162,7 +162,12 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             out.append(
                 f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}{each}"
             )
-    out += [*_advice(effects_), *_elsewhere(found, rows), *_larger(found, rows["cohort"].iloc[0])]
+    out += _heads_alone(found, rows, effects_)
+    out += [
+        *_advice(effects_, _networks(found, rows)),
+        *_elsewhere(found, rows),
+        *_larger(found, rows["cohort"].iloc[0]),
+    ]
     out += [*_others(found, rows), *_own_splits(found, rows)]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
@@ -175,6 +180,28 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             f"**What may change it.** {what}. Larger ones may give another answer; [](status.md) lists what ran."
         )
     return out
+
+
+def _heads_alone(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
+    """What the networks say that have heads but were not trained end to end yet, which are no part of the answer."""
+    answered = _networks(found, rows)
+    some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
+    some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL) & ~some["backbone"].isin(answered)]
+    said = []
+    for question in QUESTIONS[2:]:
+        part = some[some["question"] == question]
+        each = [
+            f"{effects.tally(at(part, share))} with {effects.labels(share)}"
+            for share in effects_
+            if len(at(part, share))
+        ]
+        said += [f"frozen minus {NAMED[question]}: {', '.join(each)}"] if each else []
+    names = " and ".join(fragments.plain(name) for name in dict.fromkeys(some["backbone"]))
+    return (
+        [f"**Heads alone.** {names} have no end to end yet and are no part of the answer; {'; '.join(said)}."]
+        if said
+        else []
+    )
 
 
 OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
@@ -344,19 +371,20 @@ def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
     return ""
 
 
-def _advice(effects_) -> list[str]:
+def _advice(effects_, names: list[str]) -> list[str]:
     """What a reader can do with it, from how frozen heads and boosted trees compare at each share of the labels."""
     trees = {share: part[QUESTIONS[3]]["verdict"] for share, part in effects_.items() if QUESTIONS[3] in part}
     if not trees:
         return []
+    head = f"a head on a frozen {names[0] if len(names) == 1 else 'imputer'}"
     ahead = [share for share, word in trees.items() if word == "better"]
     if len(ahead) == len(trees):
-        words = "A head on a frozen imputer came out ahead of boosted trees here; run both on your data"
+        words = f"A{head[1:]} came out ahead of boosted trees here; run both on your data"
     elif ahead:
         with_ = " and ".join(map(effects.labels, ahead))
-        words = f"Begin with boosted trees on simple statistics; add a head on a frozen imputer where labels are few (here: {with_})"
+        words = f"Begin with boosted trees on simple statistics; add {head} where labels are few (here: {with_})"
     else:
-        words = "Begin with boosted trees on simple statistics: a head on a frozen imputer was not clearly ahead of them here"
+        words = f"Begin with boosted trees on simple statistics: {head} was not clearly ahead of them here"
     return [
         f"**What to do with it.** {words}. [](results/best.md) shows what both together reach, [](which.md) which network fills gaps best."
     ]

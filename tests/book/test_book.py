@@ -859,12 +859,16 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     found.external_effects = found.effects.iloc[:0]
     answer = front.verdict(found, rows, front._main_effects(found, rows), True)[0]
     assert "a linear layer on a frozen GRU-D" in answer and "does worse than boosted trees" in answer
+    (line,) = front._heads_alone(found, rows, front._main_effects(found, rows))
+    assert line.startswith("**Heads alone.** SAITS and Autoformer have no end to end yet")
+    assert line.endswith("frozen minus boosted trees: two worse with all labels.")
     more = [
         _effect(**about, backbone=name, question="frozen - e2e", verdict="equivalent") for name in (*names[1:], "all")
     ]
     found.effects = pd.concat([found.effects, pd.DataFrame(more)])
     answer = front.verdict(found, rows, front._main_effects(found, rows), True)[0]
     assert "a linear layer on a frozen imputer" in answer and "does better than boosted trees" in answer
+    assert front._heads_alone(found, rows, front._main_effects(found, rows)) == []
     lines = answers.answer(found.effects.iloc[: len(told)], "auroc")
     assert "GRU-D alone." in lines[0] and "mean of these three backbones." in lines[1]
 
