@@ -12,16 +12,6 @@ from modts import asked, cohorts, learning
 from modts.errors import ModtsError
 
 
-@pytest.fixture(scope="module")
-def cohort():
-    return modts.load_cohort("simulated_icu")
-
-
-@pytest.fixture(scope="module")
-def backbone(cohort):
-    return modts.build("GRU-D", cohort)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -13,16 +13,6 @@ from modts.errors import ModtsError, ModtsWarning
 
 
 @pytest.fixture(scope="module")
-def cohort():
-    return modts.load_cohort("simulated_icu")
-
-
-@pytest.fixture(scope="module")
-def backbone(cohort):
-    return modts.build("GRU-D", cohort)
-
-
-@pytest.fixture(scope="module")
 def predictor(backbone):
     return modts.Predictor(backbone, modts.Head("simple", 64, 1))
 
