@@ -25,11 +25,8 @@ from . import warden
 
 PLACE = "MODTS_NURSERY"  # the folder of the nursery that a grid has opened
 NAME = "modts"  # of its kernel, for Jupyter
-THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-)  # libraries read these once, when they are loaded
+# libraries read these once, when they are loaded
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SOCKET = "socket"
 
 
@@ -48,9 +45,8 @@ def open_nursery(threads: int, environment: dict) -> subprocess.Popen | None:
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": NAME, "language": "python"}))
     os.environ[PLACE] = str(folder)
-    with socket.socket(
-        socket.AF_UNIX
-    ) as listener:  # it is there before the first job is, which then waits for an answer
+    with socket.socket(socket.AF_UNIX) as listener:
+        # it is there before the first job is, which then waits for an answer
         listener.bind(str(folder / _SOCKET))
         listener.listen(64)
         return subprocess.Popen(
