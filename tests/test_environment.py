@@ -138,5 +138,7 @@ def test_what_is_made_again_is_not_committed():
         n for n in files if n != "book/data/lesson.safetensors"
     ]  # a page takes it apart: tools/lesson_model.py makes it
     assert not [n for n in files if n.endswith((".safetensors", ".pt", ".pth", ".pkl", ".pickle", ".pypots", ".pyc"))]
-    big = [n for n in files if (ROOT / n).is_file() and (ROOT / n).stat().st_size > 2_000_000]
+    sizes = {n: (ROOT / n).stat().st_size for n in files if (ROOT / n).is_file()}
+    # what a run has finished is one file until the run is whole; results/ as a whole has its limit in test_published
+    big = [n for n, size in sizes.items() if size > (4e6 if n.startswith("results/unfinished/") else 2e6)]
     assert not big, f"files over 2 MB: {big}"
