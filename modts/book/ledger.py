@@ -19,7 +19,7 @@ from modts.study import ALL, question_name
 from . import checks, effects, long, missingness, verdicts
 from .checks import CANNOT_TELL, UNTESTED
 from .prose import plural, said
-from .results import ABOUT, Results, at, collect, rank
+from .results import ABOUT, BETWEEN, Results, at, collect, rank
 from .tables import number, signed
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
@@ -87,6 +87,8 @@ def _differences(found: Results, question: str, supporting: tuple[str, ...], eve
         (asked["question"] == question) & (asked["metric"] == "auroc") & ~asked["cohort"].str.startswith("simulated")
     ]
     asked = asked[asked["profile"] != "quick"]
+    if not every:
+        asked = asked[asked["profile"] != BETWEEN]  # its fine-tuning is the study's, on fewer splits
     out = []
     for cohort, profile in sorted(
         set(zip(asked["cohort"], asked["profile"], strict=True)), key=lambda key: (key[0], rank(key[1]))
@@ -101,7 +103,8 @@ def _differences(found: Results, question: str, supporting: tuple[str, ...], eve
             word = CANNOT_TELL if row["verdict"] == "cannot tell" else word
             who = "mean over backbones" if row["backbone"] == ALL else row["backbone"]
             where = f"{found.title(cohort)}, {effects.labels(row['label_fraction'])}, {ABOUT.get(profile, f'profile {profile}')}"
-            why = f"{question_name(question)}, AUROC, {who}: {effects.span(row)} for the frozen network ({where})"
+            side = " for the frozen network" * question.startswith("frozen")
+            why = f"{question_name(question)}, AUROC, {who}: {effects.span(row)}{side} ({where})"
             beside = at(own[own["backbone"] == row["backbone"]], row["label_fraction"])
             if len(beside) and beside.iloc[0]["verdict"] != row["verdict"]:
                 why += f"; on the cohort's own test splits, which are smaller, {effects.span(beside.iloc[0])}"

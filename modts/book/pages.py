@@ -19,6 +19,7 @@ from modts.study import check_published
 from . import (
     auprc,
     best,
+    between,
     careless,
     choices,
     claims,
@@ -63,6 +64,7 @@ PAGES = {  # piece -> results -> its text
     "missingness": missingness.missingness,
     "long": long.long,
     "best": best.best,
+    "between": between.between,
     "why": careless.careless,
     "drift": drift.drift,
     "transfer": transfer.transfer,

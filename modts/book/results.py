@@ -330,11 +330,13 @@ SINGLE = ("", "paper", "statistics")  # the poolings of the main tables; others 
 POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
-PROFILES = ("study", "paper", "cpu", "headline", "crossing", "proof", "quick")  # whose rows speak first
+BETWEEN = "between"  # the profile of a page of its own: other pages show nothing of it
+PROFILES = ("study", "paper", "cpu", "headline", "crossing", "proof", BETWEEN, "quick")  # whose rows speak first
 
 ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
     "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
     "crossing": "the published sizes, for the transfer", "proof": "the instrument tried",
+    BETWEEN: "between frozen and fine-tuned",
 }  # fmt: skip
 
 
@@ -348,6 +350,7 @@ def blocks(rows: pd.DataFrame, first: str = ""):
 
     The cohort `first`, then real data, of them what settings were searched on last.
     """
+    rows = rows[rows["profile"] != BETWEEN]
     keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
     order = sorted(
         keys,

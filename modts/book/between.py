@@ -1,0 +1,155 @@
+"""The page "Between frozen and fine-tuned": what training a little of a pretrained backbone gains over a head alone."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pandas as pd
+
+from modts.study import ALL, arm_name, question_name
+
+from . import answers, effects, fragments, plots, tables
+from .figures import save
+from .prose import labels_words, plural, setting
+from .results import BETWEEN, Results, at, fractions
+from .tables import Cell, Table
+
+ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
+WAYS = {  # question -> what is trained beside the head; the last is asked the other way round, see `turned`
+    "norm - frozen": "the normalisation layers",
+    "last_block - frozen": "the last block",
+    "lora - frozen": "low-rank additions (LoRA)",
+    "finetune - frozen": "everything",
+}
+OPPOSITE = {"better": "worse", "worse": "better"}
+
+
+def between(found: Results) -> str:
+    """For each cohort the answer, a forest, a table of scores; what it costs and the numbers in boxes."""
+    rows = _of(found.summary)
+    if rows.empty:
+        return fragments.note(
+            f"Nothing between the two has been trained yet: `modts grid {BETWEEN} --minutes 60` does."
+        )
+    keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False, name=None)
+    return "\n".join(_cohort(found, key) for key in sorted(keys))
+
+
+def turned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Effects as the page tells them: `frozen - finetune` reads `finetune - frozen`, so that right of zero is always what trains more."""
+    back = rows["question"] == "frozen - finetune"
+    other = rows[back]
+    other = other.assign(
+        question="finetune - frozen",
+        difference=-other["difference"],
+        low=-other["high"],
+        high=-other["low"],
+        verdict=[OPPOSITE.get(word, word) for word in other["verdict"]],
+    )
+    return pd.concat([rows[~back], other])
+
+
+def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
+    """A sentence a share of the labels: what each way gains over the head alone, in the mean over the backbones or of the only one."""
+    said = []
+    for share in fractions(rows):
+        parts = []
+        for question, row in answers.means(rows, metric, share, WAYS).items():
+            verb = answers.VERBS.get(row["verdict"], answers.UNTOLD)
+            names = rows.loc[rows["question"] == question, "backbone"].drop_duplicates()
+            who = f", {names.iloc[0]}" if len(names) == 1 else ""
+            parts.append(
+                f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}{fragments.plain(who)}"
+            )
+        if parts:
+            said.append(f"With {effects.labels(share)}, {'; '.join(parts)}.")
+    return said
+
+
+def _of(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["profile"] == BETWEEN) & (rows["task"] == "classification") & (rows["source"] == "")]
+
+
+def _cohort(found: Results, key) -> str:
+    cohort, title, stem = key[0], found.title(key[0]), f"between-{key[0]}"
+    outside, own = (
+        rows[(rows["cohort"] == cohort) & (rows["device"] == key[2])]
+        for rows in map(_of, (found.external, found.summary))
+    )
+    rows = outside if len(outside) else own
+    where = ", external test" if len(outside) else ""
+    asked = turned(effects.effects_of(found, cohort, BETWEEN))
+    asked = asked[asked["question"].isin(WAYS)]
+    said = answer(asked)
+    names = asked.loc[asked["backbone"] != ALL, "backbone"].drop_duplicates()
+    mean = f" Differences are means over {plural(len(names), 'backbone')}." if len(names) > 1 else ""
+    scores = [
+        tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, [])
+        for share in fractions(rows)
+    ]
+    numbers = effects.grids(asked, ("auroc", "auprc"), title + where)
+    took = cost(found, own)
+    return "\n".join(
+        [
+            fragments.heading(2, title),
+            *([f"**{said[0]}**{mean}\n", fragments.bullets(said[1:], markup=True)] if said else []),
+            _forest(asked, f"{title}{where}", stem, said),
+            *(fragments.raw(table.html()) for table in scores),
+            setting(found, key, rows),
+            fragments.fold("The differences in numbers", "".join(fragments.raw(table.html()) for table in numbers)),
+            fragments.fold("What a training takes", fragments.raw(took.html()) if took else ""),
+            fragments.fold(
+                "Downloads",
+                fragments.downloads(stem, rows, [*scores, *numbers]) + effects.downloads(asked, stem),
+            ),
+            fragments.how_made(list(rows["run"]), found.runs),
+        ]
+    )
+
+
+def _forest(rows: pd.DataFrame, title: str, stem: str, said: list[str]) -> str:
+    rows = rows[rows["metric"] == "auroc"]
+    if rows.empty:
+        return ""
+    panels = [
+        (question_name(name), rows[rows["question"] == name], effects.margin("auroc", 0.0))
+        for name in WAYS
+        if (rows["question"] == name).any()
+    ]
+    drawn = save(
+        lambda narrow: plots.forest(panels, "auroc", narrow),
+        stem,
+        f"Forest plot of paired differences in AUROC from the head alone on {title}, a panel a way to train more. {' '.join(said)}",
+        f"AUROC minus that of a head on the frozen backbone, {title}. {effects.legend(rows)}",
+        fragments.out_dir(),
+    )
+    return fragments.picture(drawn)
+
+
+def cost(found: Results, rows: pd.DataFrame) -> Table | None:
+    """Median seconds of one training with all labels, backbones down and ways across; nothing where no run says."""
+    records, took = found.runs, {}
+    for run in dict.fromkeys(run for line in rows["run"] for run in line.split(",")):
+        record = records.get(run, {})
+        for name, seconds in (record.get("timings") or {}).items():
+            arm, head, pooling, share = (name.split("|") + [""] * 4)[:4]
+            if (arm, head) in ARMS and pooling == "paper" and share == "1":
+                took.setdefault((record["params"]["backbone"], arm), []).append(seconds)
+    ways = [arm for arm, _ in ARMS if any(arm == one for _, one in took)]
+    names = [name for name in tables.backbone_names(rows) if any(name == one for one, _ in took)]
+    if not ways:
+        return None
+    body: list[list[Cell | str]] = [
+        [
+            name,
+            *(
+                f"{median(took[name, arm]):,.0f} s" if (name, arm) in took else Cell(tables.NOT_RUN, absent=True)
+                for arm in ways
+            ),
+        ]
+        for name in names
+    ]
+    header = ["Backbone", *(arm_name(arm) for arm in ways)]
+    return Table(
+        "Median seconds of one training with all labels; of a head, on latents that are there already", header, body
+    )

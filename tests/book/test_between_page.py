@@ -1,0 +1,105 @@
+"""The page between frozen and fine-tuned: what is told of made-up effects, the sign of fine-tuning, and that no other page tells it again."""
+
+import pandas as pd
+import pytest
+
+from modts import runs
+from modts.book import between, fragments, ledger, results
+from modts.study import EFFECT_COLUMNS
+
+
+def effect(question, difference, verdict, share=1.0, backbone="GRU-D", metric="auroc"):
+    row = dict.fromkeys([*EFFECT_COLUMNS, "profile", "place"], "")
+    return row | {
+        "cohort": "physionet_2012",
+        "task": "classification",
+        "question": question,
+        "backbone": backbone,
+        "label_fraction": share,
+        "metric": metric,
+        "test": "split",
+        "difference": difference,
+        "low": difference - 0.01,
+        "high": difference + 0.02,
+        "p": 0.02,
+        "p_holm": 0.03,
+        "family": "some",
+        "verdict": verdict,
+        "run": "between-end_to_end-physionet_2012-GRU-D",
+        "profile": "between",
+        "place": "published",
+    }
+
+
+def score(arm, value, share=1.0, profile="between"):
+    row = dict.fromkeys([*runs.COLUMNS, "place"], "")
+    return row | {
+        "profile": profile,
+        "cohort": "physionet_2012",
+        "task": "classification",
+        "backbone": "GRU-D",
+        "arm": arm,
+        "head": "simple",
+        "pooling": "paper",
+        "label_fraction": share,
+        "test": "split",
+        "metric": "auroc",
+        "value": value,
+        "low": value - 0.02,
+        "high": value + 0.02,
+        "n_test": 800,
+        "place": "published",
+        "device": "CPU",
+        "seeds": 3,
+        "hardware": "CPU some",
+        "run": "between-end_to_end-physionet_2012-GRU-D",
+    }
+
+
+def found():
+    effects = [
+        effect("norm - frozen", 0.001, "equivalent"),
+        effect("last_block - frozen", 0.03, "better"),
+        effect("frozen - finetune", -0.03, "worse"),
+        effect("frozen - finetune", 0.02, "better", share=0.1),
+    ]
+    scores = [score("frozen", 0.8), score("last_block", 0.83), score("frozen", 0.8, profile="study")]
+    made = results.Results(pd.DataFrame(scores), pd.DataFrame(), pd.DataFrame(effects))
+    made.runs = {
+        "between-end_to_end-physionet_2012-GRU-D": {
+            "stage": "end_to_end",
+            "params": {"backbone": "GRU-D", "seeds": [30]},
+            "timings": {"last_block|simple|paper|1|30|30|0": 40.0, "last_block|simple|paper|0.1|30|30|0": 4.0},
+        }
+    }
+    return made
+
+
+def test_fine_tuning_is_told_from_the_head_as_the_others_are():
+    rows = between.turned(found().effects)
+    full = rows[rows["question"] == "finetune - frozen"].iloc[0]
+    assert [full["difference"], full["low"], full["high"]] == pytest.approx([0.03, 0.01, 0.04])
+    assert full["verdict"] == "better"
+    assert between.answer(rows) == [
+        "With all labels, training the normalisation layers does as well as the head alone, +0.001 (−0.009 to +0.021), GRU-D; "
+        "training the last block does better than the head alone, +0.030 (+0.020 to +0.050), GRU-D; "
+        "training everything does better than the head alone, +0.030 (+0.010 to +0.040), GRU-D.",
+        "With 10 % of the labels, training everything does worse than the head alone, −0.020 (−0.040 to −0.010), GRU-D.",
+    ]
+
+
+def test_a_training_costs_its_median_with_all_labels():
+    made = found()
+    table = between.cost(made, made.summary)
+    assert table.header == ["Backbone", "Last block tuned"] and table.rows == [["GRU-D", "40 s"]]
+
+
+def test_the_page_is_made_and_no_other_shows_its_rows(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    made = found()
+    text = between.between(made)
+    assert "training the last block does better" in text and "between-physionet_2012" in text
+    assert [key[1] for key, _ in results.blocks(made.summary)] == ["study"]
+    assert not ledger._differences(made, "frozen - finetune", ("worse",))
+    assert ledger._differences(made, "last_block - frozen", ("better",), every=True)
+    assert "modts grid between" in between.between(results.Results(made.summary[:0], pd.DataFrame(), pd.DataFrame()))
