@@ -67,7 +67,7 @@ endif
 # --- checks ------------------------------------------------------------------------------------------------------------------------
 
 test: .venv/.made
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Ours against the alternatives, side by side: 14 minutes on 2 cores with nothing else running. Rewrites results/benchmarks.csv and roofline.csv.
 bench: .venv/.made
