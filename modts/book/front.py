@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.cohorts import EXTERNAL
-from modts.study import ALL, SEARCHED, margin
+from modts.study import ALL, margin
 
-from . import answers, best, checks, effects, fragments, prediction
+from . import answers, beyond, checks, effects, fragments, prediction
 from .prose import plural, seeds
 from .results import ABOUT, SINGLE, Results, at, fractions, rank, training_record
-from .tables import between, number, signed
+from .tables import number
 
 PAPER = "2411.03941"
 QUESTIONS = ("frozen - e2e", "frozen - finetune", "frozen - untrained", "frozen - LightGBM")
@@ -162,17 +161,18 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             out.append(
                 f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}{each}"
             )
-    out += _heads_alone(found, rows, effects_)
+    mine = _of(some, _networks(found, rows))
+    out += [*_one_by_one(mine, effects_), *_heads_alone(found, rows, effects_)]
     out += [
-        *_advice(effects_, _networks(found, rows)),
-        *_elsewhere(found, rows),
-        *_larger(found, rows["cohort"].iloc[0]),
+        *_advice(effects_, _networks(found, rows), mine),
+        *beyond.elsewhere(found, rows),
+        *beyond.larger(found, rows["cohort"].iloc[0]),
     ]
     out += [*_others(found, rows), *_own_splits(found, rows)]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
-    out += _read_otherwise(found, rows["cohort"].iloc[0])
+    out += beyond.read_otherwise(found, rows["cohort"].iloc[0])
     if small or short:
         what = "The networks here are small" + (", and training of some ended at its cap" if short else "")
         what = what if small else "Training of some networks ended at its cap"
@@ -187,39 +187,33 @@ def _heads_alone(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     answered = _networks(found, rows)
     some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
     some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL) & ~some["backbone"].isin(answered)]
-    said = []
-    for question in QUESTIONS[2:]:
-        part = some[some["question"] == question]
-        each = [
-            f"{effects.tally(at(part, share))} with {effects.labels(share)}"
-            for share in effects_
-            if len(at(part, share))
-        ]
-        said += [f"frozen minus {NAMED[question]}: {', '.join(each)}"] if each else []
-    names = " and ".join(fragments.plain(name) for name in dict.fromkeys(some["backbone"]))
+    said = [words for question in QUESTIONS[2:] if (words := _tallies(some, question, effects_))]
+    names = [fragments.plain(name) for name in dict.fromkeys(some["backbone"])]
+    verb, be = ("has", "is") if len(names) == 1 else ("have", "are")
     return (
-        [f"**Heads alone.** {names} have no end to end yet and are no part of the answer; {'; '.join(said)}."]
+        [
+            f"**Heads alone.** {' and '.join(names)} {verb} no end to end yet and {be} no part of the answer; {'; '.join(said)}."
+        ]
         if said
         else []
     )
 
 
-OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
-
-
-def _read_otherwise(found: Results, cohort: str) -> list[str]:
-    """How near to boosted trees the heads come when latents are read in the other way, with all labels; the mixtures are of this cohort."""
-    rows = best.typed(found.best)
-    rows = rows[(rows["recipe"] == OTHERWISE) & (rows["test"] == EXTERNAL) & (rows["metric"] == "auroc")]
-    rows = rows[rows["label_fraction"] == 1.0]
-    if rows.empty or cohort != "physionet_2012":
-        return []
-    row = rows.iloc[0]
-    return [
-        "**Read otherwise.** From mean, maximum and last state in place of the paper's reading, heads with all labels lie "
-        f"{signed(row['difference'])} ({between(row['low_difference'], row['high_difference'])}) from boosted trees: looked at afterwards, "
-        "so it decides nothing ([](results/best.md))."
+def _tallies(some: pd.DataFrame, question: str, effects_) -> str:
+    """ "frozen minus untrained: one better, one equivalent with all labels": the single networks of these effects; "" where there are none."""
+    part = some[some["question"] == question]
+    each = [
+        f"{effects.tally(at(part, share))} with {effects.labels(share)}" for share in effects_ if len(at(part, share))
     ]
+    return f"frozen minus {NAMED[question]}: {', '.join(each)}" if each else ""
+
+
+def _one_by_one(some: pd.DataFrame, effects_) -> list[str]:
+    """What was asked of these networks though no mean was taken over just them, because others were asked too."""
+    some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL)]
+    asked = {name for part in effects_.values() for name in part}
+    said = [words for question in QUESTIONS if question not in asked if (words := _tallies(some, question, effects_))]
+    return [f"**One by one.** {'; '.join(said)[0].upper()}{'; '.join(said)[1:]}."] if said else []
 
 
 def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:
@@ -242,7 +236,7 @@ def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_)
             "say when to stop."
         )
     no_others, mean = (
-        ("this network", "") if len(names) == 1 else ("these networks", ", and is the mean over the networks")
+        ("this network", "") if len(names) == 1 else ("these networks", "; each difference is a mean over the networks")
     )
     return (
         "**On what.** Who dies in hospital, told from the first two days in intensive care. "
@@ -314,77 +308,40 @@ def _others(found: Results, rows: pd.DataFrame) -> list[str]:
 
 
 EARLIER = " (small, most training ended at a cap, settings not searched)"
-AT_SIZE = {
-    "frozen - e2e_shipped": "the end-to-end classifier as PyPOTS ships it",
-    "frozen - LightGBM": "boosted trees on statistics",
-}
 
 
-def _larger(found: Results, cohort: str) -> list[str]:
-    """What the networks at their published sizes say, a line each, on the test that decides."""
-    some = effects.effects_of(found, cohort, checks.HEADLINE)
-    some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL) & some["question"].isin(AT_SIZE)]
-    out = []
-    for name, part in some.groupby("backbone", sort=False):
-        said = []
-        for question, other in AT_SIZE.items():
-            for _, row in part[part["question"] == question].iterrows():
-                draws = f", {plural(int(row['n_draws']), 'draw')} of them" if row["label_fraction"] < 1 else ""
-                said.append(
-                    f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {other} with {effects.labels(row['label_fraction'])}{draws}: "
-                    f"{answers.interval(row)}"
-                )
-        splits = plural(int(part["n_splits"].max()), "split")
-        out.append(
-            f"**The published size.** {fragments.plain(name)} alone, as large as in its paper, on a GPU ({splits}{effects.on_external(part)}). "
-            f"The linear layer {'; it '.join(said)}."
-        )
-    return out
+def _advice(effects_, names: list[str], some: pd.DataFrame) -> list[str]:
+    """What a reader can do with it, from how frozen heads and boosted trees compare at each share of the labels.
 
-
-def _elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
-    """What was found on other cohorts, other tasks and of transfers, in words, one clause each."""
-    summary, out = found.summary, []
-    real = summary[~summary["cohort"].str.startswith("simulated") & ~summary["cohort"].isin(SEARCHED)]
-    real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
-    for task, page in (("regression", "regression"), ("classification", "classification")):
-        for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
-            profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
-            clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
-            title = fragments.plain(found.title(cohort))
-            what = "a number instead of an outcome, " if task == "regression" else "another outcome, "
-            out += [f"{what}{title} ([](results/{page}.md)): frozen {clause}"] if clause else []
-    moved = pd.concat([found.external_effects, found.effects])
-    moved = moved[(moved["source"] != "") & ~moved["cohort"].str.startswith("simulated")]
-    for cohort, profile, source in dict.fromkeys(zip(moved["cohort"], moved["profile"], moved["source"], strict=True)):
-        clause = _first_answer(effects.effects_of(found, cohort, profile, source), answers.MOVED_OTHERS)
-        ways = f"{fragments.plain(found.title(source))} to {fragments.plain(found.title(cohort))}"
-        out += [f"moved from {ways} ([](results/transfer.md)): the frozen imputer {clause}"] if clause else []
-    return [f"**Elsewhere.** {'; '.join(out)[0].upper()}{'; '.join(out)[1:]}."] if out else []
-
-
-def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
-    """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"."""
-    for metric in ("auroc", "mae"):
-        for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
-            return f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {sides[question]}"
-    return ""
-
-
-def _advice(effects_, names: list[str]) -> list[str]:
-    """What a reader can do with it, from how frozen heads and boosted trees compare at each share of the labels."""
+    some : the effects of these networks, which speak one by one where no mean over just them was taken.
+    """
     trees = {share: part[QUESTIONS[3]]["verdict"] for share, part in effects_.items() if QUESTIONS[3] in part}
-    if not trees:
-        return []
-    head = f"a head on a frozen {names[0] if len(names) == 1 else 'imputer'}"
+    single = effects.singles(some, QUESTIONS[3])
+    head, first = (
+        f"a head on a frozen {names[0] if len(names) == 1 else 'imputer'}",
+        "Begin with boosted trees on simple statistics",
+    )
     ahead = [share for share, word in trees.items() if word == "better"]
-    if len(ahead) == len(trees):
+    if not trees and single.empty:
+        return []
+    if not trees:
+        better = {share: at(single[single["verdict"] == "better"], share)["backbone"] for share in effects_}
+        said = [
+            f"{' and '.join(map(fragments.plain, who))} with {effects.labels(share)}"
+            for share, who in better.items()
+            if len(who)
+        ]
+        words = (
+            f"{first}; clearly ahead of them was a head on a frozen {', '.join(said)}"
+            if said
+            else f"{first}: no head was clearly ahead of them here"
+        )
+    elif len(ahead) == len(trees):
         words = f"A{head[1:]} came out ahead of boosted trees here; run both on your data"
     elif ahead:
-        with_ = " and ".join(map(effects.labels, ahead))
-        words = f"Begin with boosted trees on simple statistics; add {head} where labels are few (here: {with_})"
+        words = f"{first}; add {head} where labels are few (here: {' and '.join(map(effects.labels, ahead))})"
     else:
-        words = f"Begin with boosted trees on simple statistics: {head} was not clearly ahead of them here"
+        words = f"{first}: {head} was not clearly ahead of them here"
     return [
         f"**What to do with it.** {words}. [](results/best.md) shows what both together reach, [](which.md) which network fills gaps best."
     ]

@@ -24,6 +24,7 @@ from book_fixture import (  # noqa: F401
 
 from modts.book import (
     answers,
+    beyond,
     checks,
     effects,
     figures,
@@ -827,7 +828,7 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     one = {"cohort": "physionet_2012", "metric": "auroc", "arm": "frozen"}
     best = checks.pick(found, every=True, **one)["value"].max()
     assert outcome["P1"].parts[0].ours == best >= checks.pick(found, **one)["value"].max()
-    (line,) = front._larger(found, "physionet_2012")
+    (line,) = beyond.larger(found, "physionet_2012")
     assert line.startswith("**The published size.** CSAI") and "(five splits, external test)" in line
     assert "as PyPOTS ships it with 10 % of the labels, one draw of them: +0." in line
     assert (
@@ -862,6 +863,20 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     (line,) = front._heads_alone(found, rows, front._main_effects(found, rows))
     assert line.startswith("**Heads alone.** SAITS and Autoformer have no end to end yet")
     assert line.endswith("frozen minus boosted trees: two worse with all labels.")
+    two = [_effect(**about, backbone=name, question="frozen - e2e", verdict="equivalent") for name in ("SAITS", "all")]
+    whole = found.effects
+    found.effects = pd.concat([whole, pd.DataFrame(two)])  # the mean against trees is over one network more
+    main, some = front._main_effects(found, rows), front._of(found.effects, ["GRU-D", "SAITS"])
+    assert "boosted trees" not in front.verdict(found, rows, main, True)[0]
+    assert front._one_by_one(some, main) == ["**One by one.** Frozen minus boosted trees: two worse with all labels."]
+    (line,) = front._advice(main, ["GRU-D", "SAITS"], some)
+    assert "no head was clearly ahead of them here" in line
+    some.loc[(some["backbone"] == "GRU-D") & (some["question"] == "frozen - LightGBM"), "verdict"] = "better"
+    (line,) = front._advice(main, ["GRU-D", "SAITS"], some)
+    assert "clearly ahead of them was a head on a frozen GRU-D with all labels" in line
+    (line,) = front._heads_alone(found, rows, main)
+    assert line.startswith("**Heads alone.** Autoformer has no end to end yet and is no part")
+    found.effects = whole
     more = [
         _effect(**about, backbone=name, question="frozen - e2e", verdict="equivalent") for name in (*names[1:], "all")
     ]
@@ -871,6 +886,35 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     assert front._heads_alone(found, rows, front._main_effects(found, rows)) == []
     lines = answers.answer(found.effects.iloc[: len(told)], "auroc")
     assert "GRU-D alone." in lines[0] and "mean of these three backbones." in lines[1]
+
+
+def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
+    about = {
+        "cohort": "b",
+        "metric": "auroc",
+        "backbone": "GRU-D",
+        "source": "a",
+        "label_fraction": 1.0,
+        "test": "split",
+    }
+    told = [
+        _effect(**about, profile=profile, question="transfer - frozen", verdict="worse")
+        for profile in ("crossing", "study")
+    ]
+    row = _row(cohort="c", profile="study", backbone="GRU-D")
+    found = results.Results(pd.DataFrame([row]), pd.DataFrame(), pd.DataFrame(told))
+    found.external_effects = found.effects.iloc[:0]
+    (line,) = beyond.elsewhere(found, found.summary)
+    assert line == (
+        "**Elsewhere.** Moved from a to b ([](results/transfer.md)): the frozen imputer does worse than the same layer on this cohort's own "
+        "imputer."
+    )
+    found.effects.loc[0, "verdict"] = "equivalent"
+    (line,) = beyond.elsewhere(found, found.summary)
+    assert line.endswith(
+        "does worse than the same layer on this cohort's own imputer (the study), "
+        "does as well as the same layer on this cohort's own imputer (the published sizes, for the transfer)."
+    )
 
 
 def test_the_front_page_says_where_the_own_test_splits_say_something_else():

@@ -1,0 +1,95 @@
+"""What the front page says beyond its answer: other ways to read latents, larger networks, other cohorts and transfers, a clause each."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from modts.cohorts import EXTERNAL
+from modts.study import ALL, SEARCHED
+
+from . import answers, best, checks, effects, fragments
+from .prose import plural
+from .results import ABOUT, Results, rank
+from .tables import between, signed
+
+OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
+
+
+def read_otherwise(found: Results, cohort: str) -> list[str]:
+    """How near to boosted trees the heads come when latents are read in the other way, with all labels; the mixtures are of this cohort."""
+    rows = best.typed(found.best)
+    rows = rows[(rows["recipe"] == OTHERWISE) & (rows["test"] == EXTERNAL) & (rows["metric"] == "auroc")]
+    rows = rows[rows["label_fraction"] == 1.0]
+    if rows.empty or cohort != "physionet_2012":
+        return []
+    row = rows.iloc[0]
+    return [
+        "**Read otherwise.** From mean, maximum and last state in place of the paper's reading, heads with all labels lie "
+        f"{signed(row['difference'])} ({between(row['low_difference'], row['high_difference'])}) from boosted trees: looked at afterwards, "
+        "so it decides nothing ([](results/best.md))."
+    ]
+
+
+AT_SIZE = {
+    "frozen - e2e_shipped": "the end-to-end classifier as PyPOTS ships it",
+    "frozen - LightGBM": "boosted trees on statistics",
+}
+
+
+def larger(found: Results, cohort: str) -> list[str]:
+    """What the networks at their published sizes say, a line each, on the test that decides."""
+    some = effects.effects_of(found, cohort, checks.HEADLINE)
+    some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL) & some["question"].isin(AT_SIZE)]
+    out = []
+    for name, part in some.groupby("backbone", sort=False):
+        said = []
+        for question, other in AT_SIZE.items():
+            for _, row in part[part["question"] == question].iterrows():
+                draws = f", {plural(int(row['n_draws']), 'draw')} of them" if row["label_fraction"] < 1 else ""
+                said.append(
+                    f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {other} with {effects.labels(row['label_fraction'])}{draws}: "
+                    f"{answers.interval(row)}"
+                )
+        splits = plural(int(part["n_splits"].max()), "split")
+        out.append(
+            f"**The published size.** {fragments.plain(name)} alone, as large as in its paper, on a GPU ({splits}{effects.on_external(part)}). "
+            f"The linear layer {'; it '.join(said)}."
+        )
+    return out
+
+
+def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
+    """What was found on other cohorts, other tasks and of transfers, in words, one clause each."""
+    summary, out = found.summary, []
+    real = summary[~summary["cohort"].str.startswith("simulated") & ~summary["cohort"].isin(SEARCHED)]
+    real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
+    for task, page in (("regression", "regression"), ("classification", "classification")):
+        for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
+            profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
+            clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
+            title = fragments.plain(found.title(cohort))
+            what = "a number instead of an outcome, " if task == "regression" else "another outcome, "
+            out += [f"{what}{title} ([](results/{page}.md)): frozen {clause}"] if clause else []
+    moved = pd.concat([found.external_effects, found.effects])
+    moved = moved[(moved["source"] != "") & ~moved["cohort"].str.startswith("simulated")]
+    ways: dict = {}
+    for cohort, profile, source in dict.fromkeys(zip(moved["cohort"], moved["profile"], moved["source"], strict=True)):
+        clause = _first_answer(effects.effects_of(found, cohort, profile, source), answers.MOVED_OTHERS)
+        if clause:
+            ways.setdefault((source, cohort), {}).setdefault(clause, profile)
+    for (source, cohort), clauses in ways.items():
+        title = f"{fragments.plain(found.title(source))} to {fragments.plain(found.title(cohort))}"
+        said = [
+            clause + (f" ({ABOUT.get(profile, f'profile {profile}')})" if len(clauses) > 1 else "")
+            for clause, profile in sorted(clauses.items(), key=lambda pair: rank(pair[1]))
+        ]
+        out.append(f"moved from {title} ([](results/transfer.md)): the frozen imputer {', '.join(said)}")
+    return [f"**Elsewhere.** {'; '.join(out)[0].upper()}{'; '.join(out)[1:]}."] if out else []
+
+
+def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
+    """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"."""
+    for metric in ("auroc", "mae"):
+        for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
+            return f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {sides[question]}"
+    return ""
