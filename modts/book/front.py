@@ -45,6 +45,8 @@ def front(found: Results) -> str:
         key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
         out.append(fragments.bullets(how_sure(found, rows, effects_), markup=True))
         out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=_slide(found, key, rows)))
+        more = fragments.bullets(further(found, rows), markup=True)
+        out.append(fragments.fold("Larger networks, more of them, other tests", more))
     return "\n".join(out)
 
 
@@ -166,13 +168,18 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     out += [
         *_advice(effects_, _networks(found, rows), mine),
         *beyond.elsewhere(found, rows),
-        *beyond.larger(found, rows["cohort"].iloc[0]),
     ]
-    out += [*_others(found, rows), *_own_splits(found, rows)]
+    return out
+
+
+def further(found: Results, rows: pd.DataFrame) -> list[str]:
+    """What larger networks, more of them, and other tests say; and what may change the answer."""
+    cohort, models = rows["cohort"].iloc[0], rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
+    out = [*beyond.larger(found, cohort), *_others(found, rows), *_own_splits(found, rows)]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
-    out += beyond.read_otherwise(found, rows["cohort"].iloc[0])
+    out += beyond.read_otherwise(found, cohort)
     if small or short:
         what = "The networks here are small" + (", and training of some ended at its cap" if short else "")
         what = what if small else "Training of some networks ended at its cap"

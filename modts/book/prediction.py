@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ARM_NAMES, METRIC_NAMES, SEARCHED, arm_name, arm_order
+from modts.study import ARM_NAMES, METRIC_NAMES, arm_name, arm_order
 
-from . import answers, effects, fragments, play, plots, tables
+from . import answers, effects, fragments, play, plots, sections, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
-from .results import ABOUT, POINT, SINGLE, Results, at, blocks, for_figure, fractions, scarce
+from .results import POINT, SINGLE, Results, at, for_figure, fractions, scarce
 from .tables import number
 
 REGRESSION_ARMS = (
@@ -23,36 +23,6 @@ REGRESSION_ARMS = (
 OUTSIDE, OWN = ", external test", ", its own test splits"
 EXTERNAL = "What decides are stays that no model was chosen on, the external test; the cohort's own test splits stand beside it.\n"
 NO_BASELINE = "No baseline ran in this profile; it shows no way without a network.\n"
-DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
-SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
-
-
-def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
-    """A section for each real cohort, unfolded for the `leading` or else the first one; simulated ones in boxes below, or the first unfolded.
-
-    `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out.
-    """
-    made = [(key, *block(key, part)) for key, part in blocks(rows, leading)]
-    made = [one for one in made if one[2]]
-    real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
-    out, cohorts = [], [key[0] for key, _, _ in real]
-    for place, (key, answer, rest) in enumerate(real):
-        apart = f": {ABOUT.get(key[1], f'profile {key[1]}')}" if cohorts.count(key[0]) > 1 else ""
-        lead, _, further = answer.partition("\n\n") if place else (answer, "", "")
-        out += [
-            fragments.heading(2, found.title(key[0]) + apart),
-            *([DECIDED] if key[0] in SEARCHED else []),
-            f"{lead}\n",
-        ]
-        out.append(fragments.fold("All answers, the figure, the table", f"{further}\n{rest}") if place else rest)
-    closed = [one for one in made if one not in real]
-    if closed:
-        boxes = [
-            fragments.fold(f"{found.title(key[0])}, profile {key[1]}", f"{answer}\n{rest}")
-            for key, answer, rest in closed
-        ]
-        out += [fragments.heading(2, "Simulated cohorts"), SIMULATED, *boxes]
-    return "\n".join(out)
 
 
 def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
@@ -64,7 +34,7 @@ def scored(found: Results, task: str, metrics: tuple[str, ...]) -> str:
     rows = native(found, rows)
     if rows.empty:
         return fragments.note(f"No {task} result has been stored yet. `make book` makes the quick ones.")
-    body = parted(found, rows, lambda key, part: _block(found, key, part, task, metrics))
+    body = sections.parted(found, rows, lambda key, part: _block(found, key, part, task, metrics))
     return "\n".join([body, effects.over_cohorts(found, task, metrics)])
 
 
@@ -203,7 +173,7 @@ def scarcity(found: Results) -> str:
     """The answer with the smallest share of the labels; how the scores fall from all of them, in a box."""
     rows = found.summary
     rows = rows[(rows["task"] == "classification") & (rows["source"] == "") & rows["pattern"].isin(POINT)]
-    body = parted(found, native(found, rows), lambda key, part: _scarce(found, key, part))
+    body = sections.parted(found, native(found, rows), lambda key, part: _scarce(found, key, part))
     return body or fragments.note("No cohort has been scored at two shares of labels yet.")
 
 

@@ -36,6 +36,7 @@ from modts.book import (
     prediction,
     prose,
     results,
+    sections,
     tables,
     verdicts,
 )
@@ -231,17 +232,19 @@ def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
     def block(key, part):
         return f"answer {key[0]}", "" if key[0] == "eicu" else f"rest {key[0]}"
 
-    text = prediction.parted(found, rows, block)
+    text = sections.parted(found, rows, block)
     outside = re.sub(r"^(:{4,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert "rest physionet&#95;2012" in outside or "rest physionet_2012" in outside
     assert "answer italy_air" in outside and "rest italy_air" not in outside and "rest italy_air" in text
     assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
-    alone = prediction.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
+    alone = sections.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
     assert "dropdown" not in alone and "rest simulated_icu" in alone
     twice = pd.DataFrame([_row(cohort="italy_air", device="CPU", profile=name) for name in ("cpu", "headline")])
-    named = re.findall(r"^## .*$", prediction.parted(found, twice, block), flags=re.MULTILINE)
-    assert len(named) == 2 and "earlier protocol" in named[0] and "published sizes" in named[1]
-    assert "earlier" not in prediction.parted(found, twice[:1], block)
+    text = sections.parted(
+        found, twice, lambda key, part: (f"**{answers.FROZEN[0].upper()}{answers.FROZEN[1:]} wins**: it", "rest")
+    )
+    assert len(re.findall(r"^## .*$", text, flags=re.MULTILINE)) == 1 and "earlier protocol" not in text
+    assert "{dropdown} The published sizes, on a GPU: frozen wins\n" in text
 
 
 def test_the_untrained_network_is_told_where_it_is_ahead():
