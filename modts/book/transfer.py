@@ -6,7 +6,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES, TRANSFERS
 
-from . import answers, effects, fragments, plots, prediction, tables
+from . import answers, effects, fragments, plots, prediction, sections, tables
 from .figures import save
 from .prose import alt, labels_words, setting
 from .results import POINT, SINGLE, Results, at, for_figure, fractions
@@ -18,7 +18,7 @@ def transfer(found: Results) -> str:
     """Native, transferred and from scratch, side by side for each pair of cohorts."""
     rows = found.summary
     moved = rows[((rows["arm"] == "transfer") | (rows["source"] != "")) & rows["pattern"].isin(POINT)]
-    body = prediction.parted(found, moved, lambda key, part: _block(found, key, part), leading=PAPERS)
+    body = sections.parted(found, moved, lambda key, part: _block(found, key, part), leading=PAPERS)
     if not body:
         return fragments.note("No transfer between cohorts has been stored yet.")
     real = sorted(set(moved["cohort"][~moved["cohort"].str.startswith("simulated")]))
