@@ -6,7 +6,7 @@ import pandas as pd
 
 from modts.study import METRIC_NAMES
 
-from . import answers, fragments, plots, prediction, tables
+from . import answers, fragments, plots, prediction, sections, tables
 from .figures import save
 from .prose import alt, count, plural, said, setting
 from .results import Results
@@ -18,7 +18,7 @@ def imputation(found: Results) -> str:
     rows = found.summary[found.summary["task"] == "imputation"]
     if rows.empty:
         return fragments.note("No imputation result has been stored yet. `make book` makes the quick ones.")
-    return prediction.parted(found, rows, lambda key, part: _block(found, key, part))
+    return sections.parted(found, rows, lambda key, part: _block(found, key, part))
 
 
 def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The page on latency: from raw window to prediction, stage by stage, modular and end to end."""
+"""The page on latency: from raw window to sections, stage by stage, modular and end to end."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import pandas as pd
 from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
-from . import checks, fragments, plots, prediction, tables
+from . import checks, fragments, plots, sections, tables
 from .figures import save
 from .results import Results, device
 from .tables import Cell, Table, amount
 
 
 def latency(found: Results) -> str:
-    """From raw window to prediction, stage by stage, modular and end to end."""
+    """From raw window to sections, stage by stage, modular and end to end."""
     rows, ratios = found.latency, checks.latency_ratios(found)
     if rows.empty:
         return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
     rows = rows.assign(device=[device(text) for text in rows["hardware"]])
-    return prediction.parted(found, rows, lambda key, part: _block(found, key, part, ratios))
+    return sections.parted(found, rows, lambda key, part: _block(found, key, part, ratios))
 
 
 def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def _total_table(total: pd.DataFrame, batches: list[float], title: str) -> Table
         for name in tables.backbone_names(total)
     ]
     return Table(
-        f"Raw window to prediction, milliseconds a batch, median{' (and 99th percentile)' * _enough(total)}, {title}",
+        f"Raw window to sections, milliseconds a batch, median{' (and 99th percentile)' * _enough(total)}, {title}",
         ["Backbone", *(f"{TIMED_NAMES[arm]}, batch {batch:g}" for batch in batches for arm in arms)],
         body,
     )

@@ -46,6 +46,7 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
 def _in_short(profile: str, answer: str) -> str:
     """ "The earlier protocol: frozen does as well as training everything end to end with all labels": a box's title."""
     about = ABOUT.get(profile, f"profile {profile}")
-    bold = re.match(r"\*\*(.+?)\*\*", answer)
-    words = f": {bold[1].replace(answers.FROZEN[0].upper() + answers.FROZEN[1:], 'frozen')}" if bold else ""
+    bold, subject = re.search(r"\*\*(.+?)\*\*", answer), answers.FROZEN[0].upper() + answers.FROZEN[1:]
+    words = re.sub(rf"^{subject} (?!of)", "frozen ", bold[1]) if bold else ""
+    words = f": {words}" if words else ""
     return about[0].upper() + about[1:] + words
