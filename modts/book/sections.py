@@ -46,7 +46,12 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
 def _in_short(profile: str, answer: str) -> str:
     """ "The earlier protocol: frozen does as well as training everything end to end with all labels": a box's title."""
     about = ABOUT.get(profile, f"profile {profile}")
-    bold, subject = re.search(r"\*\*(.+?)\*\*", answer), answers.FROZEN[0].upper() + answers.FROZEN[1:]
-    words = re.sub(rf"^{subject} (?!of)", "frozen ", bold[1]) if bold else ""
+    bold = re.search(r"\*\*(.+?)\*\*", answer)
+    words = bold[1] if bold else ""
+    for subject, short in (
+        (answers.MOVED, "transferred"),
+        (answers.FROZEN, "frozen"),
+    ):  # the first begins as the second does
+        words = words.replace(subject[0].upper() + subject[1:], short)
     words = f": {words}" if words else ""
     return about[0].upper() + about[1:] + words

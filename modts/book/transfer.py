@@ -85,10 +85,13 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
         )
     names = tuple(name for name in tables.backbone_names(pair) if name in set(pair["backbone"]))
     made = [
-        tables.grid(at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong)
+        tables.grid(
+            at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong, True
+        )
         for value in budgets
     ]
-    out += [fragments.raw(table.html()) for table in made]
+    out += [fragments.raw(table.html()) for table in made[:1]]
+    out += [fragments.fold("The scores with fewer labels", "".join(fragments.raw(table.html()) for table in made[1:]))]
     metrics = ("auroc", "auprc") if metric == "auroc" else ("mae", "mse")
     differences = effects.grids(compared, metrics, title + effects.on_external(compared))
     out += [
