@@ -25,7 +25,7 @@ SHORT = 7  # characters of a commit's hash, as git shows it
 
 
 def plan() -> list[dict]:
-    """What the study is to hold, as `book/data/plan.csv` lists it."""
+    """What the study is to hold, as `book/data/plan.csv` lists it: by which networks, and what was cut, with the reason."""
     with open(runs.root() / "book" / "data" / "plan.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -38,15 +38,18 @@ def missing(found: Results) -> str:
         stages, of = row["stages"].split(), (row["cohort"], row["source"])
         params = [(r["stage"], r.get("params", {})) for r in records]
         ran = [(stage, p.get("backbone", "")) for stage, p in params if (p.get("cohort"), p.get("source", "")) == of]
-        names = [""] if stages == ["baselines"] else list(BACKBONES)
+        names = [""] if stages == ["baselines"] else row.get("of", "").split() or list(BACKBONES)
         here = [name for name in names if all((stage, name) in ran for stage in stages)]
         some = [name for name in names if name not in here and any((stage, name) in ran for stage in stages)]
         whole += here == names
         said = [*(name or "all of them" for name in here), *(f"{name} in part" for name in some)]
         left = [name or "all of them" for name in names if name not in (*here, *some)]
         left = ["every backbone"] if left == names and len(left) > 1 else left
-        body.append([row["what"], *(Cell(", ".join(words) or "–", absent=not words) for words in (said, left))])
-    bare = [name for name in BACKBONES if not tuned_path(name).is_file()]
+        cut = f"cut: {row['cut']}" if row.get("cut") else ""
+        cells = [Cell(", ".join(said) or "–", absent=not said), Cell(", ".join(left) or "–", cut, absent=not left)]
+        body.append([row["what"], *cells])
+    planned = {name for row in plan() for name in row.get("of", "").split()}
+    bare = [name for name in BACKBONES if name in planned and not tuned_path(name).is_file()]
     begun = sum(not line[1].absent for line in body)
     words = f"Of {plural(len(body), 'part')} of the study {count(whole) if whole else 'none'} {'is' if whole == 1 else 'are'} whole and "
     words += (

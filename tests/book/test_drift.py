@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+from book_fixture import ROOT
 from core_fixture import places  # noqa: F401
 
 from modts.book import drift, fragments, results, status
+from modts.study import profiles, tuned_path
 
 
 def row(**values):
@@ -87,6 +89,14 @@ def test_what_is_missing_of_the_study_is_said(monkeypatch):
         {"what": "A", "cohort": "a", "source": "", "stages": "pretrain heads"},
         {"what": "B", "cohort": "a", "source": "", "stages": "baselines"},
         {"what": "C", "cohort": "a", "source": "b", "stages": "transfer"},
+        {
+            "what": "D",
+            "cohort": "a",
+            "source": "",
+            "stages": "pretrain heads",
+            "of": "SAITS BRITS",
+            "cut": "CSAI, slow",
+        },
     ]
     monkeypatch.setattr(status, "plan", lambda: parts)
     made = [
@@ -102,7 +112,8 @@ def test_what_is_missing_of_the_study_is_said(monkeypatch):
     }
     records["other"] = records["0"] | {"profile": "cpu", "params": {"cohort": "a", "backbone": "BRITS", "source": ""}}
     text = status.missing(found(runs=records))
-    assert text.startswith("Of three parts of the study one is whole and one begun.") and "must be searched for" in text
+    assert text.startswith("Of four parts of the study one is whole and two begun.") and "searched for BRITS" in text
+    assert ">BRITS<" in text and "cut: CSAI, slow" in text
     assert ">SAITS, CSAI in part<" in text and ">BRITS, GRU-D, TimesNet, Autoformer, HELIX, TS2Vec<" in text
     assert ">all of them<" in text and ">every backbone<" in text
 
@@ -112,6 +123,19 @@ def test_every_part_of_the_plan_can_be_run():
 
     for row in status.plan():
         assert row["cohort"] in cohort_names() and row["source"] in ("", *cohort_names()) and row["stages"]
+
+
+def test_the_profile_holds_the_plan(monkeypatch):
+    """Each network whose settings were searched, in each of its parts."""
+    monkeypatch.setenv("MODTS_HOME", str(ROOT))
+    jobs = profiles.read_profile(str(ROOT / "profiles" / "study.yaml")).jobs.values()
+    there = {
+        (job.stage, job.params["cohort"], job.params.get("source", ""), job.params.get("backbone", "")) for job in jobs
+    }
+    for row in status.plan():
+        for name in [name for name in row["of"].split() if tuned_path(name).is_file()] or [""]:
+            wanted = {(stage, row["cohort"], row["source"], name) for stage in row["stages"].split()}
+            assert wanted <= there, f"{row['what']}: {wanted - there}"
 
 
 def test_rows_made_again_are_told(monkeypatch, tmp_path):
