@@ -12,6 +12,7 @@ from .prose import alt, labels_words, setting
 from .results import POINT, SINGLE, Results, at, for_figure, fractions
 
 PAPERS = "physionet_2019"  # the target of the paper's transfer
+FIRST = ("physionet_2012", PAPERS)  # of several sources these two lead
 
 
 def transfer(found: Results) -> str:
@@ -31,11 +32,17 @@ def transfer(found: Results) -> str:
 
 
 def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
-    made = [_pair(found, key, source, pair) for source, pair in part.groupby("source", sort=False)]
-    short, further, rests = (list(filter(None, some)) for some in zip(*made, strict=True))
+    order = {source: place for place, source in enumerate(FIRST)}
+    sources = sorted(part["source"].unique(), key=lambda name: order.get(name, len(order)))
+    made = [_pair(found, key, source, part[part["source"] == source]) for source in sources]
+    (_, about, rest), *others = made
     theirs = fragments.beside_ours("transfer", key[0], found.title(key[0]), ("auroc",))
-    answer = "\n\n".join([" ".join(short), *further])
-    return answer, "\n".join([*rests, fragments.fold("What others report", theirs)])
+    answer = "\n\n".join(filter(None, [" ".join(short for short, _, _ in made), about]))
+    boxes = [
+        fragments.fold(f"From {found.title(source)}: all answers, the figure, the table", f"{more}\n{whole}")
+        for source, (_, more, whole) in zip(sources[1:], others, strict=True)
+    ]
+    return answer, "\n".join([rest, *boxes, fragments.fold("What others report", theirs)])
 
 
 def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, str, str]:
