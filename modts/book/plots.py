@@ -126,7 +126,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
         axis.label_outer()
     for axis in axes[-(1 if narrow else min(per_row, len(panels))) :]:  # with nothing below
         axis.tick_params(labelbottom=True)
-    axes[0].locator_params(axis="x", nbins=6)  # shared, as is its direction
+    axes[0].locator_params(axis="x", nbins=4 if per_row == 3 else 6)  # shared, as is its direction
     if not HIGHER_IS_BETTER[metric]:
         axes[0].invert_xaxis()  # right is better for the first arm
     figure.supxlabel(f"difference in {METRIC_NAMES[metric]}; to the right the first is better", fontsize=9)

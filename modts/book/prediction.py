@@ -46,9 +46,9 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     shown, where, own = (external, OUTSIDE, OWN) if len(external) else (main, "", "")
     share, metric = fractions(main)[0], metrics[0]
     strong = tables.strongest(shown, metric)
-    lead = answers.answer(answers_, metric, 1.0)
+    lead = answers.answer(answers_, metric, share)
     lead += [*bigger_head(answers_, metric), *untrained_ahead(found, key, main, metric)] if task == "regression" else []
-    forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, 1.0)
+    forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, share)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
     own_strong = tables.strongest(main, metric)

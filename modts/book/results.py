@@ -151,6 +151,8 @@ TITLES = {  # of cohorts that no published run describes, or that call themselve
     "physionet_2019": "PhysioNet 2019 (set B)",
     "physionet_2012_b": "PhysioNet 2012 (set-b)",
     "physionet_2012_c": "PhysioNet 2012 (set-c)",
+    "physionet_2012_emit": "PhysioNet 2012 (sets b and c train)",
+    "physionet_2012_all": "PhysioNet 2012 (all three sets)",
 }
 
 

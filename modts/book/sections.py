@@ -12,6 +12,7 @@ from . import answers, fragments
 from .results import ABOUT, Results, blocks
 
 DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
+OWN_SECTION = 3  # so many cohorts of a page have a section of their own
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
@@ -19,20 +20,26 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     """A section for each real cohort, unfolded for the `leading` or else the first one; simulated ones in boxes below, or the first unfolded.
 
     `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out. What other profiles say
-    of a cohort stands in boxes below the first one's, the answer in the title of each.
+    of a cohort stands in boxes below the first one's, and so do cohorts after the third, the answer in the title of each.
     """
     made = [(key, *block(key, part)) for key, part in blocks(rows, leading)]
     made = [one for one in made if one[2]]
     real = [one for one in made if not one[0][0].startswith("simulated")] or made[:1]
-    out, seen = [], set()
-    for place, (key, answer, rest) in enumerate(real):
-        if key[0] in seen:
-            out.append(fragments.fold(_in_short(key[1], answer), f"{answer}\n{rest}"))
+    names = list(dict.fromkeys(key[0] for key, _, _ in real))
+    out, more = [], []
+    for place, name in enumerate(names):
+        title, (first, *others) = found.title(name), [one for one in real if one[0][0] == name]
+        key, answer, rest = first
+        decided = DECIDED if name in SEARCHED else ""
+        if place >= OWN_SECTION:
+            whole = "\n".join([decided, answer, rest, *(_other(key[1], *texts) for key, *texts in others)])
+            more.append(fragments.fold(title + _in_short(answer), whole))
             continue
-        seen.add(key[0])
         lead, _, further = answer.partition("\n\n") if place else (answer, "", "")
-        out += [fragments.heading(2, found.title(key[0])), *([DECIDED] if key[0] in SEARCHED else []), f"{lead}\n"]
+        out += [fragments.heading(2, title), decided, f"{lead}\n"]
         out.append(fragments.fold("All answers, the figure, the table", f"{further}\n{rest}") if place else rest)
+        out += [_other(key[1], *texts) for key, *texts in others]
+    out += [fragments.heading(2, "More cohorts"), *more] if more else []
     closed = [one for one in made if one not in real]
     if closed:
         boxes = [
@@ -43,9 +50,14 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     return "\n".join(out)
 
 
-def _in_short(profile: str, answer: str) -> str:
-    """ "The earlier protocol: frozen does as well as training everything end to end with all labels": a box's title."""
+def _other(profile: str, answer: str, rest: str) -> str:
+    """What a further profile says of a cohort, in a box."""
     about = ABOUT.get(profile, f"profile {profile}")
+    return fragments.fold(about[0].upper() + about[1:] + _in_short(answer), f"{answer}\n{rest}")
+
+
+def _in_short(answer: str) -> str:
+    """ ": frozen does as well as training everything end to end with all labels", what is bold in an answer, for a box's title; or ""."""
     bold = re.search(r"\*\*(.+?)\*\*", answer)
     words = bold[1] if bold else ""
     for subject, short in (
@@ -53,5 +65,4 @@ def _in_short(profile: str, answer: str) -> str:
         (answers.FROZEN, "frozen"),
     ):  # the first begins as the second does
         words = words.replace(subject[0].upper() + subject[1:], short)
-    words = f": {words}" if words else ""
-    return about[0].upper() + about[1:] + words
+    return f": {words}" if words else ""

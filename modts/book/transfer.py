@@ -97,8 +97,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
         )
         for value in budgets
     ]
-    out += [fragments.raw(table.html()) for table in made[:1]]
-    out += [fragments.fold("The scores with fewer labels", "".join(fragments.raw(table.html()) for table in made[1:]))]
+    out.append(fragments.fold("The scores in a table", "".join(fragments.raw(table.html()) for table in made)))
     metrics = ("auroc", "auprc") if metric == "auroc" else ("mae", "mse")
     differences = effects.grids(compared, metrics, title + effects.on_external(compared))
     out += [
