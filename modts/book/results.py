@@ -350,7 +350,7 @@ def rank(profile: str, first: str = "") -> int:
 def blocks(rows: pd.DataFrame, first: str = ""):
     """(cohort, profile, device) and its rows: what may share a table.
 
-    The cohort `first`, then real data, of them what settings were searched on last.
+    The cohort `first`, then real data, of them other splits of PhysioNet 2012 late and what settings were searched on last.
     """
     rows = rows[rows["profile"] != BETWEEN]
     keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
@@ -360,6 +360,7 @@ def blocks(rows: pd.DataFrame, first: str = ""):
             key[0] != first,
             key[0].startswith("simulated"),
             key[0] in SEARCHED,
+            key[0].startswith("physionet_2012_"),  # other splits of the same stays
             not key[0].startswith("physionet"),
             key[0],
             rank(key[1]),

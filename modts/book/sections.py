@@ -12,7 +12,7 @@ from . import answers, fragments
 from .results import ABOUT, Results, blocks
 
 DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
-OWN_SECTION = 3  # so many cohorts of a page have a section of their own
+OWN_SECTION = 2  # so many cohorts of a page have a section of their own
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
@@ -20,7 +20,7 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     """A section for each real cohort, unfolded for the `leading` or else the first one; simulated ones in boxes below, or the first unfolded.
 
     `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out. What other profiles say
-    of a cohort stands in boxes below the first one's, and so do cohorts after the third, the answer in the title of each.
+    of a cohort stands in boxes below the first one's, and so do cohorts after the second, the answer in the title of each.
     """
     made = [(key, *block(key, part)) for key, part in blocks(rows, leading)]
     made = [one for one in made if one[2]]

@@ -226,7 +226,7 @@ def test_figures_and_tables_are_numbered_through_a_page():
 def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
     found = results.Results(*(pd.DataFrame() for _ in range(3)))
     rows = pd.DataFrame(
-        [_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "simulated_icu", "eicu")]
+        [_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "simulated_icu", "eicu", "zeta")]
     )
 
     def block(key, part):
@@ -236,6 +236,7 @@ def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
     outside = re.sub(r"^(:{4,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert "rest physionet&#95;2012" in outside or "rest physionet_2012" in outside
     assert "answer italy_air" in outside and "rest italy_air" not in outside and "rest italy_air" in text
+    assert "## More cohorts" in outside and "answer zeta" not in outside and "rest zeta" in text
     assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
     alone = sections.parted(found, rows[rows["cohort"] == "simulated_icu"], block)
     assert "dropdown" not in alone and "rest simulated_icu" in alone
