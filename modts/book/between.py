@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 
 import pandas as pd
 
-from modts.study import ALL, arm_name, question_name
+from modts.study import arm_name, question_name
 
 from . import answers, effects, fragments, plots, tables
 from .figures import save
@@ -16,7 +17,7 @@ from .tables import Cell, Table
 
 ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
 WAYS = {  # question -> what is trained beside the head; the last is asked the other way round, see `turned`
-    "norm - frozen": "the normalisation layers",
+    "norm - frozen": "the normalisation layers, or biases where there are none,",
     "last_block - frozen": "the last block",
     "lora - frozen": "low-rank additions (LoRA)",
     "finetune - frozen": "everything",
@@ -50,20 +51,24 @@ def turned(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
-    """A sentence a share of the labels: what each way gains over the head alone, in the mean over the backbones or of the only one."""
-    said = []
+    """Which ways do better than the head alone; then a sentence a share of the labels, in the mean over the backbones or of the only one."""
+    said, ahead, asked = [], [], set()
     for share in fractions(rows):
         parts = []
         for question, row in answers.means(rows, metric, share, WAYS).items():
             verb = answers.VERBS.get(row["verdict"], answers.UNTOLD)
-            names = rows.loc[rows["question"] == question, "backbone"].drop_duplicates()
-            who = f", {names.iloc[0]}" if len(names) == 1 else ""
-            parts.append(
-                f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}{fragments.plain(who)}"
-            )
+            parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}".replace(",,", ","))
+            ahead += [f"training {WAYS[question]} with {effects.labels(share)}"] if row["verdict"] == "better" else []
+            asked.add(question)
         if parts:
             said.append(f"With {effects.labels(share)}, {'; '.join(parts)}.")
-    return said
+    if not said:
+        return []
+    if ahead:
+        lead = f"**Better than the head alone: {'; '.join(ahead)}**"
+    else:
+        lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone**"
+    return [f"{lead}: AUROC, {answers.who(rows)}.", *said]
 
 
 def _of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -81,10 +86,8 @@ def _cohort(found: Results, key) -> str:
     asked = turned(effects.effects_of(found, cohort, BETWEEN))
     asked = asked[asked["question"].isin(WAYS)]
     said = answer(asked)
-    names = asked.loc[asked["backbone"] != ALL, "backbone"].drop_duplicates()
-    mean = f" Differences are means over {plural(len(names), 'backbone')}." if len(names) > 1 else ""
     scores = [
-        tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, [])
+        _ran(tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, []))
         for share in fractions(rows)
     ]
     numbers = effects.grids(asked, ("auroc", "auprc"), title + where)
@@ -92,7 +95,7 @@ def _cohort(found: Results, key) -> str:
     return "\n".join(
         [
             fragments.heading(2, title),
-            *([f"**{said[0]}**{mean}\n", fragments.bullets(said[1:], markup=True)] if said else []),
+            *([f"{said[0]}\n", fragments.bullets(said[1:], markup=True)] if said else []),
             _forest(asked, f"{title}{where}", stem, said),
             *(fragments.raw(table.html()) for table in scores),
             setting(found, key, rows),
@@ -104,6 +107,13 @@ def _cohort(found: Results, key) -> str:
             ),
             fragments.how_made(list(rows["run"]), found.runs),
         ]
+    )
+
+
+def _ran(table: Table) -> Table:
+    """The table without backbones that nobody ran."""
+    return replace(
+        table, rows=[row for row in table.rows if not all(isinstance(cell, Cell) and cell.absent for cell in row[1:])]
     )
 
 
@@ -119,7 +129,8 @@ def _forest(rows: pd.DataFrame, title: str, stem: str, said: list[str]) -> str:
     drawn = save(
         lambda narrow: plots.forest(panels, "auroc", narrow),
         stem,
-        f"Forest plot of paired differences in AUROC from the head alone on {title}, a panel a way to train more. {' '.join(said)}",
+        f"Forest plot of paired differences in AUROC from the head alone on {title}, a panel a way to train more. "
+        + " ".join(said).replace("**", ""),
         f"AUROC minus that of a head on the frozen backbone, {title}. {effects.legend(rows)}",
         fragments.out_dir(),
     )
