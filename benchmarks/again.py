@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from modts import runs
-from modts.book.results import AGAIN
+from modts.book.columns import AGAIN
 from modts.study.collect import KEY, read_runs, read_table, table
 
 NEW = 70  # the first of the splits that nobody used

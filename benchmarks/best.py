@@ -14,7 +14,7 @@ import itertools
 import numpy as np
 
 from modts import runs
-from modts.book.results import BEST
+from modts.book.columns import BEST
 from modts.cohorts import EXTERNAL, SPLIT, load_cohort
 from modts.learning import contrasts, score_seeds
 from modts.study.collect import read_runs, table

@@ -22,7 +22,7 @@ from torch import nn
 
 from modts import runs
 from modts.backbones import Scaler, build, read
-from modts.book.results import CARELESS
+from modts.book.columns import CARELESS
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.learning import Head, auroc, labels

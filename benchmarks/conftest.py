@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from modts import runs
-from modts.book.results import BENCHMARKS, ROOFLINE
+from modts.book.columns import BENCHMARKS, ROOFLINE
 from modts.study import MEMORY
 from modts.study.collect import read_table, table
 

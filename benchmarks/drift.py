@@ -17,7 +17,7 @@ import numpy as np
 
 from modts import runs
 from modts.backbones import Scaler, build
-from modts.book.results import DRIFT
+from modts.book.columns import DRIFT
 from modts.cohorts import load_cohort
 from modts.learning import pretrain
 from modts.study.collect import read_table, table

@@ -23,7 +23,7 @@ import torch
 
 from modts import runs
 from modts.backbones import SIX, Scaler, build, extract
-from modts.book.results import LONG
+from modts.book.columns import LONG
 from modts.cohorts import load_cohort, mask
 from modts.cohorts.series import load_ett_m1
 from modts.learning import Setting, fit_predict, impute, labels, mae, outputs, pretrain, train_heads

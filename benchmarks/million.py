@@ -23,7 +23,7 @@ import numpy as np
 
 from modts import runs
 from modts.backbones import Backbone, Scaler
-from modts.book.results import MEMORY
+from modts.book.columns import MEMORY
 from modts.learning import pretrain
 from modts.study.collect import table
 

@@ -20,7 +20,7 @@ import torch
 
 from modts import runs
 from modts.backbones import Scaler, build, extract
-from modts.book.results import MISSINGNESS
+from modts.book.columns import MISSINGNESS
 from modts.cohorts import load_cohort, mask
 from modts.cohorts.missingness import PATTERNS
 from modts.learning import IMPUTERS, Setting, auroc, impute, labels, outputs, pretrain, train_heads

@@ -16,7 +16,7 @@ from modts import runs
 from modts.backbones import SIX
 from modts.study import ALL, question_name
 
-from . import checks, effects, long, missingness, verdicts
+from . import checks, effects, long, missingness, moves, verdicts
 from .checks import CANNOT_TELL, UNTESTED
 from .prose import plural, said
 from .results import ABOUT, BETWEEN, Results, at, collect, rank
@@ -28,7 +28,7 @@ MEASURED = "measured"  # an open question whose answer is a size, not a yes or a
 NOT_RUN = {  # why a question has no row yet
     "Q1": "the pretrainings under other patterns have not been run on real data",
     "Q2": "no transfer between real cohorts has been run yet",
-    "N1": "MIMIC and the whole of eICU need credentials; the open demos have not been run yet",
+    "N1": "MIMIC and the whole of eICU need credentials; of eICU the open demo stands among the cohorts here, too small to tell much",
     "N2": "the pretrainings under other patterns have not been run on real data",
     "N3": "no series of more than 1,000 steps has been run yet",
 }
@@ -213,18 +213,18 @@ def _interpolation(found: Results) -> list[dict]:
 
 
 def _moved(found: Results) -> list[dict]:
-    """How many pairs of real cohorts there are to rank, which are too few for an answer yet."""
+    """What goes with a gain, over all pairs of real cohorts that were looked at; or how many pairs there are."""
+    known = moves.pairs(found)
+    if len(known):
+        said, *others = (line.replace("**", "") for line in moves.answer(known))
+        verdict = CANNOT_TELL if moves.UNTOLD in said else MEASURED
+        return [{"verdict": verdict, "why": " ".join([said, *others]), "run": ""}]
     rows = found.summary
     rows = rows[(rows["arm"] == "transfer") & (rows["metric"] == "auroc") & ~rows["cohort"].str.startswith("simulated")]
-    pairs = sorted(
-        {
-            f"{found.title(source)} to {found.title(target)}"
-            for source, target in zip(rows["source"], rows["cohort"], strict=True)
-        }
-    )
-    if not pairs:
+    ways = dict.fromkeys(zip(rows["source"], rows["cohort"], strict=True))
+    if not ways:
         return []
-    why = f"{plural(len(pairs), 'pair')} of real cohorts ({'; '.join(pairs)}) are too few to rank what goes with a gain"
+    why = f"what goes with a gain has not been looked at over {plural(len(ways), 'pair')} of real cohorts"
     return [{"verdict": CANNOT_TELL, "why": why, "run": ",".join(dict.fromkeys(rows["run"]))}]
 
 

@@ -18,59 +18,22 @@ from modts import runs
 from modts.cohorts import EXTERNAL, SPLIT
 from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, SEARCHED, profile_of
 
+from .columns import (
+    AGAIN,
+    BENCHMARKS,
+    BEST,
+    CARELESS,
+    CHOICES,
+    DRIFT,
+    LONG,
+    MEMORY,
+    MISSINGNESS,
+    MOVES,
+    NUMBERS,
+    ROOFLINE,
+)
+
 PUBLISHED, LOCAL = "published", "this machine"
-NUMBERS = {
-    "value",
-    "low",
-    "high",
-    "n_test",
-    "label_fraction",
-    "p50_ms",
-    "p99_ms",
-    "batch",
-    "repeats",
-    "difference",
-    "p",
-    "p_holm",
-    "n_splits",
-    "n_draws",
-    "ours",
-    "theirs",
-    "ratio",
-    "target",
-    "rounds",
-    "capped",
-    *("trial", "auroc", "auroc_few", "mae"),
-    *("gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us"),
-}
-ROOFLINE = (
-    "name", "peer", "gflop", "gigabytes", "operations", "seconds", "best", "peak_gflops", "gigabytes_per_s", "start_us", "hardware", "run",
-)  # fmt: skip
-BENCHMARKS = (
-    "part", "name", "peer", "ours", "theirs", "ratio", "low", "high", "unit", "target", "rounds", "note", "hardware", "run",
-)  # fmt: skip
-CHOICES = (
-    "cohort", "backbone", "seed", "rate", "criterion", "clip", "schedule", "scaling", "mae", "mae_cut", "head_100", "head_10", "head_metric",
-    "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
-)  # fmt: skip
-CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
-AGAIN = (
-    "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "metric", "source", "run", "seed",
-    "kind", "published", "mean", "low", "high", "value", "difference", "inside", "seconds", "code", "hardware",
-)  # fmt: skip
-BEST = (
-    "label_fraction", "test", "metric", "recipe", "backbones", "value", "low", "high", "difference", "low_difference", "high_difference", "p",
-    "splits", "draws", "runs", "code",
-)  # fmt: skip
-MISSINGNESS = (
-    "cohort", "backbone", "seed", "trained", "scored", "rate", "hidden", "metric", "value", "epochs", "capped", "seconds", "code", "hardware",
-)  # fmt: skip
-LONG = (
-    "cohort", "backbone", "steps", "parameters", "seconds_epoch", "epochs", "capped", "peak_gb", "latents_ms", "mae", "line_mae", "head_mae",
-    "ridge_mae", "stopped", "minutes", "gigabytes", "seconds", "code", "hardware",
-)  # fmt: skip
-MEMORY = ("windows", "steps", "features", "backbone", "file_gb", "peak_gb", "limit_gb", "seconds", "code", "hardware")
-DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
 
 
 @dataclass
@@ -115,6 +78,8 @@ class Results:
         As in `results/long.csv`: a network a length of windows, text but for seconds and the like.
     missingness : pandas.DataFrame
         As in `results/missingness.csv`: errors and scores of every pattern of pretraining, all columns as text but the seconds.
+    moves : pandas.DataFrame
+        As in `results/moves.csv`: what is known of a transfer before any label is seen, all columns as text.
     memory : pandas.DataFrame
         As in `results/memory.csv`: pretraining from a memory map, all columns as text.
     """
@@ -138,6 +103,7 @@ class Results:
     best: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BEST)))
     long: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(LONG)))
     missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
+    moves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MOVES)))
     memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
     choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
@@ -289,6 +255,7 @@ def collect() -> Results:
         benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
         roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
         drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
+        moves=read_csv(runs.results_dir() / "moves.csv", list(MOVES)),
         memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
         choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
         careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
@@ -316,6 +283,7 @@ def inputs() -> list[Path]:
             "careless.csv",
             "missingness.csv",
             "long.csv",
+            "moves.csv",
             "best.csv",
             "again.csv",
             "memory.csv",

@@ -1,0 +1,117 @@
+"""The part on what a transfer can be told by before any label is seen: for each pair of cohorts its gain beside what was known."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pandas as pd
+
+from . import effects, fragments
+from .prose import count, plural
+from .results import Results, at
+from .tables import Cell, Table, number, percent, signed
+
+GAIN = "transfer - untrained"
+UNTOLD = "no rank correlation can be told from none"
+KNOWN = {  # column -> in a sentence, at the head of a column
+    "overlap": ("the share of the target's variables that the source has", "Shared variables"),
+    "missing": ("how far apart the two are in how often each shared variable is missing", "Gaps apart"),
+    "source_size": ("the number of the source's training windows", "Source windows"),
+    "ratio": ("the error of the moved imputer beside interpolation's", "Error / interpolation's"),
+}
+
+
+def moves(found: Results) -> str:
+    """A sentence on what goes with a gain, a line for each thing that is known, the pairs in a box."""
+    rows = pairs(found)
+    if rows.empty:
+        return fragments.note("What goes with a gain has not been looked at yet: `python benchmarks/moves.py` does.")
+    said = answer(rows)
+    table = _table(found, rows)
+    return "\n".join(
+        [
+            f"{said[0]}\n",
+            fragments.bullets(said[1:]),
+            fragments.fold("Pair by pair", fragments.raw(table.html()) + fragments.downloads("moves", rows, [table])),
+        ]
+    )
+
+
+def pairs(found: Results) -> pd.DataFrame:
+    """A row a pair of cohorts and backbone: what was known, in the mean over splits, and the gain in AUROC over an untrained network."""
+    if found.moves.empty:
+        return pd.DataFrame()
+    names = ["shared", "overlap", "missing", "source_size", "mae", "line_mae"]
+    known = found.moves.assign(**{name: pd.to_numeric(found.moves[name]) for name in names})
+    known = known.groupby(["source", "cohort", "backbone"], sort=False)[names].mean().reset_index()
+    known["ratio"] = known["mae"] / known["line_mae"]
+    out = []
+    for row in known.to_dict("records"):
+        some = effects.effects_of(found, row["cohort"], "study", row["source"])
+        some = effects.singles(at(some, 1.0), GAIN)
+        some = some[some["backbone"] == row["backbone"]]
+        out += (
+            [row | {name: some.iloc[0][name] for name in ("difference", "low", "high", "verdict")}] if len(some) else []
+        )
+    return pd.DataFrame(out)
+
+
+def answer(rows: pd.DataFrame) -> list[str]:
+    """How many pairs gained; then a rank correlation with its interval and exact p for each thing that was known."""
+    better = int((rows["verdict"] == "better").sum())
+    gained = f"{count(better) if better else 'none'} of {plural(len(rows), 'pair')} did the moved backbone do better than an untrained one"
+    found = {name: correlation(list(rows[name]), list(rows["difference"])) for name in KNOWN}
+    least = min((p for *_, p in found.values()), default=1.0)
+    words = UNTOLD if least * len(found) > 0.05 else "at least one rank correlation can be told from none"
+    said = [f"**In {gained}, with all labels; {words}.**"]
+    for name, (rho, low, high, p) in found.items():
+        said.append(f"With {KNOWN[name][0]}: {signed(rho, 2)} ({signed(low, 2)} to {signed(high, 2)}), p {p:.2f}.")
+    said.append(
+        "The pairs share cohorts, so that they tell less than as many pairs of cohorts of their own would; p is before any correction."
+    )
+    return said
+
+
+def correlation(a: list[float], b: list[float]) -> tuple[float, float, float, float]:
+    """Spearman's rank correlation with a 95 % interval (Bonett and Wright, Psychometrika 65:23-28, 2000) and the p of all permutations.
+
+    >>> correlation([1, 2, 3, 4], [1, 2, 3, 4])[3]  # 2 of 24 orders are as extreme
+    0.08333333333333333
+    """
+    x, y = (pd.Series(part).rank().to_numpy() for part in (a, b))
+    rho = _pearson(x, y)
+    low, high = -1.0, 1.0
+    if len(a) > 3:
+        half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(a) - 3))
+        middle = math.atanh(max(-0.99, min(0.99, rho)))  # of the same order in both, which has no interval of its own
+        low, high = math.tanh(middle - half), math.tanh(middle + half)
+    if len(a) > 7:  # too many orders to go through all of them
+        from scipy.stats import spearmanr
+
+        return rho, low, high, float(spearmanr(a, b).pvalue)
+    every = [abs(_pearson(x, other)) for other in itertools.permutations(y)]
+    return rho, low, high, sum(one >= abs(rho) - 1e-12 for one in every) / len(every)
+
+
+def _pearson(x, y) -> float:
+    n = len(x)
+    dx, dy = [one - sum(x) / n for one in x], [one - sum(y) / n for one in y]
+    scale = math.sqrt(sum(one**2 for one in dx) * sum(one**2 for one in dy))
+    return sum(a * b for a, b in zip(dx, dy, strict=True)) / scale if scale else 0.0
+
+
+def _table(found: Results, rows: pd.DataFrame) -> Table:
+    body = [
+        [
+            f"{found.title(row.source)} → {found.title(row.cohort)}, {row.backbone}",
+            Cell(signed(row.difference), effects.span(row._asdict()).split(" ", 1)[1]),
+            f"{row.shared:.0f} ({percent(round(row.overlap, 2))})",
+            number(row.missing),
+            f"{row.source_size:,.0f}",
+            Cell(number(row.ratio), f"{number(row.mae)} / {number(row.line_mae)}"),
+        ]
+        for row in rows.itertuples()
+    ]
+    header = ["Pair", "AUROC, moved minus untrained", *(head for _, head in KNOWN.values())]
+    return Table("What was known before, and what was gained", header, body)

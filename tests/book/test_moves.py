@@ -1,0 +1,87 @@
+"""What a transfer could be told by: rank correlations, what is told of made-up pairs, and the script that measures it without a label."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from core_fixture import benchmark, places, tiny  # noqa: F401
+from scipy.stats import spearmanr
+
+from modts import runs
+from modts.book import fragments, ledger, moves, results
+from modts.study import EFFECT_COLUMNS
+
+PAIRS = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a"), ("b", "c"), ("c", "b")]
+
+
+def found(gains=(0.01, 0.02, 0.03, 0.04, 0.05, 0.06), verdict="cannot tell"):
+    known, told = [], []
+    for place, ((source, cohort), gain) in enumerate(zip(PAIRS, gains, strict=True)):
+        for seed in (30, 31):
+            values = {"shared": 20, "overlap": 0.5 + 0.05 * place, "missing": (-1) ** place, "source_size": 100}
+            values |= {"mae": 0.3 + seed / 1000, "line_mae": 0.4}
+            row = {"source": source, "cohort": cohort, "backbone": "GRU-D", "seed": seed}
+            known.append(dict.fromkeys(results.MOVES, "") | row | values)
+        row = dict.fromkeys([*EFFECT_COLUMNS, "place"], "") | {"cohort": cohort, "source": source, "profile": "study"}
+        row |= {"question": moves.GAIN, "metric": "auroc", "backbone": "GRU-D", "label_fraction": 1.0, "test": "split"}
+        told.append(row | {"difference": gain, "low": gain - 0.05, "high": gain + 0.05, "verdict": verdict})
+    made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(told))
+    made.moves = pd.DataFrame(known, columns=list(results.MOVES)).astype(str)
+    return made
+
+
+def test_a_rank_correlation_has_the_known_value_an_interval_and_an_exact_p():
+    a, b = [3.0, 1.0, 2.0, 5.0, 4.0, 6.0], [1.0, 2.0, 4.0, 3.0, 6.0, 5.0]
+    rho, low, high, p = moves.correlation(a, b)
+    assert rho == pytest.approx(spearmanr(a, b).statistic) and low < rho < high and 0 < p <= 1
+    half = 1.96 * np.sqrt((1 + rho**2 / 2) / 3)
+    assert (np.arctanh(high) - np.arctanh(low)) / 2 == pytest.approx(half)
+    assert moves.correlation(list(range(6)), list(range(6)))[3] == pytest.approx(2 / 720)
+    many = list(np.random.default_rng(0).normal(size=9))
+    assert moves.correlation(many, sorted(many))[3] == pytest.approx(spearmanr(many, sorted(many)).pvalue)
+    assert moves.correlation([1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0])[::3] == (0.0, 1.0)  # nothing differs
+
+
+def test_what_goes_with_a_gain_is_told_with_its_doubt(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    made = found()
+    rows = moves.pairs(made)
+    assert len(rows) == 6 and rows["mae"].iloc[0] == pytest.approx(0.3305) and rows["ratio"].iloc[0] < 1
+    said = moves.answer(rows)
+    assert said[0].startswith(
+        "**In none of six pairs did the moved backbone do better than an untrained one, with all labels; at least one"
+    )
+    assert said[1] == "With the share of the target's variables that the source has: +1.00 (+0.85 to +1.00), p 0.00."
+    assert "Pair by pair" in moves.moves(made)
+    (row,) = ledger._moved(made)
+    assert row["verdict"] == ledger.MEASURED
+    other = found((0.03, 0.01, 0.05, 0.02, 0.06, 0.04), "better")
+    assert (
+        moves.UNTOLD in moves.answer(moves.pairs(other))[0]
+        and "In six of six pairs" in moves.answer(moves.pairs(other))[0]
+    )
+    (row,) = ledger._moved(other)
+    assert row["verdict"] == ledger.CANNOT_TELL
+    assert "benchmarks/moves.py" in moves.moves(results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
+
+
+def test_the_script_reads_no_label_and_counts_what_both_cohorts_have(places, monkeypatch):  # noqa: F811
+    from modts.study.params import parse
+
+    tiny(n=80, steps=6, features=5, name="icu").save(places / "icu.npz")
+    tiny(n=60, steps=4, features=4, seed=3, name="ward").save(places / "ward.npz")
+    given = {
+        "profile": "study",
+        "source": str(places / "icu.npz"),
+        "cohort": str(places / "ward.npz"),
+        "backbone": "GRU-D",
+        "seeds": [0],
+        "epochs": 1,
+        "batch_size": 16,
+    }
+    script = benchmark("moves")
+    arm = script.Moved.of(parse("transfer", given), "simple")
+    known = script.known_before(arm, 0)
+    assert known["shared"] == 4 and known["overlap"] == 1.0
+    assert known["source_size"] == len(arm.alignment and script.cohort_for(given["source"], 0).part("train")[0])
+    assert 0 <= known["missing"] < 0.5 and known["mae"] > 0 and known["line_mae"] > 0
+    assert runs.work_dir().is_relative_to(places)
