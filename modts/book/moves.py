@@ -58,40 +58,50 @@ def pairs(found: Results) -> pd.DataFrame:
 
 
 def answer(rows: pd.DataFrame) -> list[str]:
-    """How many pairs gained; then a rank correlation with its interval and exact p for each thing that was known."""
+    """How many pairs gained; then a rank correlation with its interval and p for each thing that was known."""
     better = int((rows["verdict"] == "better").sum())
     gained = f"{count(better) if better else 'none'} of {plural(len(rows), 'pair')} did the moved backbone do better than an untrained one"
-    found = {name: correlation(list(rows[name]), list(rows["difference"])) for name in KNOWN}
-    least = min((p for *_, p in found.values()), default=1.0)
-    words = UNTOLD if least * len(found) > 0.05 else "at least one rank correlation can be told from none"
-    said = [f"**In {gained}, with all labels; {words}.**"]
+    found = {name: (*correlation(list(rows[name]), list(rows["difference"])), renamed(rows, name)) for name in KNOWN}
+    cohorts = len({*rows["source"], *rows["cohort"]})
+    least = min(p for *_, p in found.values())
+    told = UNTOLD if least * len(found) > 0.05 else "at least one rank correlation can be told from none"
+    said = [f"**In {gained}, with all labels; {told}.**"]
     for name, (rho, low, high, p) in found.items():
         said.append(f"With {KNOWN[name][0]}: {signed(rho, 2)} ({signed(low, 2)} to {signed(high, 2)}), p {p:.2f}.")
+    ways = math.factorial(cohorts)
     said.append(
-        "The pairs share cohorts, so that they tell less than as many pairs of cohorts of their own would; p is before any correction."
+        f"{count(cohorts).capitalize()} cohorts make pairs that share them. The intervals take the pairs as independent, and are too narrow; "
+        f"p goes over the {ways} ways to rename the cohorts (QAP), so that it cannot fall below {1 / ways:.2g}."
     )
     return said
 
 
-def correlation(a: list[float], b: list[float]) -> tuple[float, float, float, float]:
-    """Spearman's rank correlation with a 95 % interval (Bonett and Wright, Psychometrika 65:23-28, 2000) and the p of all permutations.
-
-    >>> correlation([1, 2, 3, 4], [1, 2, 3, 4])[3]  # 2 of 24 orders are as extreme
-    0.08333333333333333
-    """
-    x, y = (pd.Series(part).rank().to_numpy() for part in (a, b))
-    rho = _pearson(x, y)
-    low, high = -1.0, 1.0
+def correlation(a: list[float], b: list[float]) -> tuple[float, float, float]:
+    """Spearman's rank correlation with a 95 % interval as if all were independent (Bonett and Wright, Psychometrika 65:23-28, 2000)."""
+    rho, low, high = _pearson(*(list(pd.Series(part).rank()) for part in (a, b))), -1.0, 1.0
     if len(a) > 3:
         half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(a) - 3))
-        middle = math.atanh(max(-0.99, min(0.99, rho)))  # of the same order in both, which has no interval of its own
+        middle = math.atanh(max(-0.99, min(0.99, rho)))  # the same order in both has no interval of its own
         low, high = math.tanh(middle - half), math.tanh(middle + half)
-    if len(a) > 7:  # too many orders to go through all of them
-        from scipy.stats import spearmanr
+    return rho, low, high
 
-        return rho, low, high, float(spearmanr(a, b).pvalue)
-    every = [abs(_pearson(x, other)) for other in itertools.permutations(y)]
-    return rho, low, high, sum(one >= abs(rho) - 1e-12 for one in every) / len(every)
+
+def renamed(rows: pd.DataFrame, name: str) -> float:
+    """The share of all ways to rename the cohorts in which gains are ranked as much like a column, or more, as they are: the p of QAP.
+
+    Pairs of few cohorts are not independent, and permuting them one by one would find too much (Krackhardt, Social Networks 10:359-381, 1988).
+    """
+    keys = list(zip(rows["source"], rows["cohort"], rows["backbone"], strict=True))
+    gain, known = dict(zip(keys, rows["difference"], strict=True)), list(rows[name].rank())
+    cohorts = sorted({*rows["source"], *rows["cohort"]})
+    found = []
+    for order in itertools.permutations(cohorts):
+        other = dict(zip(cohorts, order, strict=True))
+        gains = [gain.get((other[source], other[cohort], backbone)) for source, cohort, backbone in keys]
+        if None not in gains:  # a way that needs a pair which nobody ran says nothing
+            found.append(abs(_pearson(known, list(pd.Series(gains, dtype=float).rank()))))
+    seen = abs(_pearson(known, list(rows["difference"].rank())))
+    return sum(one >= seen - 1e-12 for one in found) / len(found)
 
 
 def _pearson(x, y) -> float:
