@@ -23,7 +23,7 @@ KNOWN = {  # column -> in a sentence, at the head of a column
 
 
 def moves(found: Results) -> str:
-    """A sentence on what goes with a gain, a line for each thing that is known, the pairs in a box."""
+    """A sentence on what goes with a gain; in a box a line for each thing that was known, and the pairs."""
     rows = pairs(found)
     if rows.empty:
         return fragments.note("What goes with a gain has not been looked at yet: `python benchmarks/moves.py` does.")
@@ -32,8 +32,10 @@ def moves(found: Results) -> str:
     return "\n".join(
         [
             f"{said[0]}\n",
-            fragments.bullets(said[1:]),
-            fragments.fold("Pair by pair", fragments.raw(table.html()) + fragments.downloads("moves", rows, [table])),
+            fragments.fold(
+                "Each of what was known, and pair by pair",
+                fragments.bullets(said[1:]) + fragments.raw(table.html()) + fragments.downloads("moves", rows, [table]),
+            ),
         ]
     )
 
