@@ -45,9 +45,7 @@ def missing(found: Results) -> str:
         said = [*(name or "all of them" for name in here), *(f"{name} in part" for name in some)]
         left = [name or "all of them" for name in names if name not in (*here, *some)]
         left = ["every backbone"] if left == names and len(left) > 1 else left
-        cut = f"cut: {row['cut']}" if row.get("cut") else ""
-        cells = [Cell(", ".join(said) or "–", absent=not said), Cell(", ".join(left) or "–", cut, absent=not left)]
-        body.append([row["what"], *cells])
+        body.append([row["what"], *(Cell(", ".join(words) or "–", absent=not words) for words in (said, left))])
     planned = {name for row in plan() for name in row.get("of", "").split()}
     bare = [name for name in BACKBONES if name in planned and not tuned_path(name).is_file()]
     begun = sum(not line[1].absent for line in body)
@@ -57,7 +55,22 @@ def missing(found: Results) -> str:
     )
     words += f"; first, settings must be searched for {', '.join(bare)}." if bare else "."
     words += _beside(found)
-    return f"{words}\n\n{fragments.raw(Table('What of the study is here', ['Part', 'Here', 'Missing'], body).html())}"
+    table = Table("What of the study is here", ["Part", "Here", "Missing"], body)
+    return f"{words}\n\n{fragments.raw(table.html())}{fragments.bullets(_cut())}"
+
+
+def _cut() -> list[str]:
+    """What is not to run, so that the rest fits: a line a reason; the one of most parts is told last, of all others."""
+    reasons: dict[str, list[str]] = {}
+    for row in plan():
+        if row.get("cut"):
+            reasons.setdefault(row["cut"], []).append(row["what"])
+    last = max(reasons, key=lambda why: len(reasons[why]), default="")
+    few = [f"Cut from {', '.join(parts)}: {why}." for why, parts in reasons.items() if why != last]
+    return [
+        *few,
+        *([f"Cut from {plural(len(reasons[last]), 'part')}{' more' if few else ''}: {last}."] if last else []),
+    ]
 
 
 def _beside(found: Results) -> str:

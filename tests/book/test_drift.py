@@ -113,7 +113,7 @@ def test_what_is_missing_of_the_study_is_said(monkeypatch):
     records["other"] = records["0"] | {"profile": "cpu", "params": {"cohort": "a", "backbone": "BRITS", "source": ""}}
     text = status.missing(found(runs=records))
     assert text.startswith("Of four parts of the study one is whole and two begun.") and "searched for BRITS" in text
-    assert ">BRITS<" in text and "cut: CSAI, slow" in text
+    assert ">BRITS<" in text and "- Cut from one part: CSAI, slow." in text
     assert ">SAITS, CSAI in part<" in text and ">BRITS, GRU-D, TimesNet, Autoformer, HELIX, TS2Vec<" in text
     assert ">all of them<" in text and ">every backbone<" in text
 

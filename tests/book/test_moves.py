@@ -59,7 +59,7 @@ def test_what_goes_with_a_gain_is_told_with_its_doubt(monkeypatch, tmp_path):
         "**In none of six pairs did the moved backbone do better than an untrained one, with all labels; no rank correlation can be told"
     )
     assert said[1] == "With the share of the target's variables that the source has: +1.00 (+0.85 to +1.00), p 0.33."
-    assert "Pair by pair" in moves.moves(made)
+    assert "pair by pair" in moves.moves(made)
     other = found((0.03, 0.01, 0.05, 0.02, 0.06, 0.04), "better")
     assert (
         moves.UNTOLD in moves.answer(moves.pairs(other))[0]
