@@ -763,7 +763,7 @@ def test_a_missed_target_says_what_the_machine_could_do(measured):
 
 def test_benchmarks_write_what_the_page_reads():
     source = {path.stem: path.read_text() for path in (ROOT / "benchmarks").glob("*.py")}
-    assert "from modts.book.results import BENCHMARKS, ROOFLINE" in source["conftest"]
+    assert "from modts.book.columns import BENCHMARKS, ROOFLINE" in source["conftest"]
     parts = {re.sub("^(bench|check)_", "", name) for name in source if re.match("(bench|check)_", name)}
     assert set(internals.PARTS) == parts - {"limits"}  # those are rows of the roofline
     for words in (speed_pages.ONCE, speed_pages.HEAD, speed_pages.PAID):
