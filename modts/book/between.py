@@ -7,7 +7,7 @@ from statistics import median
 
 import pandas as pd
 
-from modts.study import arm_name, question_name
+from modts.study import arm_name, margin, question_name
 
 from . import answers, effects, fragments, plots, tables
 from .figures import save
@@ -17,7 +17,7 @@ from .tables import Cell, Table
 
 ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
 WAYS = {  # question -> what is trained beside the head; the last is asked the other way round, see `turned`
-    "norm - frozen": "the normalisation layers, or biases where there are none,",
+    "norm - frozen": "the normalisation layers (or biases)",
     "last_block - frozen": "the last block",
     "lora - frozen": "low-rank additions (LoRA)",
     "finetune - frozen": "everything",
@@ -57,7 +57,7 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
         parts = []
         for question, row in answers.means(rows, metric, share, WAYS).items():
             verb = answers.VERBS.get(row["verdict"], answers.UNTOLD)
-            parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}".replace(",,", ","))
+            parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}")
             ahead += [f"training {WAYS[question]} with {effects.labels(share)}"] if row["verdict"] == "better" else []
             asked.add(question)
         if parts:
@@ -69,6 +69,19 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
     else:
         lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone**"
     return [f"{lead}: AUROC, {answers.who(rows)}.", *said]
+
+
+def _own_splits(own: pd.DataFrame, deciding: pd.DataFrame) -> list[str]:
+    """Where the cohort's own test splits give another word than the test that decides."""
+    other = [
+        f"training {WAYS[question]} with {effects.labels(share)}, {effects.span(row)}"
+        for share in fractions(deciding)
+        for question, row in effects.said_otherwise(
+            *(answers.means(rows, "auroc", share, WAYS) for rows in (own, deciding))
+        ).items()
+    ]
+    words = "On the cohort's own test splits, which are smaller, some read otherwise"
+    return [f"{words}: {'; '.join(other)}. The external test decides."] if other else []
 
 
 def _of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -86,6 +99,7 @@ def _cohort(found: Results, key) -> str:
     asked = turned(effects.effects_of(found, cohort, BETWEEN))
     asked = asked[asked["question"].isin(WAYS)]
     said = answer(asked)
+    said += _own_splits(turned(effects.on_own_splits(found, cohort, BETWEEN)), asked) if where else []
     scores = [
         _ran(tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, []))
         for share in fractions(rows)
@@ -122,7 +136,7 @@ def _forest(rows: pd.DataFrame, title: str, stem: str, said: list[str]) -> str:
     if rows.empty:
         return ""
     panels = [
-        (question_name(name), rows[rows["question"] == name], effects.margin("auroc", 0.0))
+        (question_name(name), rows[rows["question"] == name], margin("auroc", 0.0))
         for name in WAYS
         if (rows["question"] == name).any()
     ]

@@ -68,7 +68,7 @@ def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
             profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
             clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
             title = fragments.plain(found.title(cohort))
-            what = "a number instead of an outcome, " if task == "regression" else "another outcome, "
+            what = "a number instead of an outcome, " if task == "regression" else "other patients, "
             out += [f"{what}{title} ([](results/{page}.md)): frozen {clause}"] if clause else []
     moved = pd.concat([found.external_effects, found.effects])
     moved = moved[(moved["source"] != "") & ~moved["cohort"].str.startswith("simulated")]

@@ -46,6 +46,11 @@ def on_own_splits(found: Results, cohort: str, profile: str) -> pd.DataFrame:
     return rows[(rows["test"] == "split") & (rows["source"] == "")]
 
 
+def said_otherwise(own: dict, deciding: dict) -> dict:
+    """Of these rows by question those whose verdict is another than the one that decides."""
+    return {name: row for name, row in own.items() if name in deciding and row["verdict"] != deciding[name]["verdict"]}
+
+
 def singles(rows: pd.DataFrame, question: str, metric: str = "auroc") -> pd.DataFrame:
     """Of these effects those of one question and metric, backbone by backbone."""
     return rows[(rows["question"] == question) & (rows["metric"] == metric) & (rows["backbone"] != ALL)]

@@ -279,11 +279,10 @@ def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
     own, deciding = _of(effects.on_own_splits(found, cohort, profile), names), _of(deciding, names)
     for share in fractions(rows):
         beside, decided = (answers.means(some, "auroc", share, QUESTIONS) for some in (own, deciding))
-        for question, row in beside.items():
-            if question in decided and row["verdict"] != decided[question]["verdict"]:
-                other.append(
-                    f"minus {NAMED[question]}, {effects.labels(share)}, {answers.interval(row)}: {row['verdict']}"
-                )
+        other += [
+            f"minus {NAMED[question]}, {effects.labels(share)}, {answers.interval(row)}: {row['verdict']}"
+            for question, row in effects.said_otherwise(beside, decided).items()
+        ]
     if not other:
         return []
     return [

@@ -218,7 +218,8 @@ def _moved(found: Results) -> list[dict]:
     if len(known):
         said, *others = (line.replace("**", "") for line in moves.answer(known))
         verdict = CANNOT_TELL if moves.UNTOLD in said else MEASURED
-        return [{"verdict": verdict, "why": " ".join([said, *others]), "run": ""}]
+        ran = dict.fromkeys(run for line in known["run"] for run in line.split(","))
+        return [{"verdict": verdict, "why": " ".join([said, *others]), "run": ",".join(ran)}]
     rows = found.summary
     rows = rows[(rows["arm"] == "transfer") & (rows["metric"] == "auroc") & ~rows["cohort"].str.startswith("simulated")]
     ways = dict.fromkeys(zip(rows["source"], rows["cohort"], strict=True))

@@ -34,10 +34,19 @@ def moves(found: Results) -> str:
             f"{said[0]}\n",
             fragments.fold(
                 "Each of what was known, and pair by pair",
-                fragments.bullets(said[1:]) + fragments.raw(table.html()) + fragments.downloads("moves", rows, [table]),
+                fragments.bullets([*said[1:], *_made(found)])
+                + fragments.raw(table.html())
+                + fragments.downloads("moves", rows, [table]),
             ),
+            fragments.how_made(list(rows["run"]), found.runs),
         ]
     )
+
+
+def _made(found: Results) -> list[str]:
+    """Where what was known was measured, with which code."""
+    ways = found.moves[["code", "hardware"]].drop_duplicates().itertuples(index=False)
+    return [f"What was known: code {way.code}, {way.hardware} (python benchmarks/moves.py)." for way in ways]
 
 
 def pairs(found: Results) -> pd.DataFrame:
@@ -54,7 +63,9 @@ def pairs(found: Results) -> pd.DataFrame:
         some = effects.singles(at(some, 1.0), GAIN)
         some = some[some["backbone"] == row["backbone"]]
         out += (
-            [row | {name: some.iloc[0][name] for name in ("difference", "low", "high", "verdict")}] if len(some) else []
+            [row | {name: some.iloc[0][name] for name in ("difference", "low", "high", "verdict", "run")}]
+            if len(some)
+            else []
         )
     return pd.DataFrame(out)
 
@@ -80,7 +91,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
 
 def correlation(a: list[float], b: list[float]) -> tuple[float, float, float]:
     """Spearman's rank correlation with a 95 % interval as if all were independent (Bonett and Wright, Psychometrika 65:23-28, 2000)."""
-    rho, low, high = _pearson(*(list(pd.Series(part).rank()) for part in (a, b))), -1.0, 1.0
+    rho, low, high = _rho(a, b), -1.0, 1.0
     if len(a) > 3:
         half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(a) - 3))
         middle = math.atanh(max(-0.99, min(0.99, rho)))  # the same order in both has no interval of its own
@@ -94,23 +105,22 @@ def renamed(rows: pd.DataFrame, name: str) -> float:
     Pairs of few cohorts are not independent, and permuting them one by one would find too much (Krackhardt, Social Networks 10:359-381, 1988).
     """
     keys = list(zip(rows["source"], rows["cohort"], rows["backbone"], strict=True))
-    gain, known = dict(zip(keys, rows["difference"], strict=True)), list(rows[name].rank())
+    gain = dict(zip(keys, rows["difference"], strict=True))
     cohorts = sorted({*rows["source"], *rows["cohort"]})
     found = []
     for order in itertools.permutations(cohorts):
         other = dict(zip(cohorts, order, strict=True))
         gains = [gain.get((other[source], other[cohort], backbone)) for source, cohort, backbone in keys]
         if None not in gains:  # a way that needs a pair which nobody ran says nothing
-            found.append(abs(_pearson(known, list(pd.Series(gains, dtype=float).rank()))))
-    seen = abs(_pearson(known, list(rows["difference"].rank())))
+            found.append(abs(_rho(rows[name], gains)))
+    seen = abs(_rho(rows[name], rows["difference"]))
     return sum(one >= seen - 1e-12 for one in found) / len(found)
 
 
-def _pearson(x, y) -> float:
-    n = len(x)
-    dx, dy = [one - sum(x) / n for one in x], [one - sum(y) / n for one in y]
-    scale = math.sqrt(sum(one**2 for one in dx) * sum(one**2 for one in dy))
-    return sum(a * b for a, b in zip(dx, dy, strict=True)) / scale if scale else 0.0
+def _rho(a, b) -> float:
+    """Spearman's rank correlation; 0 where one side has no order."""
+    a, b = (pd.Series(list(part), dtype=float) for part in (a, b))
+    return float(a.corr(b, method="spearman")) if a.nunique() > 1 and b.nunique() > 1 else 0.0
 
 
 def _table(found: Results, rows: pd.DataFrame) -> Table:

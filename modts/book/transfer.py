@@ -93,7 +93,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
     names = tuple(name for name in tables.backbone_names(pair) if name in set(pair["backbone"]))
     made = [
         tables.grid(
-            at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong, True
+            at(pair, value), metric, f"{METRIC_NAMES[metric]}, {title}{labels_words(value)}", names, strong, turned=True
         )
         for value in budgets
     ]

@@ -82,13 +82,24 @@ def test_fine_tuning_is_told_from_the_head_as_the_others_are():
     assert full["verdict"] == "better"
     assert between.answer(rows) == [
         "**Better than the head alone: training the last block with all labels; training everything with all labels**: AUROC, GRU-D alone.",
-        "With all labels, training the normalisation layers, or biases where there are none, does as well as the head alone, +0.001 "
+        "With all labels, training the normalisation layers (or biases) does as well as the head alone, +0.001 "
         "(−0.009 to +0.021); training the last block does better than the head alone, +0.030 (+0.020 to +0.050); "
         "training everything does better than the head alone, +0.030 (+0.010 to +0.040).",
         "With 10 % of the labels, training everything does worse than the head alone, −0.020 (−0.040 to −0.010).",
     ]
     (lead, _) = between.answer(rows[rows["label_fraction"] == 0.1])
     assert lead == "**Of one way to train more, none does better than the head alone**: AUROC, GRU-D alone."
+
+
+def test_where_the_own_test_splits_say_another_word_it_is_told():
+    deciding = between.turned(found().effects)
+    own = deciding.assign(verdict="better")
+    (line,) = between._own_splits(own, deciding)
+    assert line.startswith(
+        "On the cohort's own test splits, which are smaller, some read otherwise: training the normalisation layers (or biases)"
+    )
+    assert "with all labels, +0.001 (−0.009 to +0.021), better; training everything with 10 % of the labels" in line
+    assert "last block" not in line and between._own_splits(deciding, deciding) == []
 
 
 def test_a_training_costs_its_median_with_all_labels():

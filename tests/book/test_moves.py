@@ -89,6 +89,6 @@ def test_the_script_reads_no_label_and_counts_what_both_cohorts_have(places, mon
     arm = script.Moved.of(parse("transfer", given), "simple")
     known = script.known_before(arm, 0)
     assert known["shared"] == 4 and known["overlap"] == 1.0
-    assert known["source_size"] == len(arm.alignment and script.cohort_for(given["source"], 0).part("train")[0])
+    assert known["source_size"] == len(script.cohort_for(given["source"], 0).part("train")[0])
     assert 0 <= known["missing"] < 0.5 and known["mae"] > 0 and known["line_mae"] > 0
     assert runs.work_dir().is_relative_to(places)
