@@ -48,9 +48,6 @@ def natural(X, rate):
     return np.where(hidden & (np.random.random((len(X), 1, X.shape[2])) < enough), np.nan, X)
 
 
-PATTERNS["natural"] = natural  # a study of its own; users' patterns are PyGrinder's
-
-
 def plan(cohorts=tuple(COHORTS)) -> list[dict]:
     """Every pretraining, and the simple imputers, which have none; a seed of all before the next seed."""
     made = []
@@ -135,6 +132,7 @@ def main() -> None:
     parser.add_argument("--cohort", action="append", choices=COHORTS, help="only this one; may be given twice")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no pretraining after so many")
     args = parser.parse_args()
+    PATTERNS["natural"] = natural  # while this script runs; users' patterns are PyGrinder's
     path, until = runs.results_dir() / "missingness.csv", time.time() + 60 * args.minutes
     rows = read_table(path)
     there = {tuple(str(row[name]) for name in KEY) for row in rows}

@@ -1,7 +1,5 @@
 """The page on patterns of missing values: what is told of made-up rows; and the script that makes the true ones."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 from core_fixture import benchmark, places  # noqa: F401
@@ -120,6 +118,7 @@ def test_the_page_has_a_picture_and_every_table(monkeypatch, tmp_path):
 
 def test_the_script_fills_the_plan_with_the_same_cells_for_all(monkeypatch):
     script = benchmark("missingness")
+    monkeypatch.setitem(script.PATTERNS, "natural", script.natural)
     runs_ = script.plan(("simulated_icu",))
     assert len(runs_) == 3 * (3 + 3 * 6) and [run["seed"] for run in runs_] == sorted(run["seed"] for run in runs_)
     monkeypatch.setattr(script, "ASKED", (0.3,))
@@ -134,6 +133,9 @@ def test_natural_gaps_are_another_windows(monkeypatch):
     script = benchmark("missingness")
     from modts.cohorts import mask
 
+    assert "natural" not in script.PATTERNS  # importing the script changes nothing for others
+    monkeypatch.setitem(script.PATTERNS, "natural", script.natural)
+
     X = np.ones((2, 4, 3), np.float32)
     X[0, 1, 2] = X[1, :, 0] = np.nan
     hidden = {np.isnan(mask(X, "natural", 0.9, seed=seed)).tobytes() for seed in range(20)}
@@ -142,4 +144,3 @@ def test_natural_gaps_are_another_windows(monkeypatch):
         own.tobytes(),
         both.tobytes(),
     }  # as many as the gaps suffice for: a window draws itself, or the other
-    assert "missingness" in sys.modules and script.PATTERNS["natural"] is script.natural
