@@ -203,7 +203,7 @@ def training_record(records: dict, run: str) -> dict:
 
 def _records(folder: Path, place: str) -> dict:
     found = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in runs.json_files(folder).values():
         record = runs.read_json(path)
         if isinstance(record, dict) and record.get("run"):
             found[record["run"]] = {key: value for key, value in record.items() if key not in ("rows", "history")}
@@ -272,7 +272,7 @@ def inputs() -> list[Path]:
     found = []
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
-        found += sorted((folder / "runs").glob("*.json"))
+        found += runs.json_files(folder / "runs").values()
     found += [
         runs.results_dir() / name
         for name in (

@@ -8,9 +8,9 @@ from modts.rooms import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "places": "STAGES root work_dir results_dir cache_dir prepared_file artifact_dir run_id run_path plain_name profile_name "
+        "places": "STAGES root work_dir results_dir cache_dir prepared_file artifact_dir run_id run_path published_path plain_name profile_name "
         "cohort_stem cohort_label",
-        "files": "whole_file atomic_write write_json read_json plain key cell",
+        "files": "whole_file atomic_write write_json read_json json_files plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "mapped": "PART let_go read_ahead parts",
         "code": "STUDY code_hash code_version hash_of modules_of",

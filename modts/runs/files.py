@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +48,10 @@ def whole_file(path: Path):
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
-    """Write a whole file at once (see whole_file)."""
+    """Write a whole file at once (see whole_file). Text for a name that ends in .gz is compressed, the same text to the same bytes."""
+    data = data.encode() if isinstance(data, str) else data
     with whole_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
 
 
 def write_json(path: Path, value) -> None:
@@ -57,13 +60,20 @@ def write_json(path: Path, value) -> None:
 
 
 def read_json(path: Path):
-    """Read JSON; a file that cannot be read is a ModtsError that names it."""
+    """Read JSON, compressed if its name ends in .gz; a file that cannot be read is a ModtsError that names it."""
     try:
-        return json.loads(Path(path).read_text())
+        data = Path(path).read_bytes()
+        return json.loads(gzip.decompress(data) if Path(path).suffix == ".gz" else data)
     except FileNotFoundError:
         raise ModtsError(f"{path} does not exist.") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ModtsError(f"{path} is not readable JSON ({error}); delete it and run its job again.") from None
+
+
+def json_files(folder: Path) -> dict[str, Path]:
+    """The JSON files of a folder, compressed or not, by their names without endings, in order."""
+    found = {path.name.removesuffix(".gz").removesuffix(".json"): path for path in Path(folder).glob("*.json*")}
+    return {name: path for name, path in sorted(found.items()) if path.name in (f"{name}.json", f"{name}.json.gz")}
 
 
 def cell(value):

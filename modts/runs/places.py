@@ -165,3 +165,8 @@ def run_path(run: str) -> Path:
     if not _RUN.fullmatch(run):
         raise ModtsError(f"{run!r} is not a run's name, such as quick-heads-simulated_icu-SAITS.")
     return work_dir() / run.split("-", 1)[0] / "runs" / f"{run}.json"
+
+
+def published_path(run: str) -> Path:
+    """Where a published run's file lies, compressed: a run of six label shares has thousands of rows."""
+    return results_dir() / "runs" / f"{run}.json.gz"

@@ -40,15 +40,15 @@ KEY = tuple(name for name in runs.COLUMNS if name not in ("value", "low", "high"
 def read_runs(folder: Path) -> list[dict]:
     """The run records of a folder, by run id."""
     records = []
-    for path in sorted(folder.glob("*.json")):
+    for name, path in runs.json_files(folder).items():
         record = runs.read_json(path)
         try:
-            whole = record["run"] == path.stem
+            whole = record["run"] == name
             records.append(record | {"rows": unpacked(record["rows"])} if "rows" in record else record)
         except (KeyError, TypeError, ValueError):
             whole = False
         if not whole:
-            raise ModtsError(f"{path} is not a run file of {path.stem}; delete it and run its job again.")
+            raise ModtsError(f"{path} is not a run file of {name}; delete it and run its job again.")
     return records
 
 
@@ -200,7 +200,7 @@ def publish(name: str) -> list[str]:
         if predictions.is_file():
             kept = needed(runs.read_arrays(predictions, run, unsealed=True), record["stage"])
             runs.write_arrays(results / "predictions" / predictions.name, run, **kept)
-        runs.atomic_write(results / "runs" / f"{run}.json", compact(record))
+        runs.atomic_write(runs.published_path(run), compact(record))
     published = read_runs(results / "runs")
     found, more = _effects(published, [name])
     cohorts, others = _describe([record for record in published if record["profile"] == name])

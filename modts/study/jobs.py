@@ -88,7 +88,7 @@ class Job:
 
     def published(self) -> bool:
         """True if it is published, made with its parameters."""
-        path = runs.results_dir() / "runs" / f"{self.run}.json"
+        path = runs.published_path(self.run)
         return path.is_file() and self.same_as(runs.read_json(path))
 
     def same_as(self, record: dict) -> bool:

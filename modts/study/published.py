@@ -32,7 +32,7 @@ def check_published() -> None:
     folder = runs.results_dir()
     records = read_runs(folder / "runs")
     for record in records:
-        path = folder / "runs" / f"{record['run']}.json"
+        path = runs.published_path(record["run"])
         if "hash" in record and record["hash"] != seal(record):
             raise ModtsError(f"{path} has changed since it was published; {_REMEDY}")
         try:

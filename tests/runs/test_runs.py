@@ -148,6 +148,24 @@ def test_unreadable_json_is_named(tmp_path, content):
         runs.read_json(path)
 
 
+def test_compressed_json_comes_back_and_a_broken_file_is_named(tmp_path):
+    path = tmp_path / "a.json.gz"
+    runs.write_json(path, {"rows": [1.5] * 2000})
+    data = path.read_bytes()
+    assert len(data) < 300 and runs.read_json(path) == {"rows": [1.5] * 2000}
+    runs.write_json(path, {"rows": [1.5] * 2000})
+    assert path.read_bytes() == data  # the same content, the same file
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 1
+    for broken in (data[: len(data) // 2], bytes(flipped), b"{}", b""):
+        path.write_bytes(broken)
+        with pytest.raises(ModtsError, match="a.json.gz is not readable JSON .*delete it and run its job again"):
+            runs.read_json(path)
+    (tmp_path / "b.json").write_text("{}")
+    (tmp_path / ".c.json.gz.12.part").write_bytes(data)
+    assert runs.json_files(tmp_path) == {"a": path, "b": tmp_path / "b.json"}
+
+
 def test_missing_files_are_named(tmp_path):
     for read in (runs.read_json, runs.read_arrays):
         with pytest.raises(ModtsError, match="nothing.* does not exist"):

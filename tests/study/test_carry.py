@@ -149,9 +149,8 @@ def test_the_file_of_a_whole_run_goes(piece, capsys):
     capsys.readouterr()
     assert cli.main(["carry", "piece.yaml"]) == 0 and f"{job.run}.zip" not in carried() and len(carried()) == 3
     assert "1 whole runs are in the work folder alone; `modts publish piece`" in capsys.readouterr().out
-    published = runs.results_dir() / "runs" / job.path.name
-    published.parent.mkdir()
-    shutil.move(job.path, published)
+    runs.write_json(runs.published_path(job.run), runs.read_json(job.path))
+    job.path.unlink()
     assert cli.main(["carry", "piece.yaml"]) == 0 and len(carried()) == 3
     assert "whole runs" not in capsys.readouterr().out
 

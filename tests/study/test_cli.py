@@ -143,7 +143,7 @@ def test_publish_keeps_other_profiles_and_is_repeatable(made):
     results = runs.results_dir()
     other = _record(made["heads"]) | {"run": "other-heads-x-SAITS", "profile": "other"}
     other["params"] = {**other["params"], "cohort": "x"}
-    runs.write_json(results / "runs" / "other-heads-x-SAITS.json", other)
+    runs.write_json(runs.published_path("other-heads-x-SAITS"), other)
     old = OLD | {
         "run": "other-heads-x-SAITS,other-baselines-x",
         "family": "other, frozen - LightGBM, x, auroc, each backbone",

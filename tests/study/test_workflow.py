@@ -220,7 +220,7 @@ def test_published_runs_with_the_same_parameters_are_not_run_again(project):
     small = profiles.read_profile("small")
     for job in small.jobs.values():
         if job.stage not in ("heads", "latency"):
-            runs.write_json(runs.results_dir() / "runs" / f"{job.run}.json", {"stage": job.stage, "params": job.params})
+            runs.write_json(runs.published_path(job.run), {"stage": job.stage, "params": job.params})
     # heads need the latents and those the weights, which are not published
     assert {job.stage for job in small.wanted().values()} == {"pretrain", "extract", "heads", "latency"}
     change(project, "head_epochs: 3", "head_epochs: 5")
