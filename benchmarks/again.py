@@ -2,9 +2,10 @@
 
     MODTS_DATA=/data/tsdb python benchmarks/again.py --rows 10              # writes results/again.csv, a row as it comes
 
-Each row of the study's own table is drawn with equal chance. Its run is started anew, in an empty work folder, with the parameters that stand in
-its run file, and of them only what the row needs: its arm, head, pooling, share of the labels, and one split. On a split of the published run
-the number should come back as it was; on another it shows how far a new reader's number falls from the published mean and its interval.
+Each row of the study's own table is drawn with equal chance. Its run is started anew, in a work folder that was empty before the first row, with
+the parameters that stand in its run file, and of them only what the row needs: its arm, head, pooling, share of the labels, and one split. On a
+split of the published run the number should come back as it was; on another it shows how far a new reader's number falls from the published mean
+and its interval. Rows take the new splits in turn, so that rows of one network share its pretraining.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from modts import runs
 from modts.book.columns import AGAIN
 from modts.study.collect import KEY, read_runs, read_table, table
 
-NEW = 70  # the first of the splits that nobody used
+NEW = (70, 71)  # splits that nobody used
 SAME = tuple(name for name in KEY if name not in ("profile", "split_seed", "init_seed", "draw"))
 
 
@@ -57,22 +59,22 @@ def _text(value) -> str:
     return f"{float(value):g}" if str(value).replace(".", "", 1).isdigit() else str(value)
 
 
-def made(row: dict, record: dict, seed: int) -> float:
-    """The row's number on a split, made in an empty work folder by a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="modts-again-") as folder:
-        Path(folder, "asked.json").write_text(json.dumps([record["stage"], needed(row, record["params"], seed)]))
-        done = subprocess.run(
-            [sys.executable, __file__, "--only", folder],
-            env={**os.environ, "MODTS_WORK": folder},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-3000:])
-        (run,) = read_runs(Path(folder, "again", "runs"))
-        values = find(run["rows"], row, seed)
-        return sum(values) / len(values)
+def made(row: dict, record: dict, seed: int, folder: str) -> float:
+    """The row's number on a split, made in that work folder by a process of its own."""
+    Path(folder, "asked.json").write_text(json.dumps([record["stage"], needed(row, record["params"], seed)]))
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", folder],
+        env={**os.environ, "MODTS_WORK": folder},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    (run,) = read_runs(Path(folder, "again", "runs"))
+    shutil.rmtree(Path(folder, "again"))  # what was trained stays, under its recipe
+    values = find(run["rows"], row, seed)
+    return sum(values) / len(values)
 
 
 def only(folder: str) -> None:
@@ -99,36 +101,37 @@ def main() -> None:
     out = read_table(path)
     there = {tuple(str(row[name]) for name in (*SAME, "seed")) for row in out}
     published = {record["run"]: record for record in read_runs(runs.results_dir() / "runs")}
-    for number, row in enumerate(drawn(args.rows, args.seed, args.profile, args.metric)):
-        record = published[row["run"]]
-        first = record["params"]["seeds"][0]
-        for seed, kind in ((first, "same split"), (NEW + number, "new split")):
-            if (*(str(row[name]) for name in SAME), str(seed)) in there:
-                continue
-            if time.time() > until:
-                return
-            clock, value = time.perf_counter(), made(row, record, seed)
-            of_split = find(record["rows"], row, seed) if kind == "same split" else []
-            target = sum(of_split) / len(of_split) if of_split else float(row["value"])
-            about = {name: row[name] for name in ("run", "low", "high")} | {
-                "published": f"{target:.6g}",
-                "mean": row["value"],
-            }
-            about |= {"seed": seed, "kind": kind, "value": f"{value:.6g}", "difference": f"{value - target:+.6f}"}
-            about |= {
-                "inside": int(float(row["low"]) <= value <= float(row["high"])),
-                "seconds": f"{time.perf_counter() - clock:.0f}",
-            }
-            out.append({name: str(text) for name, text in ({name: row[name] for name in SAME} | about).items()})
-            out[-1] |= {"code": runs.code_version(), "hardware": runs.hardware()}
-            print(
-                ", ".join(
-                    out[-1][name]
-                    for name in ("run", "arm", "head", "label_fraction", "test", "kind", "published", "value")
-                ),
-                flush=True,
-            )
-            runs.atomic_write(path, table(out, AGAIN))
+    with tempfile.TemporaryDirectory(prefix="modts-again-") as folder:
+        for number, row in enumerate(drawn(args.rows, args.seed, args.profile, args.metric)):
+            record = published[row["run"]]
+            first = record["params"]["seeds"][0]
+            for seed, kind in ((first, "same split"), (NEW[number % len(NEW)], "new split")):
+                if (*(str(row[name]) for name in SAME), str(seed)) in there:
+                    continue
+                if time.time() > until:
+                    return
+                clock, value = time.perf_counter(), made(row, record, seed, folder)
+                of_split = find(record["rows"], row, seed) if kind == "same split" else []
+                target = sum(of_split) / len(of_split) if of_split else float(row["value"])
+                about = {name: row[name] for name in ("run", "low", "high")} | {
+                    "published": f"{target:.6g}",
+                    "mean": row["value"],
+                }
+                about |= {"seed": seed, "kind": kind, "value": f"{value:.6g}", "difference": f"{value - target:+.6f}"}
+                about |= {
+                    "inside": int(float(row["low"]) <= value <= float(row["high"])),
+                    "seconds": f"{time.perf_counter() - clock:.0f}",
+                }
+                out.append({name: str(text) for name, text in ({name: row[name] for name in SAME} | about).items()})
+                out[-1] |= {"code": runs.code_version(), "hardware": runs.hardware()}
+                print(
+                    ", ".join(
+                        out[-1][name]
+                        for name in ("run", "arm", "head", "label_fraction", "test", "kind", "published", "value")
+                    ),
+                    flush=True,
+                )
+                runs.atomic_write(path, table(out, AGAIN))
 
 
 if __name__ == "__main__":
