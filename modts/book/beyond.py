@@ -8,7 +8,7 @@ from modts.cohorts import EXTERNAL
 from modts.study import ALL, SEARCHED
 
 from . import answers, best, checks, effects, fragments
-from .prose import plural
+from .prose import count, listed, plural
 from .results import ABOUT, Results, rank
 from .tables import between, signed
 
@@ -59,32 +59,49 @@ def larger(found: Results, cohort: str) -> list[str]:
 
 
 def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
-    """What was found on other cohorts, other tasks and of transfers, in words, one clause each."""
+    """What was found on other cohorts, other tasks and of transfers, in words: a sentence a kind, what has the same answer told together."""
     summary, out = found.summary, []
     real = summary[~summary["cohort"].str.startswith("simulated") & ~summary["cohort"].isin(SEARCHED)]
     real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
-    for task, page in (("regression", "regression"), ("classification", "classification")):
+    for task, what in (("regression", "A number instead of an outcome"), ("classification", "Other patients")):
+        alike: dict = {}
         for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
             profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
             clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
-            title = fragments.plain(found.title(cohort))
-            what = "a number instead of an outcome, " if task == "regression" else "other patients, "
-            out += [f"{what}{title} ([](results/{page}.md)): frozen {clause}"] if clause else []
+            if clause:
+                alike.setdefault(clause, []).append(fragments.plain(found.title(cohort)))
+        said = [f"frozen {clause} on {listed(titles)}" for clause, titles in alike.items()]
+        out += [f"{what} ([](results/{task}.md)): {'; '.join(said)}."] if said else []
+    out += _moved(found)
+    return [f"**Elsewhere.** {' '.join(out)}"] if out else []
+
+
+def _moved(found: Results) -> list[str]:
+    """Transfers: how many ways have which answer, by the profile that speaks first; where another profile says something else, that too."""
     moved = pd.concat([found.external_effects, found.effects])
     moved = moved[(moved["source"] != "") & ~moved["cohort"].str.startswith("simulated")]
     ways: dict = {}
     for cohort, profile, source in dict.fromkeys(zip(moved["cohort"], moved["profile"], moved["source"], strict=True)):
         clause = _first_answer(effects.effects_of(found, cohort, profile, source), answers.MOVED_OTHERS)
         if clause:
-            ways.setdefault((source, cohort), {}).setdefault(clause, profile)
+            ways.setdefault((source, cohort), {})[profile] = clause
+    alike, others = {}, []
     for (source, cohort), clauses in ways.items():
+        first = min(clauses, key=rank)
         title = f"{fragments.plain(found.title(source))} to {fragments.plain(found.title(cohort))}"
-        said = [
-            clause + (f" ({ABOUT.get(profile, f'profile {profile}')})" if len(clauses) > 1 else "")
-            for clause, profile in sorted(clauses.items(), key=lambda pair: rank(pair[1]))
+        alike.setdefault(clauses[first], []).append(title)
+        others += [
+            f"{title}, {ABOUT.get(profile, f'profile {profile}')}: it {clause}"
+            for profile, clause in clauses.items()
+            if clause != clauses[first]
         ]
-        out.append(f"moved from {title} ([](results/transfer.md)): the frozen imputer {', '.join(said)}")
-    return [f"**Elsewhere.** {'; '.join(out)[0].upper()}{'; '.join(out)[1:]}."] if out else []
+    said = [
+        f"the frozen imputer {clause}"
+        + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if len(ways) > 1 else "")
+        + (f" ({'; '.join(titles)})" if len(titles) < 3 else "")
+        for clause, titles in sorted(alike.items(), key=lambda pair: -len(pair[1]))
+    ]
+    return [f"Moved to other patients ([](results/transfer.md)): {'; '.join([*said, *others])}."] if said else []
 
 
 def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:

@@ -26,6 +26,11 @@ def plural(value: int, word: str) -> str:
     return f"{count(value)} {word}{'' if value == 1 else 's'}"
 
 
+def listed(words: list[str]) -> str:
+    """Such as "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 def said(row: pd.Series) -> str:
     """ "0.832 (0.801–0.861)"."""
     span = interval(row["low"], row["high"])

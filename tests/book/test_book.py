@@ -909,15 +909,24 @@ def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
     found = results.Results(pd.DataFrame([row]), pd.DataFrame(), pd.DataFrame(told))
     found.external_effects = found.effects.iloc[:0]
     (line,) = beyond.elsewhere(found, found.summary)
-    assert line == (
-        "**Elsewhere.** Moved from a to b ([](results/transfer.md)): the frozen imputer does worse than the same layer on this cohort's own "
-        "imputer."
-    )
+    worse = "does worse than the same layer on this cohort's own imputer"
+    start = "**Elsewhere.** Moved to other patients ([](results/transfer.md)): the frozen imputer"
+    assert line == f"{start} {worse} (a to b)."
     found.effects.loc[0, "verdict"] = "equivalent"
     (line,) = beyond.elsewhere(found, found.summary)
-    assert line.endswith(
-        "does worse than the same layer on this cohort's own imputer (the study), "
-        "does as well as the same layer on this cohort's own imputer (the published sizes, for the transfer)."
+    assert line == (
+        f"{start} {worse} (a to b); a to b, the published sizes, for the transfer: it does as well as the same layer on this "
+        "cohort's own imputer."
+    )
+    ways = [
+        told[1] | {"cohort": name, "verdict": word}
+        for name, word in zip("bcde", ("worse",) * 3 + ("better",), strict=True)
+    ]
+    found.effects = pd.DataFrame(ways)
+    (line,) = beyond.elsewhere(found, found.summary)
+    assert (
+        line
+        == f"{start} {worse} in three of four ways; the frozen imputer {worse.replace('worse', 'better')} in one of four ways (a to e)."
     )
 
 
