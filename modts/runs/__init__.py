@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = door(
         "files": "whole_file atomic_write write_json read_json json_files plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "mapped": "PART let_go read_ahead parts",
-        "code": "STUDY code_hash code_version hash_of modules_of",
+        "code": "STUDY code_hash code_version hash_of modules_of protocol_modules",
         "owned": "OwnFile own_file backbone_label",
         "seeding": "batch_seed epoch_seed seed_everything",
         "protocol": "ask_unsealed drifted freeze frozen frozen_path",

@@ -14,6 +14,7 @@ from pathlib import Path
 from modts import runs
 from modts.errors import ModtsError
 
+from .compared import compared
 from .predicted import source_of
 from .profiles import Profile, read_profile
 from .stored import compact, needed, unpacked
@@ -175,7 +176,7 @@ def collect(name: str) -> list[str]:
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     folder = runs.work_dir() / name
-    found, more = effects.effects(records, folder / "predictions")
+    found, more = compared(records, folder / "predictions")
     found = effects.judged(found, records)
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
@@ -238,7 +239,7 @@ def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[
     fresh, said = [], []
     for name in names:
         mine = [record for record in published if record["profile"] == name]
-        rows, more = effects.effects([*mine, *_lent(mine, published)], runs.results_dir() / "predictions")
+        rows, more = compared([*mine, *_lent(mine, published)], runs.results_dir() / "predictions")
         fresh, said = fresh + rows, said + more
     done = {_place(row) for row in fresh}
     alive = {
