@@ -7,7 +7,7 @@ import pandas as pd
 from modts.study import ALL, METRIC_NAMES
 
 from . import fragments
-from .effects import interval, labels, tally
+from .effects import each, interval, labels
 from .prose import plural
 from .results import at
 
@@ -80,9 +80,9 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = F
 
 
 def _each(rows: pd.DataFrame, metric: str, share: float, question: str) -> str:
-    """ " One by one: one better, five cannot tell.": the backbones behind a mean."""
+    """ " One by one: one better, five cannot tell.", a few by name: the backbones behind a mean."""
     single = at(rows[(rows["metric"] == metric) & (rows["question"] == question) & (rows["backbone"] != ALL)], share)
-    return f" One by one: {tally(single)}." if len(single) > 1 else ""
+    return f" One by one: {each(single)}." if len(single) > 1 else ""
 
 
 def shown(lines: list[str], figure: str = "") -> str:

@@ -95,13 +95,17 @@ def _moved(found: Results) -> list[str]:
             for profile, clause in clauses.items()
             if clause != clauses[first]
         ]
+    several = len(ways) > 1
     said = [
-        f"the frozen imputer {clause}"
-        + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if len(ways) > 1 else "")
-        + (f" ({'; '.join(titles)})" if len(titles) < 3 else "")
+        clause + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if several else f" ({titles[0]})")
         for clause, titles in sorted(alike.items(), key=lambda pair: -len(pair[1]))
     ]
-    return [f"Moved to other patients ([](results/transfer.md)): {'; '.join([*said, *others])}."] if said else []
+    if not said:
+        return []
+    names = listed(sorted(fragments.plain(name) for name in set(moved["backbone"]) - {ALL}))
+    start = f"Moved to other patients ([](results/transfer.md), {names}): the frozen imputer"
+    lost = "A moved network also loses the variables that two cohorts do not share."
+    return [f"{start} {'; it '.join(said)}. {''.join(f'{other}. ' for other in others)}{lost}"]
 
 
 def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:

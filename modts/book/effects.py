@@ -17,11 +17,12 @@ from .results import SINGLE, Results, at, fractions
 from .tables import Cell, Table, percent, signed
 
 WORDS = ("better", "worse", "equivalent", "cannot tell")
+FEW = 4  # so many networks are told by name
 
 
 def legend(rows: pd.DataFrame) -> str:
     """How to read a forest of these effects."""
-    mean = "; the diamond is the mean over these backbones" if (rows["backbone"] == ALL).any() else ""
+    mean = "; the diamond is the mean over the backbones of its panel" if (rows["backbone"] == ALL).any() else ""
     return (
         f"A line is a backbone, with its 95 % interval{mean}. Filled: better or worse after the correction for several tests. Grey: differences "
         "too small to matter."
@@ -70,6 +71,16 @@ def tally(rows: pd.DataFrame) -> str:
     """ "one better, five cannot tell": how many of these effects have each verdict."""
     decided = {word: int((rows["verdict"] == word).sum()) for word in WORDS}
     return ", ".join(f"{count(n)} {word}" for word, n in decided.items() if n)
+
+
+def each(rows: pd.DataFrame) -> str:
+    """ "GRU-D equivalent (+0.009), Autoformer worse (−0.037)": a few networks by name, of more how many have each verdict."""
+    if len(rows) > FEW:
+        return tally(rows)
+    return ", ".join(
+        f"{fragments.plain(row['backbone'])} {row['verdict']} ({signed(row['difference'])})"
+        for _, row in rows.iterrows()
+    )
 
 
 def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 from modts.study import ALL, margin
 
 from . import answers, beyond, checks, effects, fragments, prediction
-from .prose import plural, seeds
+from .prose import listed, plural, seeds
 from .results import ABOUT, SINGLE, Results, at, fractions, rank, training_record
 from .tables import number
 
@@ -129,8 +129,19 @@ def verdict(found: Results, rows: pd.DataFrame, effects_, real: bool) -> list[st
     subject = (
         f"a linear layer on a frozen {names[0]}, the first network of the study," if len(names) == 1 else answers.FROZEN
     )
-    sentences = [f"{lead}, {subject} {first}.", *([f"It {rest}."] if rest else [])]
+    sentences = [f"{lead}, {subject} {first}.", *([f"It {rest}."] if rest else []), *_apart(found, rows, effects_)]
     return [f"**{word(effects_)}.** {' '.join(sentences)}"]
+
+
+def _apart(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
+    """A sentence where the networks of the mean do not agree among themselves: whose mean it is."""
+    names = _networks(found, rows)
+    some = effects.singles(effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0]), QUESTIONS[0])
+    agree = all(at(some, share)["verdict"].nunique() < 2 for share in effects_)
+    if agree or len(names) < 2:
+        return []
+    told = listed([fragments.plain(name) for name in names])
+    return [f"That is a mean of {told}, which do not agree: below they are told one by one."]
 
 
 def _networks(found: Results, rows: pd.DataFrame) -> list[str]:
@@ -158,7 +169,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
                 "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
             }.get(row["verdict"], f"The difference stands after the correction for {plural(len(effects_), 'test')}.")
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
-            each = "" if alone else effects.tally(at(singles, share))
+            each = "" if alone else effects.each(at(singles, share))
             each = f" Network by network: {each}." if each else ""
             out.append(
                 f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}{each}"
@@ -199,7 +210,7 @@ def _heads_alone(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     verb, be = ("has", "is") if len(names) == 1 else ("have", "are")
     return (
         [
-            f"**Heads alone.** {' and '.join(names)} {verb} no end to end yet and {be} no part of the answer; {'; '.join(said)}."
+            f"**Heads alone.** {' and '.join(names)} {verb} no end to end yet and {be} no part of the answer. {' '.join(said)}"
         ]
         if said
         else []
@@ -207,12 +218,12 @@ def _heads_alone(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
 
 
 def _tallies(some: pd.DataFrame, question: str, effects_) -> str:
-    """ "frozen minus untrained: one better, one equivalent with all labels": the single networks of these effects; "" where there are none."""
+    """ "Frozen minus untrained: with all labels, GRU-D better (+0.019).": the single networks of these effects; "" where there are none."""
     part = some[some["question"] == question]
     each = [
-        f"{effects.tally(at(part, share))} with {effects.labels(share)}" for share in effects_ if len(at(part, share))
+        f"with {effects.labels(share)}, {effects.each(at(part, share))}" for share in effects_ if len(at(part, share))
     ]
-    return f"frozen minus {NAMED[question]}: {', '.join(each)}" if each else ""
+    return f"Frozen minus {NAMED[question]}: {'; '.join(each)}." if each else ""
 
 
 def _one_by_one(some: pd.DataFrame, effects_) -> list[str]:
@@ -220,7 +231,7 @@ def _one_by_one(some: pd.DataFrame, effects_) -> list[str]:
     some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL)]
     asked = {name for part in effects_.values() for name in part}
     said = [words for question in QUESTIONS if question not in asked if (words := _tallies(some, question, effects_))]
-    return [f"**One by one.** {'; '.join(said)[0].upper()}{'; '.join(said)[1:]}."] if said else []
+    return [f"**One by one.** {' '.join(said)}"] if said else []
 
 
 def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:
@@ -278,16 +289,27 @@ def _own_splits(found: Results, rows: pd.DataFrame) -> list[str]:
     names, other = _networks(found, rows), []
     own, deciding = _of(effects.on_own_splits(found, cohort, profile), names), _of(deciding, names)
     for share in fractions(rows):
-        beside, decided = (answers.means(some, "auroc", share, QUESTIONS) for some in (own, deciding))
+        beside, decided = (_told(some, share) for some in (own, deciding))
         other += [
-            f"minus {NAMED[question]}, {effects.labels(share)}, {answers.interval(row)}: {row['verdict']}"
-            for question, row in effects.said_otherwise(beside, decided).items()
+            f"minus {NAMED[question]}{who}, {effects.labels(share)}, {answers.interval(row)}: {row['verdict']}"
+            for (question, who), row in effects.said_otherwise(beside, decided).items()
         ]
     if not other:
         return []
     return [
         f"**Where the cohort's own test splits say something else.** Frozen {'; '.join(other)}. They are smaller; the external test decides."
     ]
+
+
+def _told(some: pd.DataFrame, share: float) -> dict[tuple[str, str], pd.Series]:
+    """(Question, "") -> the mean over these networks; where there is none, (question, ", GRU-D") -> each network."""
+    means = answers.means(some, "auroc", share, QUESTIONS)
+    told = {(question, ""): row for question, row in means.items()}
+    for question in QUESTIONS:
+        if question not in means:
+            single = at(effects.singles(some, question), share)
+            told |= {(question, f", {fragments.plain(row['backbone'])}"): row for _, row in single.iterrows()}
+    return told
 
 
 def _others(found: Results, rows: pd.DataFrame) -> list[str]:
@@ -331,23 +353,23 @@ def _advice(effects_, names: list[str], some: pd.DataFrame) -> list[str]:
     if not trees and single.empty:
         return []
     if not trees:
-        better = {share: at(single[single["verdict"] == "better"], share)["backbone"] for share in effects_}
+        better = {share: at(single[single["verdict"] == "better"], share) for share in effects_}
         said = [
-            f"{' and '.join(map(fragments.plain, who))} with {effects.labels(share)}"
-            for share, who in better.items()
-            if len(who)
+            f"{fragments.plain(row['backbone'])} with {effects.labels(share)}, {answers.interval(row)}"
+            for share, some in better.items()
+            for _, row in some.iterrows()
         ]
         words = (
-            f"{first}; clearly ahead of them was a head on a frozen {', '.join(said)}"
+            f"{first}; ahead of them was a head on a frozen {'; '.join(said)}"
             if said
-            else f"{first}: no head was clearly ahead of them here"
+            else f"{first}: no head was ahead of them here"
         )
     elif len(ahead) == len(trees):
         words = f"A{head[1:]} came out ahead of boosted trees here; run both on your data"
     elif ahead:
         words = f"{first}; add {head} where labels are few (here: {' and '.join(map(effects.labels, ahead))})"
     else:
-        words = f"{first}: {head} was not clearly ahead of them here"
+        words = f"{first}: {head} was not ahead of them here"
     return [
         f"**What to do with it.** {words}. [](results/best.md) shows what both together reach, [](which.md) which network fills gaps best."
     ]

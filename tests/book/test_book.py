@@ -866,7 +866,9 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     assert "a linear layer on a frozen GRU-D" in answer and "does worse than boosted trees" in answer
     (line,) = front._heads_alone(found, rows, front._main_effects(found, rows))
     assert line.startswith("**Heads alone.** SAITS and Autoformer have no end to end yet")
-    assert line.endswith("frozen minus boosted trees: two worse with all labels.")
+    assert line.endswith(
+        "Frozen minus boosted trees: with all labels, SAITS worse (+0.100), Autoformer worse (+0.100)."
+    )
     two = [_effect(**about, backbone=name, question="frozen - e2e", verdict="equivalent") for name in ("SAITS", "all")]
     whole = found.effects
     found.effects = pd.concat([whole, pd.DataFrame(two)])  # the mean against trees is over one network more
@@ -910,24 +912,22 @@ def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
     found.external_effects = found.effects.iloc[:0]
     (line,) = beyond.elsewhere(found, found.summary)
     worse = "does worse than the same layer on this cohort's own imputer"
-    start = "**Elsewhere.** Moved to other patients ([](results/transfer.md)): the frozen imputer"
-    assert line == f"{start} {worse} (a to b)."
+    start = "**Elsewhere.** Moved to other patients ([](results/transfer.md), GRU-D): the frozen imputer"
+    lost = "A moved network also loses the variables that two cohorts do not share."
+    assert line == f"{start} {worse} (a to b). {lost}"
     found.effects.loc[0, "verdict"] = "equivalent"
     (line,) = beyond.elsewhere(found, found.summary)
     assert line == (
-        f"{start} {worse} (a to b); a to b, the published sizes, for the transfer: it does as well as the same layer on this "
-        "cohort's own imputer."
+        f"{start} {worse} (a to b). a to b, the published sizes, for the transfer: it "
+        f"{worse.replace('worse than', 'as well as')}. {lost}"
     )
-    ways = [
-        told[1] | {"cohort": name, "verdict": word}
-        for name, word in zip("bcde", ("worse",) * 3 + ("better",), strict=True)
-    ]
-    found.effects = pd.DataFrame(ways)
+    words = ("worse",) * 3 + ("better",)
+    found.effects = pd.DataFrame(
+        [told[1] | {"cohort": name, "verdict": word} for name, word in zip("bcde", words, strict=True)]
+    )
     (line,) = beyond.elsewhere(found, found.summary)
-    assert (
-        line
-        == f"{start} {worse} in three of four ways; the frozen imputer {worse.replace('worse', 'better')} in one of four ways (a to e)."
-    )
+    better = worse.replace("worse", "better")
+    assert line == f"{start} {worse} in three of four ways; it {better} in one of four ways. {lost}"
 
 
 def test_the_front_page_says_where_the_own_test_splits_say_something_else():
