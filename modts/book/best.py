@@ -79,7 +79,13 @@ def answer(rows: pd.DataFrame) -> list[str]:
         worth = part[part["recipe"].str.startswith(SHARE)].set_index("recipe")
         latents = worth.loc[LATENTS]
         sure = latents["low_difference"] > 0
-        words = "the latents add" if sure else "it cannot be told whether the latents add anything:"
+        words = (
+            "the latents add"
+            if sure
+            else "what the latents add is"
+            if _small(latents)
+            else "it cannot be told whether the latents add anything:"
+        )
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
         out.append(

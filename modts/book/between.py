@@ -14,6 +14,7 @@ from .figures import save
 from .prose import labels_words, plural, setting
 from .results import BETWEEN, Results, at, fractions
 from .tables import Cell, Table
+from .verdicts import LEVEL
 
 ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
 WAYS = {  # question -> what is trained beside the head; the last is asked the other way round, see `turned`
@@ -52,13 +53,17 @@ def turned(rows: pd.DataFrame) -> pd.DataFrame:
 
 def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
     """Which ways do better than the head alone; then a sentence a share of the labels, in the mean over the backbones or of the only one."""
-    said, ahead, asked = [], [], set()
+    said, ahead, slight, asked = [], [], [], set()
     for share in fractions(rows):
         parts = []
         for question, row in answers.means(rows, metric, share, WAYS).items():
             verb = answers.VERBS.get(row["verdict"], answers.UNTOLD)
             parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}")
             ahead += [f"training {WAYS[question]} with {effects.labels(share)}"] if row["verdict"] == "better" else []
+            sure = row["verdict"] == "equivalent" and row["low"] > 0 and row["p_holm"] < LEVEL
+            slight += (
+                [f"training {WAYS[question]} with {effects.labels(share)}, {effects.interval(row)}"] if sure else []
+            )
             asked.add(question)
         if parts:
             said.append(f"With {effects.labels(share)}, {'; '.join(parts)}.")
@@ -67,7 +72,9 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
     if ahead:
         lead = f"**Better than the head alone: {'; '.join(ahead)}**"
     else:
-        lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone**"
+        lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone by what matters**"
+    if slight:
+        said.insert(0, f"A gain that is sure, and too small to matter: {'; '.join(slight)}.")
     return [f"{lead}: AUROC, {answers.who(rows)}.", *said]
 
 
@@ -104,7 +111,7 @@ def _cohort(found: Results, key) -> str:
         _ran(tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, []))
         for share in fractions(rows)
     ]
-    numbers = effects.grids(asked, ("auroc", "auprc"), title + where)
+    numbers = effects.grids_of(asked, ("auroc", "auprc"), title + where, tuple(WAYS))
     took = cost(found, own)
     return "\n".join(
         [

@@ -31,7 +31,7 @@ def read_otherwise(found: Results, cohort: str) -> list[str]:
 
 
 AT_SIZE = {
-    "frozen - e2e_shipped": "the end-to-end classifier as PyPOTS ships it",
+    "frozen - e2e_shipped": "the end-to-end classifier {term}`as PyPOTS ships it <As shipped>`",
     "frozen - LightGBM": "boosted trees on statistics",
 }
 

@@ -350,7 +350,7 @@ def p10(results, figures):
     low, high = ratios.loc[ratios["ratio"].idxmin()], ratios.loc[ratios["ratio"].idxmax()]
     near = 0.75 * figures["ratio"] <= high["ratio"] <= 1.25 * figures["ratio"]
     words = (
-        f"Median time end to end over median time modular: from {low['ratio']:.2f} ({low['backbone']}, batch "
+        f"Latency's median end to end over its median modular, over all batch sizes: from {low['ratio']:.2f} ({low['backbone']}, batch "
         f"{low['batch']:g}) to {high['ratio']:.2f} ({high['backbone']}, batch {high['batch']:g})."
     )
     two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}

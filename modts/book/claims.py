@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from . import answers, checks, effects, fragments, ledger, prose, verdicts
-from .results import Results, at, device
+from .results import SINGLE, Results, at, device
 from .tables import Cell, Table, number, signed
 
 
@@ -54,26 +54,35 @@ def _contrast(found: Results) -> list[str]:
     rows = rows[rows["backbone"] == "CSAI"]
     asked = {"cohort": "physionet_2012", "metric": "auroc", "backbone": "CSAI"}
     levels = checks.pick(found, checks.HEADLINE, **asked)
+    outside = found.external[found.external["profile"] == checks.HEADLINE]
+    outside = outside[(outside[list(asked)] == pd.Series(asked)).all(axis=1) & outside["pooling"].isin(SINGLE)]
     own = effects.singles(effects.on_own_splits(found, "physionet_2012", checks.HEADLINE), "frozen - e2e_shipped")
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
         f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, "
         f"a linear layer on frozen CSAI {answers.VERBS.get(row['verdict'], answers.UNTOLD)} CSAI as PyPOTS ships it, by {answers.interval(row)}"
-        f"{effects.on_external(rows)}{_on_splits(own, row)}.{_same_head(at(levels, row['label_fraction']))}\n"
+        f"{effects.on_external(rows)}{_on_splits(own, row)}.{_same_head(*(at(some, row['label_fraction']) for some in (levels, outside)))}\n"
         for _, row in rows.iterrows()
     ]
 
 
-def _same_head(rows: pd.DataFrame) -> str:
-    """The paper's own pair, its Complex head against the classifier as shipped, on test splits of its cohort."""
-    frozen, shipped = (rows[rows["arm"] == arm] for arm in ("frozen", "e2e_shipped"))
-    frozen = frozen[frozen["head"] == "complex"]
-    if frozen.empty or shipped.empty:
+def _same_head(*tests: pd.DataFrame) -> str:
+    """The paper's own pair, its Complex head against the classifier as shipped, and end to end with that head; on test splits, and outside."""
+    said = []
+    for rows, where in zip(tests, ("on the test splits", "on the external test"), strict=True):
+        frozen, shipped, whole = (
+            rows[(rows["arm"] == arm) & (rows["head"] == head)]["value"].map(number).tolist()
+            for arm, head in (("frozen", "complex"), ("e2e_shipped", ""), ("e2e", "complex"))
+        )
+        if frozen and shipped:
+            said.append(
+                f"{frozen[0]} and {shipped[0]} {where}{f', where end to end as done here has {whole[0]}' if whole else ''}"
+            )
+    if not said:
         return ""
-    both = " and ".join(number(some["value"].iloc[0]) for some in (frozen, shipped))
     return (
-        f" With the paper's Complex head in place of the linear layer, on the test splits, the two have {both}: one is a mean over more draws "
-        "of the labels than the other, and their difference was not named beforehand, so it is not tested."
+        f" With the paper's Complex head in place of the linear layer the two have {'; '.join(said)}. One is a mean over more draws of the "
+        "labels than the others, and these differences were not named beforehand, so they are not tested."
     )
 
 

@@ -42,7 +42,7 @@ def cohorts(found: Results) -> str:
         )
         body.append(
             [
-                row.get("title", row["name"]),
+                found.title(row["name"]),
                 f"{row['n']:,}",
                 " / ".join(f"{row.get(name, 0):,}" for name in ("train", "val", "test")),
                 row.get("split_by", "") + (f", {len(row['origins'])} origins" if row.get("origins") else ""),
@@ -61,7 +61,7 @@ def cohorts(found: Results) -> str:
         source = str(row.get("source", ""))
         source = f"<{source}>" if re.fullmatch(r"https?://[^\s<>`\"']+", source) else fragments.plain(source)
         call = fragments.code(f'modts.load_cohort("{row["name"]}")')
-        out.append(f"{fragments.heading(2, row.get('title', row['name']))}\n{call}\n")
+        out.append(f"{fragments.heading(2, found.title(row['name']))}\n{call}\n")
         out.append(
             fragments.bullets(
                 [

@@ -215,12 +215,13 @@ def _band(found: Results, key, question: str, metric: str, share: float | None) 
 def grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
     """Questions down, backbones across, a table a metric and share of labels; the further questions have tables of their own, behind."""
     further = rows["question"].isin(FURTHER)
-    return [*_grids(rows[~further], metrics, title), *_grids(rows[further], metrics, f"{title}, further questions")]
+    return [*grids_of(rows[~further], metrics, title), *grids_of(rows[further], metrics, f"{title}, further questions")]
 
 
-def _grids(rows: pd.DataFrame, metrics: tuple[str, ...], title: str) -> list[Table]:
+def grids_of(rows: pd.DataFrame, metrics: tuple[str, ...], title: str, asked=tuple(ASKED)) -> list[Table]:
+    """These questions down, backbones across, a table a metric and share of labels."""
     out = []
-    questions = [name for name in ASKED if (rows["question"] == name).any()]
+    questions = [name for name in asked if (rows["question"] == name).any()]
     names = tables.backbones_and(ALL, rows)
     for metric in metrics:
         for share in fractions(rows):

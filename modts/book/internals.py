@@ -8,8 +8,8 @@ from __future__ import annotations
 import pandas as pd
 
 from . import fragments, plots, results
-from .prose import count
-from .speed import joined, missing, picture, sure
+from .prose import count, listed
+from .speed import missing, picture, sure
 from .tables import Cell, Table, amount
 
 PARTS = {
@@ -38,7 +38,7 @@ def targets(rows: pd.DataFrame) -> str:
     missed = aimed[~(aimed["ratio"] >= aimed["target"])]
     where = [f"{count(number)} in {part}" for part, number in missed["part"].value_counts(sort=False).items()]
     words = f"Targets met: {len(aimed) - len(missed)} of {len(aimed)}" if len(aimed) else "No row has a target"
-    return f"{words}; missed: {joined(where)}." if where and rows["part"].nunique() > 1 else f"{words}."
+    return f"{words}; missed: {listed(where)}." if where and rows["part"].nunique() > 1 else f"{words}."
 
 
 def limits(rows: pd.DataFrame, roofline: pd.DataFrame) -> pd.DataFrame:

@@ -39,6 +39,10 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
         for batch in ends
         if len(near[near["batch"] == batch])
     ]
+    if len(near):
+        low, high = near.loc[near["ratio"].idxmin()], near.loc[near["ratio"].idxmax()]
+        ends_ = " to ".join(f"{row['ratio']:.2f} ({row['backbone']}, batch {row['batch']:g})" for row in (low, high))
+        sentences.append(f"Over all batch sizes the ratio reaches from {ends_}; those between are in the downloads.")
     lead = [f"**{sentences[0]}**\n\n"] if sentences else []
     answer = "".join([*lead, fragments.bullets([*sentences[1:], *_stages_and_total(part), *_as_served(total)])])
     out.append(

@@ -78,6 +78,7 @@ PAGES = {  # piece -> results -> its text
     "claims": claims.claims,
     "search": search.search,
     "status": status.status,
+    "freezes": status.freezes,
     **learn.PIECES,
     **latents.PIECES,
     **play.PIECES,

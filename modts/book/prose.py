@@ -69,8 +69,14 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
         }
     )
     hardware += f"; {' and '.join(shipped)} read the batch as PyPOTS ships them" if shipped else ""
+    # runs of before origins name the one cut of their data once, for all their seeds
+    records = [found.runs.get(run, {}) for run in ids]
+    once = bool(ids) and all(
+        len(one.get("data_hash", ())) == 1 < len(one.get("params", {}).get("seeds", ())) for one in records
+    )
+    period = ", which are initialisations on one test period, so that nothing is said of other seasons" if once else ""
     return (
-        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}; "
+        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}{period}; "
         f"{rows['n_test'].max():,.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
 

@@ -13,6 +13,7 @@ from modts.study import arm_name, holm
 
 from . import fragments
 from .figures import grid, legend, mark_of, save
+from .prose import listed
 from .results import Results
 from .tables import Cell, Table, number, signed
 
@@ -76,8 +77,19 @@ def _answer(found: Results, trials: pd.DataFrame) -> str:
     backbones = trials.loc[trials["arm"] != "baseline", "backbone"].nunique()
     where = " and ".join(fragments.plain(found.title(name)) for name in sorted(set(trials["cohort"])))
     networks = "1 backbone" if backbones == 1 else f"{backbones} backbones"
+    arms = (
+        trials[trials["arm"] != "baseline"]
+        .groupby("backbone", sort=False)["arm"]
+        .agg(lambda some: list(dict.fromkeys(some)))
+    )
+    fewer = [
+        f"of {fragments.plain(name)} only {listed([_words(arm).lower() for arm in had])}"
+        for name, had in arms.items()
+        if len(had) < arms.map(len).max()
+    ]
+    lacking = f" ({'; '.join(fewer)})" if fewer else ""
     return (
-        f"{len(trials)} trials, {of} for each arm of {networks}{beside}, were trained and scored on validation stays of "
+        f"{len(trials)} trials, {of} for each arm of {networks}{lacking}{beside}, were trained and scored on validation stays of "
         f"{where}, in {number(hours, 1)} hours of computing.\n"
     )
 

@@ -12,6 +12,7 @@ from modts.serving import ENOUGH
 
 from . import fragments, plots, results, verdicts
 from .figures import save
+from .prose import listed
 from .tables import Cell, Table, amount
 
 ONCE, HEAD, PAID = "pretraining and latents, once", "one more task", "tasks until the backbone is paid for"
@@ -68,10 +69,6 @@ def span(values: pd.Series) -> str:
     return " to ".join(dict.fromkeys((amount(values.min()), amount(values.max()))))
 
 
-def joined(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def _size(sizes: pd.DataFrame) -> str:
     return f"{sizes['n'].iloc[0]:,} windows of {sizes['steps'].iloc[0]} steps"
 
@@ -88,9 +85,9 @@ def headline(top: pd.DataFrame) -> list[str]:
     paid = [f"{_paid(row)} with {row['backbone']}" for _, row in top.iterrows()]
     return [
         f"One more task costs {span(top['head'])} s as a head on latents that have been extracted and {span(top['whole'])} s as an "
-        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({joined(list(top['backbone']))}, {_size(top)}). A head's cost is "
+        f"end-to-end run: {span(top['whole'] / top['head'])} times as much ({listed(list(top['backbone']))}, {_size(top)}). A head's cost is "
         "its share of many that are trained in one pass; alone it costs more.",
-        f"A backbone, pretrained and with its latents extracted, is paid for after {joined(paid)}.",
+        f"A backbone, pretrained and with its latents extracted, is paid for after {listed(paid)}.",
     ]
 
 
@@ -134,7 +131,8 @@ def models_or_code(found: pd.DataFrame, verdict: verdicts.Verdict) -> list[str]:
     said = f" {fragments.plain(verdict.found)}" if verdict.found else ""
     out = [
         f"Claim {verdict.id} of the paper: {fragments.plain(verdict.claim)} Model against model the answer is: **{verdict.word}**.{said}",
-        f"With PyPOTS's code around them end to end takes up to {amount(whole.max())} times as long, the models alone up to "
+        f"The times below are of another benchmark than that page's, at batch {listed([f'{batch}' for batch in sorted(set(found['batch']))])}: "
+        f"with PyPOTS's code around them end to end takes up to {amount(whole.max())} times as long, the models alone up to "
         f"{amount(models.max())} times.",
     ]
     for batch, at in found.groupby("batch").groups.items():

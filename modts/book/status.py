@@ -85,6 +85,17 @@ def _beside(found: Results) -> str:
     return f" Beside it: {'; '.join(said)}." if said else ""
 
 
+def freezes(found: Results) -> str:
+    """When the protocol was frozen, and each time why."""
+    record = runs.frozen()
+    if record is None:
+        return fragments.note("No protocol is frozen yet.")
+    every = [*record["before"], record]
+    return fragments.bullets(
+        [f"{one['frozen'].replace('T', ' ').removesuffix('Z')} UTC: {one['why'] or 'the first'}." for one in every]
+    )
+
+
 def again(found: Results) -> str:
     """Published rows that were made again: how many came back on their own split, and how far new splits fall."""
     rows = found.again

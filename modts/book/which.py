@@ -17,7 +17,7 @@ from modts.study import HEAD_NAMES
 from . import checks, fragments
 from .prose import count, plural, said
 from .results import ABOUT, Results, at, fractions
-from .tables import Cell, Table, amount, percent
+from .tables import Cell, Table, amount, number, percent
 
 USES = {  # (task, metric): the use
     ("imputation", "mae"): "Filling gaps",
@@ -116,7 +116,11 @@ def _answer(found: Results, uses: list) -> str:
             ahead = (rival["value"] > best["value"]) == HIGHER_IS_BETTER[metric]
             where = use.partition(", ")[2] or "all labels"
             leads, other = (rival, best) if ahead else (best, rival)
-            words.append(f"with {where}, {leads['backbone']} predicts with a better score than {other['backbone']}")
+            near = leads["low"] <= other["high"] and other["low"] <= leads["high"]
+            words.append(
+                f"with {where}, {leads['backbone']} has {metric.upper()} {number(leads['value'])} beside {other['backbone']}'s "
+                f"{number(other['value'])}{', and their intervals overlap' * near}"
+            )
     words = words or [f"{best_of(uses[0][4], uses[0][3])['backbone']} has the best score"]
     return f"On {fragments.plain(found.title(first))}, {'; '.join(words)}."
 

@@ -155,7 +155,7 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
 
     found, said = {}, []
     for record in records:
-        for name in filter(None, (record["params"]["cohort"], record["params"].get("source"))):
+        for name in filter(None, (record["params"].get(what) for what in ("cohort", "source", "external"))):
             label = runs.cohort_label(name)
             if label not in found:
                 try:

@@ -122,10 +122,15 @@ def test_pieces_are_made_whatever_was_run(kind, tmp_path, monkeypatch):
     assert pages.build()
     assert not pages.build(), "nothing changed, and yet the pieces were written again"
     out = fragments.out_dir()
+    assert not [piece.name for piece in out.glob("*.md") if "<tbody></tbody>" in piece.read_text()], (
+        "a table without rows"
+    )
     front, text = (out / "front.md").read_text(), (out / "classification.md").read_text()
     if kind != "none":
         words = front.split("\n")[0]
-        assert re.match(r"\*\*(Yes|Partly|No)\.\*\* ", words) and words.count(". ") <= 2, "a word and two sentences"
+        assert re.match(r"\*\*(Yes|Partly|No)\.\*\* ", words) and words.count(". ") <= 3, (
+            "a word, two sentences, whose mean"
+        )
         assert not re.search(r"[+−]0\.", words), "no string of numbers"
         assert "**On what.**" in front and "**How sure" in front
     speed = (out / "speed.md").read_text()
