@@ -119,7 +119,7 @@ def _answer(found: Results, uses: list) -> str:
             near = leads["low"] <= other["high"] and other["low"] <= leads["high"]
             words.append(
                 f"with {where}, {leads['backbone']} has {metric.upper()} {number(leads['value'])} beside {other['backbone']}'s "
-                f"{number(other['value'])}{', and their intervals overlap' * near}"
+                f"{number(other['value'])}{', and their intervals overlap' if near else ''}"
             )
     words = words or [f"{best_of(uses[0][4], uses[0][3])['backbone']} has the best score"]
     return f"On {fragments.plain(found.title(first))}, {'; '.join(words)}."
