@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 
 import pandas as pd
@@ -108,7 +107,7 @@ def _cohort(found: Results, key) -> str:
     said = answer(asked)
     said += _own_splits(turned(effects.on_own_splits(found, cohort, BETWEEN)), asked) if where else []
     scores = [
-        _ran(tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, []))
+        tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, [])
         for share in fractions(rows)
     ]
     numbers = effects.grids_of(asked, ("auroc", "auprc"), title + where, tuple(WAYS))
@@ -128,13 +127,6 @@ def _cohort(found: Results, key) -> str:
             ),
             fragments.how_made(list(rows["run"]), found.runs),
         ]
-    )
-
-
-def _ran(table: Table) -> Table:
-    """The table without backbones that nobody ran."""
-    return replace(
-        table, rows=[row for row in table.rows if not all(isinstance(cell, Cell) and cell.absent for cell in row[1:])]
     )
 
 

@@ -123,8 +123,10 @@ def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> lis
         if len(ahead)
         else ""
     )
-    words = f"With the Complex head, the *untrained* network has the lower error for {count(len(ahead)) if len(ahead) else 'none'} of "
-    words += f"{plural(len(gap), 'backbone')}{best}"
+    who = f"for {count(len(ahead)) if len(ahead) else 'none'} of {plural(len(gap), 'backbone')}{best}"
+    if len(gap) == 1:
+        who = f"with {gap.index[0]}, {number(untrained.iloc[0])} beside {number(frozen.iloc[0])}"
+    words = f"With the Complex head, the *untrained* network has {'the' if len(gap) > 1 or len(ahead) else 'no'} lower error {who}"
     return [f"{words}. These scores stand side by side; their difference was not tested in pairs."]
 
 

@@ -69,16 +69,23 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
         }
     )
     hardware += f"; {' and '.join(shipped)} read the batch as PyPOTS ships them" if shipped else ""
-    # runs of before origins name the one cut of their data once, for all their seeds
-    records = [found.runs.get(run, {}) for run in ids]
-    once = bool(ids) and all(
-        len(one.get("data_hash", ())) == 1 < len(one.get("params", {}).get("seeds", ())) for one in records
-    )
-    period = ", which are initialisations on one test period, so that nothing is said of other seasons" if once else ""
+    series = bool(found.cohorts.get(key[0], {}).get("origins"))
+    words = _origins(rows, [found.runs.get(run, {}) for run in ids]) if series else seeds(rows)
     return (
-        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {seeds(rows)}{period}; "
+        f"[profile {plain(profile)}]{{.modts-badge}} [{plain(device)}]{{.modts-badge}} {place}; {words}; "
         f"{rows['n_test'].max():,.0f} test windows; {plain(hardware)}. Intervals are 95 %.\n"
     )
+
+
+def _origins(rows: pd.DataFrame, records: list[dict]) -> str:
+    """ "three origins, three initialisations at each"; runs of before origins name the one cut of their data once, for all their seeds."""
+    pairs = {(len(one.get("params", {}).get("seeds", ())), len(one.get("data_hash", ()))) for one in records}
+    of, cuts = pairs.pop() if len(pairs) == 1 else (1, 1)
+    if of <= cuts or not cuts:
+        return seeds(rows)
+    if cuts == 1:
+        return f"{seeds(rows)}, which are initialisations on one test period, so that nothing is said of other seasons"
+    return f"{plural(cuts, 'origin')}, {plural(of // cuts, 'initialisation')} at each"
 
 
 def alt(title: str, rows: pd.DataFrame, metric: str) -> str:

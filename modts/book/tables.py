@@ -268,6 +268,8 @@ SHORT = {"e2e_shipped": "As shipped"}  # under a heading that says end to end
 def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baselines: list[str] | None = None) -> Table:
     """The table of what matters: backbones down, a few arms across, Frozen and End to end first, baselines below.
 
+    Where most backbones did not run, their names stand in the caption instead.
+
     Parameters
     ----------
     rows : pandas.DataFrame
@@ -284,9 +286,12 @@ def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baseline
     arms = [(arm, head) for arm, head in arms if ((models["arm"] == arm) & (models["head"] == head)).any()]
     several = len({head for _, head in arms} - {""}) > 1
     best, cells = clear_winner(rows, metric), _by(models, "backbone", "arm", "head")
+    names = backbone_names(rows)
+    absent = [name for name in names if not any((name, *arm) in cells for arm in arms)]
+    if 2 * len(absent) > len(names) > len(absent):  # a table of those who ran, and who did not in words
+        names, caption = [name for name in names if name not in absent], f"{caption}; not run: {', '.join(absent)}"
     body: list[list[Cell | str]] = [
-        [backbone, *(value_cell(cells.get((backbone, *arm)), best) for arm in arms)]
-        for backbone in backbone_names(rows)
+        [backbone, *(value_cell(cells.get((backbone, *arm)), best) for arm in arms)] for backbone in names
     ]
     groups = _baselines(body, rows, baselines, len(arms), best)
     header = ["Backbone", *(SHORT.get(arm) or arm_name(arm, head if several else "") for arm, head in arms)]
