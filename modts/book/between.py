@@ -71,7 +71,8 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
     if ahead:
         lead = f"**Better than the head alone: {'; '.join(ahead)}**"
     else:
-        lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone by what matters**"
+        by = " by what matters" if slight else ""
+        lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone{by}**"
     if slight:
         said.insert(0, f"A gain that is sure, and too small to matter: {'; '.join(slight)}.")
     return [f"{lead}: AUROC, {answers.who(rows)}.", *said]

@@ -67,6 +67,8 @@ def test_what_is_reached_what_latents_are_worth_and_what_was_aimed_at():
     sure = best.typed(found().best.assign(low_difference="0.0110"))
     assert "+0.01 with all labels is reached" in best.answer(sure)[4]
     told = best.answer(best.typed(found().best.assign(low_difference="-0.0010")))
+    assert told[2].startswith("With all labels, what the latents add is +0.009 (−0.001 to +0.014), too small to matter")
+    told = best.answer(best.typed(found().best.assign(low_difference="-0.0010", high_difference="0.0300")))
     assert told[2].startswith("With all labels, it cannot be told whether the latents add anything: +0.009")
 
 

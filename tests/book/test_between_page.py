@@ -91,6 +91,16 @@ def test_fine_tuning_is_told_from_the_head_as_the_others_are():
     assert lead == "**Of one way to train more, none does better than the head alone**: AUROC, GRU-D alone."
 
 
+def test_a_gain_that_is_sure_and_small_is_told():
+    (lead, sure, _) = between.answer(pd.DataFrame([effect("lora - frozen", 0.012, "equivalent")]))
+    assert lead.startswith("**Of one way to train more, none does better than the head alone by what matters**")
+    assert sure.startswith(
+        "A gain that is sure, and too small to matter: training low-rank additions (LoRA) with all labels, +0.012"
+    )
+    unsure = pd.DataFrame([effect("lora - frozen", 0.012, "equivalent") | {"p_holm": 0.06}])
+    assert "sure" not in " ".join(between.answer(unsure))
+
+
 def test_where_the_own_test_splits_say_another_word_it_is_told():
     deciding = between.turned(found().effects)
     own = deciding.assign(verdict="better")

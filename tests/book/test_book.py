@@ -22,6 +22,8 @@ from book_fixture import (  # noqa: F401
     write_benchmarks,
 )
 
+from modts import runs
+from modts.backbones import SIX
 from modts.book import (
     answers,
     beyond,
@@ -37,6 +39,7 @@ from modts.book import (
     prose,
     results,
     sections,
+    status,
     tables,
     verdicts,
 )
@@ -434,6 +437,39 @@ def test_effects_in_sentences():
         "better. Backbone by backbone (MAE): one worse, one cannot tell."
     )
     assert second == "**Complex minus simple**, SAITS: MAE +0.100 (+0.050 to +0.150), equivalent."
+
+
+def test_a_few_networks_are_told_by_name_and_more_are_counted():
+    rows = [_effect(backbone=name, verdict="worse") for name in ("A", "B", "C", "D", "E")]
+    assert effects.each(pd.DataFrame(rows)) == "five worse"
+    assert effects.each(pd.DataFrame(rows[:2])) == "A worse (+0.100), B worse (+0.100)"
+
+
+def test_origins_of_a_series_are_no_seeds():
+    rows = pd.DataFrame([{"seeds": 9}])
+    three = {"params": {"seeds": [*range(9)]}, "data_hash": dict.fromkeys("012", "")}
+    assert prose._origins(rows, [three, three]) == "three origins, three initialisations at each"
+    once = {"params": {"seeds": [0, 1, 2]}, "data_hash": {"0": ""}}
+    words = "three seeds, which are initialisations on one test period, so that nothing is said of other seasons"
+    assert prose._origins(rows.assign(seeds=3), [once]) == words
+    assert prose._origins(rows.assign(seeds=3), [once | {"data_hash": dict.fromkeys("012", "")}]) == "three seeds"
+    assert prose._origins(rows, [three, once]) == "nine seeds"
+
+
+def test_a_table_of_few_names_who_did_not_run():
+    table = tables.main(pd.DataFrame([_row(value=0.8), _row(backbone="BRITS", value=0.7)]), "auroc", "Scores")
+    assert [row[0] for row in table.rows] == ["BRITS", "SAITS"]
+    assert table.caption == "Scores; not run: GRU-D, CSAI, TimesNet, Autoformer"
+    most = pd.DataFrame([_row(backbone=name, value=0.8) for name in ("BRITS", "GRU-D", "SAITS")])
+    assert [row[0] for row in tables.main(most, "auroc", "Scores").rows] == list(SIX)
+
+
+def test_the_freezes_are_told_with_their_reasons(monkeypatch):
+    past = {"frozen": "2026-01-01T10:00:00Z", "why": ""}
+    now = {"frozen": "2026-01-02T10:00:00Z", "why": "a network joins", "before": [past]}
+    monkeypatch.setattr(runs, "frozen", lambda: now)
+    told = status.freezes(None)
+    assert "2026-01-01 10:00:00 UTC: the first." in told and "2026-01-02 10:00:00 UTC: a network joins." in told
 
 
 def test_further_questions_have_tables_of_their_own():
@@ -839,7 +875,7 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     assert outcome["P1"].parts[0].ours == best >= checks.pick(found, **one)["value"].max()
     (line,) = beyond.larger(found, "physionet_2012")
     assert line.startswith("**The published size.** CSAI") and "(five splits, external test)" in line
-    assert "as PyPOTS ships it with 10 % of the labels, one draw of them: +0." in line
+    assert "as PyPOTS ships it <As shipped>` with 10 % of the labels, one draw of them: +0." in line
     assert (
         line.count("boosted trees on statistics") == 2
     )  # in pairs with another profile's, on the same stays and draws
@@ -879,12 +915,14 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     found.effects = pd.concat([whole, pd.DataFrame(two)])  # the mean against trees is over one network more
     main, some = front._main_effects(found, rows), front._of(found.effects, ["GRU-D", "SAITS"])
     assert "boosted trees" not in front.verdict(found, rows, main, True)[0]
-    assert front._one_by_one(some, main) == ["**One by one.** Frozen minus boosted trees: two worse with all labels."]
+    assert front._one_by_one(some, main) == [
+        "**One by one.** Frozen minus boosted trees: with all labels, GRU-D worse (+0.100), SAITS worse (+0.100)."
+    ]
     (line,) = front._advice(main, ["GRU-D", "SAITS"], some)
-    assert "no head was clearly ahead of them here" in line
+    assert "no head was ahead of them here" in line
     some.loc[(some["backbone"] == "GRU-D") & (some["question"] == "frozen - LightGBM"), "verdict"] = "better"
     (line,) = front._advice(main, ["GRU-D", "SAITS"], some)
-    assert "clearly ahead of them was a head on a frozen GRU-D with all labels" in line
+    assert "; ahead of them was a head on a frozen GRU-D with all labels, +0.100 (+0.050 to +0.150)" in line
     (line,) = front._heads_alone(found, rows, main)
     assert line.startswith("**Heads alone.** Autoformer has no end to end yet and is no part")
     found.effects = whole
