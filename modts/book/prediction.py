@@ -47,7 +47,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     share, metric = fractions(main)[0], metrics[0]
     strong = tables.strongest(shown, metric)
     lead = answers.answer(answers_, metric, share)
-    lead += [*bigger_head(answers_, metric), *untrained_ahead(found, key, main, metric)] if task == "regression" else []
+    lead += [*bigger_head(answers_, metric), *untrained_ahead(main, metric)] if task == "regression" else []
     forest = effects.forest(found, key, metric, f"{stem}-effects", answers.MAIN, share)
     arms = REGRESSION_ARMS if task == "regression" else tables.MAIN_ARMS
     heads = "" if task == "regression" else " with the Simple head"
@@ -110,9 +110,9 @@ def same(rows: pd.DataFrame, key) -> pd.DataFrame:
     return rows[(rows[list(named)] == list(named.values())).all(axis=1) & (rows["task"] != "imputation")]
 
 
-def untrained_ahead(found: Results, key, rows: pd.DataFrame, metric: str) -> list[str]:
+def untrained_ahead(rows: pd.DataFrame, metric: str) -> list[str]:
     """For how many backbones the untrained network with the Complex head has the lower error: what a frozen one must not be behind."""
-    rows = rows[(rows["metric"] == metric) & (rows["head"] == "complex")]
+    rows = at(rows[(rows["metric"] == metric) & (rows["head"] == "complex")], fractions(rows)[0])
     frozen, untrained = (rows[rows["arm"] == arm].set_index("backbone")["value"] for arm in ("frozen", "untrained"))
     gap = (frozen - untrained).dropna()
     if gap.empty:

@@ -264,12 +264,15 @@ def test_the_untrained_network_is_told_where_it_is_ahead():
             for arm, value in zip(("frozen", "untrained"), both, strict=True)
         ]
     )
-    (words,) = prediction.untrained_ahead(None, None, rows, "mae")
+    few = rows.assign(label_fraction=0.1, value=0.9)  # speaks for itself elsewhere
+    (words,) = prediction.untrained_ahead(pd.concat([rows, few]), "mae")
     assert (
         "for two of three backbones, most with BRITS (0.200 beside 0.500)" in words and "not tested in pairs" in words
     )
-    (words,) = prediction.untrained_ahead(None, None, rows[rows["backbone"] == "CSAI"], "mae")
-    assert "for no of one backbone" not in words
+    (words,) = prediction.untrained_ahead(rows[rows["backbone"] == "CSAI"], "mae")
+    assert "network has no lower error with CSAI, 0.300 beside 0.200." in words
+    (words,) = prediction.untrained_ahead(rows[rows["backbone"] == "SAITS"], "mae")
+    assert "network has the lower error with SAITS, 0.300 beside 0.400." in words
 
 
 def test_a_picture_for_a_slide_stands_alone(tmp_path):
