@@ -268,7 +268,7 @@ SHORT = {"e2e_shipped": "As shipped"}  # under a heading that says end to end
 def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baselines: list[str] | None = None) -> Table:
     """The table of what matters: backbones down, a few arms across, Frozen and End to end first, baselines below.
 
-    Where most backbones did not run, their names stand in the caption instead.
+    Where half of the backbones or more did not run, their names stand in the caption instead.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def main(rows: pd.DataFrame, metric: str, caption: str, arms=MAIN_ARMS, baseline
     best, cells = clear_winner(rows, metric), _by(models, "backbone", "arm", "head")
     names = backbone_names(rows)
     absent = [name for name in names if not any((name, *arm) in cells for arm in arms)]
-    if 2 * len(absent) > len(names) > len(absent):  # a table of those who ran, and who did not in words
+    if 2 * len(absent) >= len(names) > len(absent):  # a table of those who ran, and who did not in words
         names, caption = [name for name in names if name not in absent], f"{caption}; not run: {', '.join(absent)}"
     body: list[list[Cell | str]] = [
         [backbone, *(value_cell(cells.get((backbone, *arm)), best) for arm in arms)] for backbone in names

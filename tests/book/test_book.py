@@ -463,7 +463,7 @@ def test_a_table_of_few_names_who_did_not_run():
     table = tables.main(pd.DataFrame([_row(value=0.8), _row(backbone="BRITS", value=0.7)]), "auroc", "Scores")
     assert [row[0] for row in table.rows] == ["BRITS", "SAITS"]
     assert table.caption == "Scores; not run: GRU-D, CSAI, TimesNet, Autoformer"
-    most = pd.DataFrame([_row(backbone=name, value=0.8) for name in ("BRITS", "GRU-D", "SAITS")])
+    most = pd.DataFrame([_row(backbone=name, value=0.8) for name in ("BRITS", "GRU-D", "SAITS", "CSAI")])
     assert [row[0] for row in tables.main(most, "auroc", "Scores").rows] == list(SIX)
 
 
