@@ -593,7 +593,8 @@ def test_verdicts_are_corrected_over_all_claims(monkeypatch):
 @pytest.mark.parametrize(
     "words, p, word",
     [
-        (["better", "better"], [0.001, 0.001], checks.AGREES),
+        (["better"] * 4, [0.001] * 4, checks.AGREES),
+        (["better", "better"], [0.001, 0.001], checks.PARTLY_AGREES),  # of two networks, for a claim about every one
         (["better", "cannot tell"], [0.001, 0.5], checks.PARTLY_AGREES),
         (["cannot tell", "equivalent"], [0.5, 0.5], checks.NOISE),
         (["worse", "cannot tell"], [0.0002, 0.5], checks.SMALL),
@@ -614,7 +615,7 @@ def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, w
     found.effects = pd.DataFrame(
         [
             {**cells, "backbone": name, "verdict": one, "p_holm": q}
-            for name, one, q in zip(("SAITS", "BRITS"), words, p, strict=True)
+            for name, one, q in zip(SIX[: len(words)], words, p, strict=True)
         ]
         + [
             {**cells, "backbone": "all", "verdict": "worse", "p_holm": 1e-9},
