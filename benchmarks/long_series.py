@@ -114,7 +114,7 @@ def limited(name: str, backbone: str, steps: int, minutes: float, gigabytes: flo
         if done.returncode == 0:
             return json.loads(Path(folder, "row.json").read_text())
         if done.returncode in (-9, 137) or any(
-            words in done.stderr for words in ("MemoryError", "allocate memory", "bad_alloc")
+            words in done.stderr for words in ("MemoryError", "allocate memory", "bad_alloc", "failed to map segment")
         ):
             return {"stopped": "memory"}
         raise RuntimeError(done.stderr[-3000:])

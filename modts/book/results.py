@@ -119,6 +119,8 @@ TITLES = {  # of cohorts that no published run describes, or that call themselve
     "physionet_2012_c": "PhysioNet 2012 (set-c)",
     "physionet_2012_emit": "PhysioNet 2012 (sets b and c train)",
     "physionet_2012_all": "PhysioNet 2012 (all three sets)",
+    "beijing_air": "Beijing multi-site air quality",
+    **{f"ett_{kind}": f"Electricity transformer temperature (ETT{kind})" for kind in ("h1", "h2", "m1", "m2")},
 }
 
 
