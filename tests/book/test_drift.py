@@ -1,5 +1,7 @@
 """The part on drift, and which training ended at its cap: in words from rows."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from book_fixture import ROOT
@@ -99,6 +101,7 @@ def test_what_is_missing_of_the_study_is_said(monkeypatch):
         },
     ]
     monkeypatch.setattr(status, "plan", lambda: parts)
+    monkeypatch.setattr(status, "tuned_path", lambda name: Path("none" if name == "BRITS" else __file__))
     made = [
         ("pretrain", "SAITS", ""),
         ("heads", "SAITS", ""),

@@ -280,7 +280,8 @@ def test_every_term_that_was_asked_for_is_in_the_glossary():
     terms = re.findall(r"^(?! |#|`|$)([^ ].*)$", text.split("{glossary}")[1], re.MULTILINE)
     wanted = (
         "Arm,Boosted trees,Backbone,Head,Frozen,Latent,Linear probe,AUROC,AUPRC,MAE,LOCF,Delta,Decay,MCAR,MAR,MNAR,ORT,MIT,Equivalence,Holm,"
-        "Calibration,Fusion,Stacked,Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score"
+        "Calibration,Fusion,Stacked,Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score,"
+        "As shipped,Cap,Draw of labels,External test,Pooling,PyPOTS,Test split"
     )
     assert sorted(terms) == sorted(wanted.split(","))
 
