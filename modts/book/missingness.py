@@ -35,20 +35,25 @@ def missingness(found: Results) -> str:
     """For each cohort: the answer, the picture of pattern by pattern, the heads, and the numbers in boxes."""
     if found.missingness.empty:
         return fragments.note("No pattern has been crossed yet: `python benchmarks/missingness.py` does.")
-    return "\n".join(_cohort(found, name, part) for name, part in found.missingness.groupby("cohort", sort=False))
+    parts = found.missingness.groupby("cohort", sort=False)
+    return "\n".join(
+        _cohort(found, name, part) for name, part in sorted(parts, key=lambda pair: pair[0].startswith("simulated"))
+    )
 
 
 def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
     title, crossed = found.title(name), table(rows)
     said = [*answer(crossed), *beside(crossed), *other_rates(rows), *heads(rows)]
     said[0] = f"With {percent(RATE)} of the values hidden: {said[0][0].lower()}{said[0][1:]}"
+    of = rows.loc[rows["trained"] != "", "seed"].nunique()
+    splits = "one split" if of == 1 else f"mean over {plural(of, 'split')}"
     drawn = save(
         lambda narrow: _draw(crossed, narrow),
         f"missingness-{name}",
         f"A grid of numbers a network on {title}: rows are the gaps it was pretrained on, columns those it fills, shade and number its error "
         f"as a multiple of the best in the column. {' '.join(said)}",
         f"{title}: error on values hidden by each pattern (across) of a network pretrained on each pattern (down), as a multiple of the "
-        f"best in the column; {percent(RATE)} of the values hidden, mean over the splits.",
+        f"best in the column; {percent(RATE)} of the values hidden, {splits}.",
         fragments.out_dir(),
     )
     made_up = [MADE_UP] if name.startswith("simulated") else []
