@@ -209,9 +209,7 @@ def _heads_alone(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     names = [fragments.plain(name) for name in dict.fromkeys(some["backbone"])]
     verb, be = ("has", "is") if len(names) == 1 else ("have", "are")
     return (
-        [
-            f"**Heads alone.** {' and '.join(names)} {verb} no end to end yet and {be} no part of the answer. {' '.join(said)}"
-        ]
+        [f"**Heads alone.** {listed(names)} {verb} no end to end yet and {be} no part of the answer. {' '.join(said)}"]
         if said
         else []
     )
@@ -367,7 +365,7 @@ def _advice(effects_, names: list[str], some: pd.DataFrame) -> list[str]:
     elif len(ahead) == len(trees):
         words = f"A{head[1:]} came out ahead of boosted trees here; run both on your data"
     elif ahead:
-        words = f"{first}; add {head} where labels are few (here: {' and '.join(map(effects.labels, ahead))})"
+        words = f"{first}; add {head} where labels are few (here: {listed(list(map(effects.labels, ahead)))})"
     else:
         words = f"{first}: {head} was not ahead of them here"
     return [

@@ -40,9 +40,9 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
         if len(near[near["batch"] == batch])
     ]
     if len(near):
-        low, high = near.loc[near["ratio"].idxmin()], near.loc[near["ratio"].idxmax()]
-        ends_ = " to ".join(f"{row['ratio']:.2f} ({row['backbone']}, batch {row['batch']:g})" for row in (low, high))
-        sentences.append(f"Over all batch sizes the ratio reaches from {ends_}; those between are in the downloads.")
+        sentences.append(
+            f"Over all batch sizes the ratio reaches from {checks.ends(near)}; those between are in the downloads."
+        )
     lead = [f"**{sentences[0]}**\n\n"] if sentences else []
     answer = "".join([*lead, fragments.bullets([*sentences[1:], *_stages_and_total(part), *_as_served(total)])])
     out.append(
@@ -78,13 +78,11 @@ def _from_to(ratios: pd.Series) -> str:
 
 def _stages_and_total(part: pd.DataFrame) -> list[str]:
     """How near the medians of the stages come to the median of the whole."""
-    wide = part.pivot_table(index=["backbone", "arm", "batch"], columns="stage", values="p50_ms")
-    stages = wide.drop(columns="total").dropna(how="all")
-    if stages.empty:
+    share = checks.stage_shares(part)
+    if share.empty:
         return []
-    share = (stages.sum(axis=1) / wide["total"].reindex(stages.index)).dropna()
     away = share[(share - 1).abs() > 0.1]
-    out = f"The stages add up to {100 * share.min():.0f} to {100 * share.max():.0f} % of the total"
+    out = f"The stages add up to {checks.span_of(share)} of the total"
     if away.empty:
         return [f"{out}."]
     return [

@@ -148,6 +148,13 @@ def test_unreadable_json_is_named(tmp_path, content):
         runs.read_json(path)
 
 
+def damages(data: bytes, at: int, other: bytes) -> tuple[bytes, ...]:
+    """A file's bytes cut in half, with one bit turned, as something else, and gone."""
+    flipped = bytearray(data)
+    flipped[at] ^= 1
+    return data[: len(data) // 2], bytes(flipped), other, b""
+
+
 def test_compressed_json_comes_back_and_a_broken_file_is_named(tmp_path):
     path = tmp_path / "a.json.gz"
     runs.write_json(path, {"rows": [1.5] * 2000})
@@ -155,9 +162,7 @@ def test_compressed_json_comes_back_and_a_broken_file_is_named(tmp_path):
     assert len(data) < 300 and runs.read_json(path) == {"rows": [1.5] * 2000}
     runs.write_json(path, {"rows": [1.5] * 2000})
     assert path.read_bytes() == data  # the same content, the same file
-    flipped = bytearray(data)
-    flipped[len(data) // 2] ^= 1
-    for broken in (data[: len(data) // 2], bytes(flipped), b"{}", b""):
+    for broken in damages(data, len(data) // 2, b"{}"):
         path.write_bytes(broken)
         with pytest.raises(ModtsError, match="a.json.gz is not readable JSON .*delete it and run its job again"):
             runs.read_json(path)
@@ -177,9 +182,7 @@ def test_arrays_come_back_and_a_broken_file_is_named(tmp_path):
     runs.write_arrays(path, x=np.arange(2000.0), n=np.float64(2))
     assert np.array_equal(runs.read_arrays(path)["x"], np.arange(2000.0))
     data = path.read_bytes()
-    flipped = bytearray(data)
-    flipped[len(data) // 3] ^= 1
-    for broken in (data[: len(data) // 2], bytes(flipped), b"no zip", b""):
+    for broken in damages(data, len(data) // 3, b"no zip"):
         path.write_bytes(broken)
         with pytest.raises(ModtsError, match="a.npz is corrupt .*delete it and run its job again"):
             runs.read_arrays(path)
