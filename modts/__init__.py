@@ -11,12 +11,11 @@ __version__ = metadata.version("modts")
 __getattr__, __dir__, __all__ = door(
     __name__,
     {
-        "asked": "Backbone Cohort Predictor Windows adapt build cohort_from_arrays cohort_from_series cohort_from_table from_pypots labels "
-        "load_backbone load_cohort load_predictor pretrain score windows_from_table",
-        "cohorts": "cohort_names mask series_back",
+        "asked": "Backbone Cohort Head Predictor Windows adapt build cohort_from_arrays cohort_from_series cohort_from_table from_pypots labels "
+        "load_backbone load_cohort load_predictor mask paired pretrain score series_back stream windows_from_table",
+        "cohorts": "cohort_names",
         "backbones": "BACKBONES",
-        "learning": "METRICS Head paired",
-        "serving": "stream",
+        "learning": "METRICS",
         "errors": "ModtsError ModtsWarning",
     },
 )

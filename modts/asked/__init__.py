@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = door(
         "training": "adapt labels pretrain score settings",
         "windows": "Windows windows_from_table",
         "estimators": "PADDED Pretraining all_known enough r2 share_right take",
+        "calls": "Head mask paired series_back stream",
         "words": "spelt",
     },
 )

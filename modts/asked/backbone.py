@@ -14,7 +14,7 @@ from modts.backbones import load_backbone as loaded
 from modts.cohorts import Cohort, mask
 from modts.errors import ModtsError, notice
 
-from .suspects import another_unit, unended
+from .suspects import unended, unlike_training
 from .words import kind, path_of, spelt
 
 NOTE = "made_for"  # on the card: what windows its cohort had
@@ -43,7 +43,7 @@ class Backbone(Room):
 
     def _look(self, X, lengths) -> None:
         unended(X, lengths)
-        another_unit(X, self, lengths)
+        unlike_training(X, self, lengths)
 
 
 def noted(backbone, notes: dict) -> dict:
@@ -61,8 +61,8 @@ def ours(made: Room, made_for=None) -> Room:
 
 
 def said(cohort) -> dict:
-    """What a backbone remembers of its cohort's windows: the step."""
-    return {name: cohort.notes[name] for name in ("step",) if name in cohort.notes}
+    """What a backbone remembers of its cohort's windows: the step, and codes for missing values."""
+    return {name: cohort.notes[name] for name in ("step", "missing") if name in cohort.notes}
 
 
 @spelt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from zipfile import BadZipFile
@@ -9,10 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from modts.cohorts import Cohort as Room
+from modts.cohorts import coded
 from modts.cohorts import cohort_from_arrays as arrays_read
 from modts.cohorts import load_cohort as loaded
 from modts.errors import ModtsError, choose, whole
 
+from .codes import remembered
 from .suspects import unended
 from .words import path_of, spelt
 
@@ -37,17 +41,25 @@ class Rows(np.ndarray):
 class Cohort(Room):
     __doc__ = Room.__doc__
 
+    @spelt
+    def part(self, split):
+        return super().part(choose(split, tuple(self.splits), "split"))
+
+    @spelt
     def save(self, path):
         if Path(path_of(path, "What a cohort is saved as")).is_file() and not _is_cohort(path):
             raise ModtsError(f"{str(path)!r} is there and holds no cohort; it is left as it is, so give another name.")
         return super().save(path)
 
+    @spelt
     def resplit(self, seed):
         return super().resplit(whole(seed, "The split seed", 0))
 
+    @spelt
     def lengths_of(self, split):
         return super().lengths_of(choose(split, tuple(self.splits), "split"))
 
+    @spelt
     def labelled(self, fraction: float, seed: int) -> np.ndarray:
         rows = super().labelled(fraction, seed).view(Rows)
         rows.train = self.splits["train"]
@@ -84,10 +96,22 @@ def cohort_from_arrays(X, y=None, **given):
         )
     if not isinstance(X, (list, tuple)):
         unended(X, given.get("lengths"))
+    y = y if given.get("task") in ("multilabel", "stepwise") else _flat(y)
     try:
-        return ours(arrays_read(X, y if given.get("task") in ("multilabel", "stepwise") else _flat(y), **given))
+        made = arrays_read(X, y, **given)
     except ModtsError as error:
-        raise ModtsError(f"{error}{WAY_ON if _unlabelled(str(error)) else ''}") from None
+        said = in_its_words(str(error), y, given)
+        raise ModtsError(f"{said}{WAY_ON if _unlabelled(said) else ''}") from None
+    return ours(replace(made, notes=made.notes | remembered(given.get("missing", ()))))
+
+
+def in_its_words(said: str, y, given: dict) -> str:
+    """A sentence about the number of a class with the class's name."""
+    if given.get("task") != "multiclass":
+        return said
+    return re.sub(
+        r"with label (\d+)", lambda found: f"of class {coded(y, given.get('classes'))[1][int(found[1])]!r}", said
+    )
 
 
 def _unlabelled(sentence: str) -> bool:

@@ -11,7 +11,7 @@ from modts.serving import Predictor as PredictorRoom
 from modts.serving import load_predictor as loaded
 
 from .backbone import NOTE, noted, ours
-from .suspects import LENGTHS, another_unit, empty, unended
+from .suspects import LENGTHS, empty, unended, unlike_training
 from .words import kind, path_of, spelt
 
 
@@ -32,7 +32,7 @@ class _Looking:
         answers = super().predict(X, batch_size, features, lengths)
         if not isinstance(self, PaddedRoom):
             unended(X, lengths, self.ending)
-        another_unit(X, self.backbone, lengths)
+        unlike_training(X, self.backbone, lengths)
         return answers
 
     def save(self, path, **notes):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, wraps
 
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import cohort_from_arrays, read_table
+from modts.cohorts import codes_of, cohort_from_arrays, without_codes
 from modts.cohorts import cohort_from_series as series_read
 from modts.cohorts import cohort_from_table as table_read
-from modts.errors import notice
+from modts.errors import ModtsError, notice
 
-from .cohort import ours
-from .steps import near_zero, plain, step_of
+from .codes import looked_for, remembered
+from .cohort import in_its_words, ours
+from .files import one_name_each, read
+from .steps import far_apart, near_zero, plain, step_of
 from .words import spelt
-from .written import alike, as_written, leading_on, named_time, words_for_labels
+from .written import alike, as_written, leading_on, named_time, plain_labels, words_for_labels
 
 own = partial(spelt, rest=cohort_from_arrays)  # what is not its own parameter goes on to cohort_from_arrays
 
@@ -36,9 +39,34 @@ def _same_times(table: pd.DataFrame, labels: pd.DataFrame, id: str, time: str) -
         )
 
 
-def _with_step(cohort, times: pd.Series, rows, step, unit):
-    """The cohort as users hold it, which remembers its step."""
-    return ours(replace(cohort, notes=cohort.notes | {"step": step_of(times, rows, step, unit)}))
+def _remembering(cohort, times: pd.Series, rows, given: dict):
+    """The cohort as users hold it, which remembers its step and the codes for missing."""
+    step = {"step": step_of(times, rows, given.get("step"), given.get("time_unit"))}
+    return ours(replace(cohort, notes=cohort.notes | step | remembered(given.get("missing", ()))))
+
+
+def _averaged(frame: pd.DataFrame, given: dict, beside: list):
+    """Look for codes where several rows may become one step: in what is averaged, before it is; `beside` are no variables."""
+    if given.get("step") is None and given.get("repeats") != "mean":
+        return nullcontext()
+    variable, value, features = given.get("variable"), given.get("value", "value"), given.get("features")
+    if variable is not None:
+        there = {variable, value} <= set(frame.columns)
+        return looked_for(frame, (), given.get("missing", ()), variable, value) if there else nullcontext()
+    columns = [name for name in frame.columns if name not in beside] if features is None else features
+    columns = [name for name in columns if name in frame.columns] if isinstance(columns, (list, tuple)) else []
+    return looked_for(frame, columns, given.get("missing", ()))
+
+
+@contextmanager
+def _class_names(frame: pd.DataFrame, given: dict, wanted: list):
+    """Errors about the number of a class with its name."""
+    try:
+        yield
+    except ModtsError as error:
+        labels = frame if given.get("labels") is None else given["labels"]
+        y = labels[wanted[0]].dropna().to_numpy(dtype=object) if wanted and wanted[0] in labels else ()
+        raise ModtsError(in_its_words(str(error), y, given)) from None
 
 
 @own
@@ -56,12 +84,19 @@ def cohort_from_table(table, **given):
             _same_times(frame, labels, id, time)
     wanted = [] if label is None else [*label] if isinstance(label, (list, tuple)) else [label]
     words_for_labels(frame if labels is None else labels, wanted, given.get("task"))
-    if time not in frame.columns:
+    if labels is None:
+        frame = plain_labels(frame, wanted)
+    else:
+        given["labels"] = plain_labels(labels, wanted)
+    if time not in frame.columns or id not in frame.columns:
         return table_read(frame, **given)
     near_zero(frame[time], step, unit)
     with leading_on(frame[time]):
-        cohort = table_read(frame, **given)
-    return _with_step(cohort, frame[time], frame[id], step, unit)
+        if given.get("n_steps") is None:
+            far_apart(frame[time], frame[id], step, unit)
+        with _averaged(frame, given, [id, time, given.get("groups"), *wanted]), _class_names(frame, given, wanted):
+            cohort = table_read(frame, **given)
+    return _remembering(cohort, frame[time], frame[id], given)
 
 
 @own
@@ -71,16 +106,28 @@ def cohort_from_series(frame, **given):
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("value" if frame.name is None else frame.name)
     if time is None and isinstance(frame, pd.DataFrame):
-        named_time(frame, [*(given.get("features") or []), target])
+        named_time(one_name_each(frame), [*(given.get("features") or []), target])
         times = pd.Series(frame.index)
     else:
-        frame = read_table(frame) if time is not None else frame
+        frame = read(frame) if time is not None else frame
         times = frame[time] if time is not None and time in frame.columns else None
     with leading_on(times, series=True):
-        cohort = series_read(frame, **given)
+        if times is None or not isinstance(frame, pd.DataFrame):
+            return series_read(frame, **given)  # and say what is wrong
+        far_apart(times, np.zeros(len(times)), plain(given.get("step")), given.get("time_unit"), series=True)
+        with _averaged(frame, given, [time, target]):
+            cohort = series_read(_without(frame, given.get("missing", ()), time), **given)
     if target is not None and cohort.task == "regression":
         _yes_or_no(frame[target], target)
-    return _with_step(cohort, times, np.zeros(len(times)), given.get("step"), given.get("time_unit"))
+    return _remembering(cohort, times, np.zeros(len(times)), given)
+
+
+def _without(frame: pd.DataFrame, missing, time) -> pd.DataFrame:
+    """The series without its codes for missing values, which a step would average with the others."""
+    codes = codes_of(missing)
+    columns = [name for name in frame.columns if name != time and pd.api.types.is_numeric_dtype(frame[name])]
+    bare = {name: without_codes(frame[name].to_numpy(dtype=float, na_value=np.nan), codes) for name in columns}
+    return frame.assign(**bare) if len(codes) else frame
 
 
 def _yes_or_no(column: pd.Series, target) -> None:

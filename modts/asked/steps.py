@@ -9,7 +9,7 @@ import pandas as pd
 
 from modts.errors import ModtsError, notice
 
-AFAR = 1000  # steps without a row before the first of all
+AFAR = 1000  # steps without a row before the first of all; and of one series, where it has a hundredth of them as rows
 
 
 def step_of(times: pd.Series, rows, step, unit) -> dict:
@@ -65,7 +65,9 @@ def _as_numbers(times: pd.Series) -> np.ndarray:
     if getattr(times.dtype, "kind", "O") == "m":
         return pd.to_timedelta(times).dt.total_seconds().to_numpy()
     found = pd.Series(pd.to_datetime(times.to_numpy(), format="ISO8601", utc=True, errors="coerce"))
-    return ((found - pd.Timestamp(0, tz="UTC")) / pd.Timedelta("1s")).to_numpy(dtype=float)
+    return (
+        (found - pd.Timestamp(0, tz="UTC").as_unit("s")).dt.total_seconds().to_numpy(dtype=float)
+    )  # also of years behind 2262
 
 
 def same_step(known: dict | None, times: pd.Series, rows, step, unit, whose: str):
@@ -115,3 +117,33 @@ def near_zero(times: pd.Series, step, unit) -> None:
             f"begin with so many empty steps. Make dates of them, pd.to_datetime(table[{times.name!r}], unit={unit or 's'!r}) if they count "
             "from 1970, or subtract each series' first time."
         )
+
+
+def far_apart(times: pd.Series, rows, step, unit, series: bool = False) -> None:
+    """Notice a series of far more steps than rows, as a mistyped year or a step in another unit makes it: every window is as long.
+
+    series : one long series, whose numbers are counted from the first.
+    """
+    if step is None:
+        return
+    try:
+        width = _given(step, unit, times)[0]
+        passed = _as_numbers(times) * (_seconds(unit) if unit is not None and numbers(times) else 1)
+    except (ValueError, TypeError, OverflowError):
+        return  # refused where steps are made
+    if not width > 0:
+        return
+    each = pd.Series(passed).groupby(np.asarray(rows), sort=False)
+    start = 0 if (numbers(times) or getattr(times.dtype, "kind", "O") == "m") and not series else each.min()
+    steps, counts = (each.max() - start) / width + 1, each.count()
+    longest = steps.idxmax() if steps.notna().any() else None
+    if longest is None or steps[longest] < max(AFAR, 100 * counts[longest]):
+        return
+    last = times.iloc[int(np.flatnonzero((np.asarray(rows) == longest) & (passed == each.max()[longest]))[0])]
+    whose, so = (
+        ("The series", "most windows are empty") if series else (f"Id {str(longest)!r}", "all windows are as long")
+    )
+    notice(
+        f"{whose} has {counts[longest]} rows and {steps[longest]:,.0f} steps of {step!r} (its last time is {last}), and {so}: is a time "
+        "mistyped, or the step too short or in another unit?"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modts import runs
-from modts.cohorts import ends_of, unmasked
+from modts.cohorts import KNOWN_CODES, ends_of, unmasked
 from modts.errors import ModtsError, notice
 
 LENGTHS = "give lengths=, which are in Cohort.lengths_of(part) or windows_from_table(...).lengths"
@@ -66,6 +66,32 @@ def empty(X, lengths=None) -> None:
         raise ModtsError(
             f"{len(nothing)} of {len(X)} windows hold no value (first: window {nothing[0]}), so there is nothing to answer from; leave them out."
         )
+
+
+def unlike_training(X, backbone, lengths=None) -> None:
+    """Warn of what training did not see in few windows: a code for missing, or a variable in another unit."""
+    if not codes_left(X, backbone, lengths):
+        another_unit(X, backbone, lengths)
+
+
+def codes_left(X, backbone, lengths=None) -> bool:
+    """Warn of a value that is used as a code for missing (-9999), and lies where no value of training is likely to; true if there is one."""
+    X = windows_of(X)
+    if X is None or len(X) >= FEW or X.shape[2] != len(backbone.features):
+        return False
+    X = _to_the_end(X, lengths).astype(np.float64)
+    scaler = backbone.scaler
+    far = np.abs(X - scaler.mean) > FAR * scaler.std
+    found = np.argwhere(np.isin(X, KNOWN_CODES) & far & (True if scaler.seen is None else scaler.seen))
+    if not len(found):
+        return False
+    i, t, f = found[0]
+    away = abs(X[i, t, f] - scaler.mean[f]) / scaler.std[f]
+    notice(
+        f"{backbone.features[f]!r} of window {i} is {X[i, t, f]:g} at step {t}, {away:,.0f} deviations from training's mean ({len(found)} such "
+        "cells): if that is a code for missing, put NaN there, or give windows_from_table missing=."
+    )
+    return True
 
 
 def another_unit(X, backbone, lengths=None) -> None:

@@ -83,7 +83,7 @@ def windows_from_table(
     step: float | str | None = None,
     time_unit: str | None = None,
     repeats: str = "refuse",
-    missing=(),
+    missing=None,
 ) -> Windows:
     """Windows of new data as a trained backbone or predictor reads them: one patient is enough, and no label is needed.
 
@@ -101,7 +101,9 @@ def windows_from_table(
     step, time_unit
         Default: as the backbone's cohort had them, where the backbone remembers it (it does so when built by modts.build from a cohort of
         cohort_from_table or cohort_from_series); else each row is a step. Another step than the cohort's is refused.
-    time, variable, value, repeats, missing
+    missing
+        Default: the codes that the cohort was given, where the backbone remembers them; () for none.
+    time, variable, value, repeats
         As for cohort_from_table.
 
     Returns
@@ -159,7 +161,9 @@ def windows_from_table(
         )
     if not len(frame):
         raise ModtsError("The table has no row.")
-    step, time_unit = same_step(_step_of(like), frame[time], frame[id], plain(step), time_unit, _named(like))
+    step, time_unit = same_step(
+        _made_for(like).get("step"), frame[time], frame[id], plain(step), time_unit, _named(like)
+    )
     start = 0
     if long and step is not None and numbers(frame[time]):  # counted from the first, as in cohort_from_series
         start = frame[time].min()
@@ -167,6 +171,7 @@ def windows_from_table(
     near_zero(frame[time], step, time_unit)
     order = list(dict.fromkeys(map(str, frame[id].sort_values(kind="stable"))))
     frame = frame[columns].assign(**{id: frame[id].map(str)})
+    missing = _made_for(like).get("missing", ()) if missing is None else missing
     given = {"time": time, "step": step, "time_unit": time_unit, "repeats": repeats, "missing": missing}
     given |= {"variable": variable, "value": value} if variable else {}
     steps = None if long else n_steps
@@ -192,9 +197,9 @@ def _named(like) -> str:
     return f"the cohort {like.name!r}" if hasattr(like, "splits") else str(like.name)
 
 
-def _step_of(like) -> dict | None:
-    """What a cohort, or a backbone made for one, remembers of its step."""
-    return getattr(like, "made_for", getattr(like, "notes", {})).get("step")
+def _made_for(like) -> dict:
+    """What a cohort, or a backbone made for one, remembers of its step and its codes for missing values."""
+    return getattr(like, "made_for", getattr(like, "notes", {}))
 
 
 def _spelt_alike(column: pd.Series, features: list, whose: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import read_table
 from modts.errors import ModtsError
 
 from .cohort import WAY_ON
+from .files import read, text_as
 from .steps import numbers
 
-TEXT = {".csv": ",", ".tsv": "\t"}
 CLOCKS = (
     " If clocks were set back there, both hours are real, and one would be lost: give times in UTC or with their offset, such as 2024-10-27 "
     "02:30+02:00."
@@ -23,17 +23,11 @@ CLOCKS = (
 
 def as_written(table, columns) -> pd.DataFrame:
     """The table, as read_table gives it; of a text file these columns as they stand there: 07 is not 7, NA is a name."""
-    frame = read_table(table)
-    if isinstance(table, pd.DataFrame):
-        return frame
-    endings = [ending.lower() for ending in Path(table).suffixes]
-    packed = endings[-1:] == [".gz"]
-    separator = TEXT.get("".join((endings[:-1] if packed else endings)[-1:]))
+    frame, how = read(table), text_as(table)
     columns = [one for one in dict.fromkeys(columns) if one in frame.columns]
-    if separator is None or not columns:
+    if not how or not columns:
         return frame
-    given = {"sep": separator, "compression": "gzip" if packed else None, "dtype": str, "keep_default_na": False}
-    text = pd.read_csv(Path(table).expanduser(), usecols=columns, **given)
+    text = pd.read_csv(Path(table).expanduser(), usecols=columns, dtype=str, keep_default_na=False, **how)
     if len(text) != len(frame):
         return frame
     return frame.assign(**{one: _kept(frame[one], text[one].set_axis(frame.index)) for one in columns})
@@ -69,6 +63,28 @@ def unzoned(times: pd.Series) -> bool:
     )
 
 
+def zoned(times: pd.Series) -> bool:
+    """Whether times are dates with a zone."""
+    return isinstance(times.dtype, pd.DatetimeTZDtype) or (
+        len(times) > 0 and re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)\s*$", str(times.iloc[0])) is not None
+    )
+
+
+def odd_one(times: pd.Series) -> str:
+    """What to say of times that are neither all numbers nor all dates, where most are: which of them is not like the others."""
+    plain = times.astype(object)
+    for words, right in (
+        ("numbers", pd.to_numeric(plain, errors="coerce").notna()),
+        ("dates", pd.to_datetime(plain, format="ISO8601", utc=True, errors="coerce").notna()),
+    ):
+        if right.all():
+            return f"Column {times.name!r} holds {words} written as text; make {words} of them."
+        if right.mean() > 0.5:
+            row = int(np.flatnonzero(~right)[0])
+            return f"Column {times.name!r} holds {words}, but in row {row} there is {str(plain.iloc[row])!r}."
+    return ""
+
+
 def dates_unread(frame: pd.DataFrame, read) -> str | None:
     """The first column of dates that is not among those read."""
     for name in frame.columns:
@@ -102,8 +118,11 @@ def leading_on(times: pd.Series | None = None, series: bool = False, new: bool =
         yield
     except ModtsError as error:
         said = str(error)
-        if "several rows" in said and times is not None and unzoned(times):
-            said += CLOCKS
+        if "several rows" in said and times is not None:
+            said = re.sub(r"Timestamp\('([^']+)'\)", r"\1 (UTC)" if zoned(times) else r"\1", said)
+            said += CLOCKS if unzoned(times) else ""
+        if "holds neither numbers nor dates" in said and times is not None:
+            said = odd_one(times) or said
         if series:
             said = said.replace("Id '0' has", "The series has").replace("each (id, time)", "each time")
         if new:
@@ -111,6 +130,17 @@ def leading_on(times: pd.Series | None = None, series: bool = False, new: bool =
         if said.startswith("Id ") and " has no label" in said:
             said += WAY_ON
         raise ModtsError(said) from None
+
+
+def plain_labels(frame: pd.DataFrame, columns) -> pd.DataFrame:
+    """Labels that are numbers, or True and False, in a column of another kind (categories, or objects with gaps) as numbers."""
+    for name in columns:
+        if name not in frame.columns or numbers(frame[name]) or pd.api.types.is_bool_dtype(frame[name]):
+            continue
+        there = frame[name].dropna()
+        if len(there) and all(isinstance(one, (bool, np.bool_, int, float, np.number)) for one in there.unique()):
+            frame = frame.assign(**{name: frame[name].astype(object).map(float, na_action="ignore").astype(float)})
+    return frame
 
 
 def words_for_labels(frame: pd.DataFrame, columns, task) -> None:

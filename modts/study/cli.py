@@ -203,7 +203,12 @@ def _cohorts(args) -> None:
 def _check(args) -> int:
     from modts.learning import CHECKS, check_own
 
-    found = check_own(args.backbone, args.steps, args.features)
+    try:
+        found = check_own(args.backbone, args.steps, args.features)
+    except SystemExit:
+        raise ModtsError(
+            f"{args.backbone} ends Python when it is read; put what it runs under `if __name__ == '__main__':`."
+        ) from None
     print(f"{args.backbone}, windows of {args.steps} steps and {args.features} features:")
     for finding in found:
         print(f"  {'yes' if finding.kept else 'NO ':3}  {finding.name}: {finding.sentence}")

@@ -8,7 +8,7 @@ import pytest
 from core_fixture import tiny
 
 import modts
-from modts import asked, cohorts, learning
+from modts import asked, cohorts, learning, serving
 from modts.errors import ModtsError
 
 
@@ -118,7 +118,8 @@ def test_every_parameter_of_a_room_stands_in_the_signature_that_users_see():
         "cohort_from_table": cohorts,
         "cohort_from_series": cohorts,
     }
-    for name in ("adapt", "build", "labels", "pretrain", "score", "cohort_from_table", "cohort_from_series"):
+    rooms |= dict.fromkeys(("mask", "series_back"), cohorts) | {"stream": serving}
+    for name in (*rooms, "adapt", "labels", "paired", "pretrain", "score"):
         room = getattr(rooms.get(name, learning), name)
         assert (
             inspect.signature(getattr(asked, name)) == inspect.signature(room)
