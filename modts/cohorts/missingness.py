@@ -135,7 +135,8 @@ def mask(X: np.ndarray, pattern: str = "point", rate: float = 0.1, seed: int = 0
     pattern : str
         One of PATTERNS.
     rate : float
-        Share of the observed values to hide, 0 <= rate < 1; patterns with structure meet it approximately.
+        Share of the observed values to hide, 0 <= rate < 1; patterns with structure meet it approximately, and on windows with many gaps
+        of their own hide up to a quarter less: what was hidden is ``np.isnan(mask(X, ...)) & ~np.isnan(X)``.
     seed : int
         The same seed hides the same cells.
 

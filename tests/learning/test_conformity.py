@@ -114,5 +114,12 @@ def test_a_mistake_in_asking_is_one_sentence(arguments, says, capsys):
     assert says in said and said.count("\n") == 1
 
 
+def test_a_file_that_ends_python_does_not_pass_for_one_that_conforms(tmp_path, capsys):
+    path = tmp_path / "ends.py"
+    path.write_text(EXAMPLE.read_text(encoding="utf-8") + "\nimport sys\n\nsys.exit(0)\n", encoding="utf-8")
+    assert cli.main(["check", f"{path}:MyImputer"]) == 2
+    assert "ends Python when it is read" in capsys.readouterr().err
+
+
 def test_every_check_has_a_broken_example():
     assert list(BROKEN) == list(CHECKS)
