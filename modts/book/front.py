@@ -45,8 +45,8 @@ def front(found: Results) -> str:
         key = tuple(rows[["cohort", "profile", "device"]].iloc[0])
         out.append(fragments.bullets(how_sure(found, rows, effects_), markup=True))
         out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=_slide(found, key, rows)))
-        more = fragments.bullets(further(found, rows), markup=True)
-        out.append(fragments.fold("Larger networks, more of them, other tests", more))
+        more = fragments.bullets(further(found, rows, effects_), markup=True)
+        out.append(fragments.fold("Each network, larger ones, other tests", more))
     return "\n".join(out)
 
 
@@ -141,7 +141,7 @@ def _apart(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     if agree or len(names) < 2:
         return []
     told = listed([fragments.plain(name) for name in names])
-    return [f"That is a mean of {told}, which do not agree: below they are told one by one."]
+    return [f"That is a mean of {told}, which do not agree: the picture shows each."]
 
 
 def _networks(found: Results, rows: pd.DataFrame) -> list[str]:
@@ -159,7 +159,6 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     alone = len(_networks(found, rows)) == 1
     out = [_on_what(found, rows, models, effects_)]
     some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
-    singles = effects.singles(some, QUESTIONS[0])
     matters = f"of more than {number(margin('auroc', 0.0), 2)}"
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
@@ -169,24 +168,17 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
                 "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
             }.get(row["verdict"], f"The difference stands after the correction for {plural(len(effects_), 'test')}.")
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
-            each = "" if alone else effects.each(at(singles, share))
-            each = f" Network by network: {each}." if each else ""
-            out.append(
-                f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}{each}"
-            )
-    mine = _of(some, _networks(found, rows))
-    out += [*_one_by_one(mine, effects_), *_heads_alone(found, rows, effects_)]
-    out += [
-        *_advice(effects_, _networks(found, rows), mine),
-        *beyond.elsewhere(found, rows),
-    ]
-    return out
+            out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}")
+    names = _networks(found, rows)
+    return [*out, *_advice(effects_, names, _of(some, names)), *beyond.elsewhere(found, rows)]
 
 
-def further(found: Results, rows: pd.DataFrame) -> list[str]:
-    """What larger networks, more of them, and other tests say; and what may change the answer."""
+def further(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
+    """What each network, larger ones, more of them, and other tests say; and what may change the answer."""
     cohort, models = rows["cohort"].iloc[0], rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
-    out = [*beyond.larger(found, cohort), *_others(found, rows), *_own_splits(found, rows)]
+    mine = _of(effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0]), _networks(found, rows))
+    out = [*_one_by_one(mine, effects_), *_heads_alone(found, rows, effects_)]
+    out += [*beyond.larger(found, cohort), *_others(found, rows), *_own_splits(found, rows)]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)
@@ -225,11 +217,10 @@ def _tallies(some: pd.DataFrame, question: str, effects_) -> str:
 
 
 def _one_by_one(some: pd.DataFrame, effects_) -> list[str]:
-    """What was asked of these networks though no mean was taken over just them, because others were asked too."""
+    """What each of several networks says to each question."""
     some = some[(some["metric"] == "auroc") & (some["backbone"] != ALL)]
-    asked = {name for part in effects_.values() for name in part}
-    said = [words for question in QUESTIONS if question not in asked if (words := _tallies(some, question, effects_))]
-    return [f"**One by one.** {' '.join(said)}"] if said else []
+    said = [words for question in QUESTIONS if (words := _tallies(some, question, effects_))]
+    return [f"**Network by network.** {' '.join(said)}"] if said and some["backbone"].nunique() > 1 else []
 
 
 def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_) -> str:

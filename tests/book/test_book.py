@@ -920,7 +920,8 @@ def test_the_front_page_answers_for_the_networks_that_were_also_trained_end_to_e
     main, some = front._main_effects(found, rows), front._of(found.effects, ["GRU-D", "SAITS"])
     assert "boosted trees" not in front.verdict(found, rows, main, True)[0]
     assert front._one_by_one(some, main) == [
-        "**One by one.** Frozen minus boosted trees: with all labels, GRU-D worse (+0.100), SAITS worse (+0.100)."
+        "**Network by network.** Frozen minus end to end: with all labels, GRU-D equivalent (+0.100), SAITS equivalent (+0.100). "
+        "Frozen minus boosted trees: with all labels, GRU-D worse (+0.100), SAITS worse (+0.100)."
     ]
     (line,) = front._advice(main, ["GRU-D", "SAITS"], some)
     assert "no head was ahead of them here" in line
