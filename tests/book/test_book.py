@@ -661,6 +661,22 @@ def test_the_claim_on_moved_backbones_is_about_the_change_with_all_labels(low, h
     assert f"(from 0.730 to {values['transfer']:.3f})" in part.found
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(-0.02, 0.01, checks.CANNOT_TELL), (-0.12, -0.05, checks.AGREES), (-0.07, -0.03, checks.CANNOT_TELL)],
+)
+def test_the_claim_on_autoformers_heads_is_about_the_change(low, high, word):
+    cell = {"cohort": "beijing_air", "backbone": "Autoformer", "profile": "study", "metric": "mae"}
+    rows = [_row(**cell, task="regression", arm="frozen", head=head, value=value, pooling="paper")
+            for head, value in (("complex", 0.494), ("simple", 0.5))]  # fmt: skip
+    change = _effect(**cell, question="complex - simple", difference=(low + high) / 2, low=low, high=high)
+    wrong = [{**change, "backbone": "GRU-D"}, {**change, "question": "frozen - e2e"}, {**change, "cohort": "italy_air"}]
+    found = results.Results(pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame([change, *wrong]), runs={})
+    (part,) = checks.p6(found, {"simple": 0.338, "complex": 0.25})
+    assert part.word == word and part.p == 1 and part.theirs == pytest.approx(-0.088) and part.change
+    assert "(from 0.500 to 0.494)" in part.found and ("of which no error is known" in part.found) == (word != "agrees")
+
+
 def test_a_table_of_effects_from_before_transfers_is_read(tmp_path, monkeypatch):
     fabricate(tmp_path, "full")
     path = tmp_path / "results" / "effects.csv"
