@@ -141,14 +141,16 @@ def command(record: dict) -> str:
     """The command that makes a run again, from its stored parameters."""
     if record.get("command"):
         return record["command"]
-    parts = []
+    parts, stage = [], record.get("stage", "")
     for name, value in record.get("params", {}).items():
         if isinstance(value, (list, dict)):
-            parts.append(f"-y {shlex.quote(f'{name}: {json.dumps(value)}')}")
+            text = json.dumps(value)
+            parts.append(
+                f"-y {shlex.quote(f'{name}: {text}')}" if stage in NOTEBOOKS else f"-p {name} {shlex.quote(text)}"
+            )
         elif value not in ("", None):
             parts.append(f"-p {shlex.quote(name)} {shlex.quote(str(value))}")
-    stage = record.get("stage", "")
-    start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts run {shlex.quote(stage)}"
+    start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts {shlex.quote(stage)}"
     return " ".join([start, *parts])
 
 

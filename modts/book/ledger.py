@@ -25,11 +25,12 @@ from .tables import number, signed
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 MEASURED = "measured"  # an open question whose answer is a size, not a yes or a no
+CREDENTIALS = "MIMIC and the whole of eICU need credentials"
 NOT_RUN = {  # why a question has no row yet
     "Q1": "the pretrainings under other patterns have not been run on real data",
     "Q2": "no transfer between real cohorts has been run yet",
-    "N1": "MIMIC and the whole of eICU need credentials; of eICU the open demo stands among the cohorts here, too small to tell much",
-    "N2": "the pretrainings under other patterns have not been run on real data",
+    "N1": f"{CREDENTIALS}; of eICU the open demo stands among the cohorts here, too small to tell much",
+    "N2": "on real data, heads on the latents of each pretraining have not been run; what pretraining changes in the error stands with Q1",
     "N3": "no series of more than 1,000 steps has been run yet",
 }
 
@@ -229,12 +230,29 @@ def _moved(found: Results) -> list[dict]:
     return [{"verdict": CANNOT_TELL, "why": why, "run": ",".join(dict.fromkeys(rows["run"]))}]
 
 
+def _from_eicu(found: Results) -> list[dict]:
+    """What moving from eICU's open demo costs on each other hospital, against an imputer pretrained there."""
+    out = []
+    for test in (found.external_effects, found.effects):
+        some = test[
+            (test["source"] == "eicu") & (test["question"] == "transfer - frozen") & (test["metric"] == "auroc")
+        ]
+        for _, row in some[some["label_fraction"] == 1.0].iterrows():
+            if (row["cohort"], row["backbone"]) not in {one["of"] for one in out}:
+                why = f"{row['backbone']}, moved and frozen, minus {row['backbone']} pretrained there: {effects.span(row)}"
+                why += f" (from the open demo of eICU to {found.title(row['cohort'])}, all labels, {ABOUT[row['profile']]}); {CREDENTIALS}"
+                figures = {"ours": row["difference"], "low": row["low"], "high": row["high"], "run": row["run"]}
+                out.append(figures | {"verdict": MEASURED, "why": why, "of": (row["cohort"], row["backbone"])})
+    return [{name: value for name, value in one.items() if name != "of"} for one in out]
+
+
 ANSWERS = {
     "S1": _shipped,
     "S2": lambda found: _differences(found, "frozen - finetune", ("worse",)),
     "S3": _trees,
     "S4": _interpolation,
     "Q1": lambda found: _patterns(found, heads=False),
+    "N1": _from_eicu,
     "N2": lambda found: _patterns(found, heads=True),
     "N3": lambda found: [
         {"verdict": MEASURED, "why": f"{found.title(name)}: {' '.join(long.answer(long.typed(part)))}"}

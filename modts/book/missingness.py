@@ -116,10 +116,12 @@ def answer(crossed: pd.DataFrame) -> list[str]:
     by = _above_best(crossed)
     if len(by) > 1:
         near, far = (percent(round(value - 1, 2)) for value in (by.min(), by.max()))
+        first = [NAMES[name] for name in by.sort_values().index if percent(round(by[name] - 1, 2)) == near]
+        verb = "is" if len(first) == 1 else "are"
         out.insert(
             0,
-            f"Over all gaps asked, pretraining on {NAMES[by.idxmin()]} is nearest to the best: {near} above it on average; "
-            f"{NAMES[by.idxmax()]} is farthest, {far} above.",
+            f"Over all gaps asked, pretraining on {' and on '.join(first)} {verb} nearest to the best: {near} above "
+            f"it on average; {NAMES[by.idxmax()]} is farthest, {far} above.",
         )
     return out or ["Only one pattern has been pretrained on so far."]
 

@@ -81,8 +81,10 @@ def _origins(rows: pd.DataFrame, records: list[dict]) -> str:
     """ "three origins, three initialisations at each"; runs of before origins name the one cut of their data once, for all their seeds."""
     pairs = {(len(one.get("params", {}).get("seeds", ())), len(one.get("data_hash", ()))) for one in records}
     of, cuts = pairs.pop() if len(pairs) == 1 else (1, 1)
-    if of <= cuts or not cuts:
+    if of < cuts or not cuts or of == cuts == 1:
         return seeds(rows)
+    if of == cuts:
+        return f"{plural(cuts, 'origin')}, one initialisation at each"
     if cuts == 1:
         return f"{seeds(rows)}, which are initialisations on one test period, so that nothing is said of other seasons"
     return f"{plural(cuts, 'origin')}, {plural(of // cuts, 'initialisation')} at each"

@@ -50,14 +50,23 @@ def _uses(found: Results):
             part = rows[(rows["cohort"] == cohort) & (rows["task"] == task) & (rows["metric"] == metric)]
             if test == OWN and _outside(found, cohort, task):
                 continue
-            networks = part[part["backbone"].isin(BACKBONES) & (part["arm"] == "frozen")]
-            for share in fractions(networks) if len(networks) else ():
-                some = at(networks, share)
-                each = [best_of(one, metric) for _, one in some.groupby("backbone", sort=False)]
-                few = "" if pd.isna(share) or share == 1 else f", {percent(share)} of the labels"
-                simple = part[part["arm"] == "baseline"]
-                simple = simple if task == "imputation" else at(simple, share)
-                yield USES[task, metric] + few, cohort, test, metric, pd.DataFrame(each), simple
+            for period, made in _periods(found, cohort, part):
+                networks = made[made["backbone"].isin(BACKBONES) & (made["arm"] == "frozen")]
+                for share in fractions(networks) if len(networks) else ():
+                    some = at(networks, share)
+                    each = [best_of(one, metric) for _, one in some.groupby("backbone", sort=False)]
+                    few = "" if pd.isna(share) or share == 1 else f", {percent(share)} of the labels"
+                    simple = made[made["arm"] == "baseline"]
+                    simple = simple if task == "imputation" else at(simple, share)
+                    yield USES[task, metric] + few, cohort, period or test, metric, pd.DataFrame(each), simple
+
+
+def _periods(found: Results, cohort: str, rows: pd.DataFrame):
+    """("three test periods", the rows tested there): of a series, what one period tells is not compared with what several do."""
+    if not found.cohorts.get(cohort, {}).get("origins"):
+        return [("", rows)]
+    cuts = rows["run"].map(lambda run: len(found.runs.get(run.partition(",")[0], {}).get("data_hash", ())))
+    return [(plural(int(n), "test period") if n else "", rows[cuts == n]) for n in sorted(set(cuts), reverse=True)]
 
 
 def _outside(found: Results, cohort: str, task: str) -> bool:

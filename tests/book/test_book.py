@@ -455,7 +455,9 @@ def test_origins_of_a_series_are_no_seeds():
     once = {"params": {"seeds": [0, 1, 2]}, "data_hash": {"0": ""}}
     words = "three seeds, which are initialisations on one test period, so that nothing is said of other seasons"
     assert prose._origins(rows.assign(seeds=3), [once]) == words
-    assert prose._origins(rows.assign(seeds=3), [once | {"data_hash": dict.fromkeys("012", "")}]) == "three seeds"
+    assert prose._origins(rows.assign(seeds=3), [once | {"data_hash": dict.fromkeys("012", "")}]) == (
+        "three origins, one initialisation at each"
+    )
     assert prose._origins(rows, [three, once]) == "nine seeds"
 
 

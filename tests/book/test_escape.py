@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from itertools import count
 
 import book_fixture
@@ -12,6 +13,7 @@ from book_fixture import COHORTS, ROOT, fabricate
 from modts import runs
 from modts.book import figures, fragments, pages, plots, tables
 from modts.errors import ModtsError
+from modts.study import cli
 
 bs4 = pytest.importorskip("bs4", reason="needs the extra 'book'")
 pytest.importorskip("myst_parser", reason="needs the extra 'book'")
@@ -206,6 +208,15 @@ def test_a_command_to_copy_runs_nothing_else():
     assert fragments.command(record) == (
         "papermill notebooks/heads.ipynb out.ipynb -p cohort 'a$(touch x).npz' -y 'heads: [\"it'\"'\"'s\"]' -p epochs 3"
     )
+
+
+def test_the_command_of_baselines_is_one_that_the_command_line_reads_back(monkeypatch):
+    params = {"cohort": "a$(touch x).npz", "seeds": [0, 1], "gru_settings": {"lr": 0.01}, "variant": ""}
+    _, name, *rest = shlex.split(fragments.command({"stage": "baselines", "params": params}))
+    asked = []
+    monkeypatch.setattr(cli, "_run_stage", lambda stage, values: asked.append((stage, values)))
+    assert cli.main([name, *rest]) == 0
+    assert asked == [("baselines", {key: value for key, value in params.items() if value})]
 
 
 def test_a_title_is_no_formula_in_a_picture_or_in_latex():

@@ -56,6 +56,18 @@ def effect(question, verdict, backbone="all", cohort="physionet_2012", profile="
     return base | numbers | about | {"profile": profile, "place": "published", "run": "r"}
 
 
+def test_the_open_demo_of_eicu_answers_as_far_as_it_goes(published):
+    rows = {row["claim"]: row for row in ledger.rows(published)}
+    assert rows["N1"]["verdict"] == ledger.MEASURED and "need credentials" in rows["N1"]["why"]
+    some = [
+        effect("transfer - frozen", "worse", "GRU-D", profile="study") | {"source": source} for source in ("eicu", "x")
+    ]
+    made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(some), cohorts={}, runs={})
+    made.external_effects = made.effects.iloc[:0]
+    (row,) = ledger._from_eicu(made)
+    assert row["ours"] == -0.03 and "GRU-D, moved and frozen, minus GRU-D pretrained there" in row["why"]
+
+
 @pytest.mark.parametrize(
     ("verdict", "word"),
     [

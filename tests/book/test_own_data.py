@@ -70,6 +70,15 @@ def test_of_a_backbone_the_best_row_counts_and_the_external_test_decides(found):
     assert use[2] == which.OUTSIDE and list(use[4]["value"]) == [0.7]
 
 
+def test_of_a_series_one_test_period_is_not_compared_with_several(found):
+    rows = pd.DataFrame({"run": ["one", "three,other", "gone"], "value": [0.1, 0.2, 0.3]})
+    records = {"one": {"data_hash": {"0": "a"}}, "three": {"data_hash": dict.fromkeys("012", "a")}}
+    series = replace(found, runs=records, cohorts={"air": {"origins": 3}, "icu": {}})
+    parts = [(words, list(part["value"])) for words, part in which._periods(series, "air", rows)]
+    assert parts == [("three test periods", [0.2]), ("one test period", [0.1]), ("", [0.3])]
+    assert [words for words, _ in which._periods(series, "icu", rows)] == [""]
+
+
 def test_without_real_rows_it_says_so(tmp_path, monkeypatch):
     for name, value in {"HOME": ROOT, "RESULTS": tmp_path, "WORK": tmp_path}.items():
         monkeypatch.setenv(f"MODTS_{name}", str(value))
