@@ -132,7 +132,7 @@ def read_profile(name: str | Path) -> Profile:
     try:
         file = _File.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ModtsError(f"{path}: {_sentence(error)}") from None
+        raise ModtsError(f"{path}: {sentence(error)}") from None
     _check(path, file)
     jobs: dict[str, Job] = {}
     for job in [*_grid(path, file), *_transfers(path, file)]:
@@ -335,14 +335,15 @@ def _hint(name: str, allowed: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; choose one of: {', '.join(allowed)}."
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError, whole=_File) -> str:
+    """What is wrong with a file first, and where; `whole` is the model of its uppermost keys."""
     first = error.errors()[0]
     if isinstance(first.get("ctx", {}).get("error"), ModtsError):
         return str(first["ctx"]["error"])
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         *above, name = first["loc"]
-        model = _File if not above else _Cohort if above[0] == "cohorts" else _Transfer
+        model = whole if not above else _Cohort if above[0] == "cohorts" else _Transfer
         return f"unknown key {place!r}{_hint(str(name), list(model.model_fields))}"
     if first["type"] == "missing":
         return f"the key {place!r} is missing."
