@@ -11,7 +11,6 @@ import glob
 import io
 import re
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 from modts import runs
@@ -29,8 +28,8 @@ def carried(run: str) -> Path:
     return runs.results_dir() / "unfinished" / run.split("-", 1)[0] / f"{run}.zip"
 
 
-def back(run: str) -> set[str]:
-    """Put the carried units of a run back into the work folder, where they are missing; the names of all it carries.
+def back(run: str) -> dict[str, bytes]:
+    """Put the carried units of a run back into the work folder, where they are missing; name -> content of all it carries.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def back(run: str) -> set[str]:
     for name, content in held.items():
         if not (runs.work_dir() / name).exists():
             runs.atomic_write(runs.work_dir() / name, content)
-    return set(held)
+    return held
 
 
 def carry(profile) -> tuple[list[str], bool]:
@@ -86,8 +85,8 @@ def _kept(job) -> list[str]:
     """Pack the units of a run that is not whole, those of its carried file among them; lines on what is carried, and what no longer is."""
     path = carried(job.run)
     before = back(job.run)
-    found = dict(sorted(_finished(job)))
-    others = len(before - set(found))
+    found = dict(sorted(_finished(job, before)))
+    others = len(set(before) - set(found))
     if not found:
         return [
             f"kept: {job.label}  {others} units of other code or settings in {path}; delete it if you do not want them"
@@ -114,8 +113,8 @@ def _packed(found: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _finished(job):
-    """(Name below the work folder, content) of each unit of a run that is there and whole."""
+def _finished(job, before: dict[str, bytes]):
+    """(Name below the work folder, content) of each unit of a run that is there and whole; of a damaged one as it was carried before."""
     from .experiments import units_of
     from .params import parse
 
@@ -127,9 +126,13 @@ def _finished(job):
     if not any((home / "artifacts").glob(some)):  # asking what a run needs loads its cohort
         return
     for recipe, path in units_of(job.stage, parse(job.stage, job.params)):
-        with suppress(ModtsError):  # a damaged unit is not carried; its run will name it
+        name = path.relative_to(home).as_posix()
+        try:
             if path.is_file() and runs.read_arrays(path, recipe):
-                yield path.relative_to(home).as_posix(), path.read_bytes()
+                yield name, path.read_bytes()
+        except ModtsError:  # a damaged unit is not carried; its run will name it
+            if name in before:
+                yield name, before[name]
 
 
 def unpacked(path: Path) -> dict[str, bytes]:

@@ -203,6 +203,13 @@ def test_what_is_not_packed_again_stays_until_the_run_is_whole(piece, places, ca
     assert cli.main(["carry", "piece.yaml"]) == 0 and carried() == before
 
 
+def test_a_unit_that_was_damaged_since_stays_as_it_was_carried(piece):
+    assert cli.main(["carry", "piece.yaml"]) == 0
+    before, (damaged, *_) = carried(), (runs.work_dir() / "artifacts/heads").glob("*/outcome.npz")
+    damaged.write_bytes(damaged.read_bytes()[:99])
+    assert cli.main(["carry", "piece.yaml"]) == 0 and carried() == before
+
+
 def test_where_no_results_can_be_is_one_sentence(piece, places, monkeypatch, capsys):  # noqa: F811
     (places / "file").write_text("")
     for place in ("file", "file/below"):
