@@ -47,6 +47,15 @@ def whole_file(path: Path):
             part.unlink()
 
 
+def made_folder(path: Path) -> Path:
+    """A folder, made where it is missing; a ModtsError says why it cannot be, such as a file in its place."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModtsError(f"The folder {path} cannot be made ({error.strerror or error}).") from None
+    return Path(path)
+
+
 def atomic_write(path: Path, data: bytes | str) -> None:
     """Write a whole file at once (see whole_file). Text for a name that ends in .gz is compressed, the same text to the same bytes."""
     data = data.encode() if isinstance(data, str) else data

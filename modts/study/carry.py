@@ -11,7 +11,6 @@ import glob
 import io
 import re
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 from modts import runs
@@ -29,8 +28,8 @@ def carried(run: str) -> Path:
     return runs.results_dir() / "unfinished" / run.split("-", 1)[0] / f"{run}.zip"
 
 
-def back(run: str) -> None:
-    """Put the carried units of a run back into the work folder, where they are missing.
+def back(run: str) -> dict[str, bytes]:
+    """Put the carried units of a run back into the work folder, where they are missing; name -> content of all it carries.
 
     Raises
     ------
@@ -38,56 +37,84 @@ def back(run: str) -> None:
         The file is damaged, or holds what is no unit; nothing is written then.
     """
     path = carried(run)
-    for name, content in (unpacked(path) if path.is_file() else {}).items():
+    held = unpacked(path) if path.is_file() else {}
+    for name, content in held.items():
         if not (runs.work_dir() / name).exists():
             runs.atomic_write(runs.work_dir() / name, content)
+    return held
 
 
 def carry(profile) -> tuple[list[str], bool]:
     """Pack the finished units of each run of a profile that is neither here nor published, and remove the files of those that are.
 
-    Units are those that the run would ask for now: what other code or settings left in the work folder is not carried.
+    Units are those that the run would ask for now: what other code or settings left in the work folder is not carried. A file that holds
+    nothing else stays as it is.
     Returns lines that say what is carried, and whether a run's file had to stay as it was.
     """
     said, failed, size, waiting = [], False, 0, 0
+    runs.made_folder(runs.results_dir())
     for job in profile.jobs.values():
-        path = carried(job.run)
         try:
-            waiting += job.done() and not job.published()
-            data = _packed(job)
-            if data and not (path.is_file() and path.read_bytes() == data):
-                runs.atomic_write(path, data)
-        except ModtsError as error:
+            published = job.published()
+            whole = job.done() or published
+            waiting += whole and not published
+            said += _removed(job, published) if whole else _kept(job)
+        except (ModtsError, OSError) as error:
             said.append(f"not carried: {job.label}: {error}")
             failed = True
             continue
-        if not data:
-            path.unlink(missing_ok=True)
-            continue
-        size += len(data)
-        said.append(f"carried: {job.label}  {len(unpacked(path))} units, {len(data) / 1e6:.1f} MB")
+        path = carried(job.run)
+        size += path.stat().st_size if path.is_file() else 0
     if waiting:
         said.append(f"{waiting} whole runs are in the work folder alone; `modts publish {profile.name}` keeps them.")
     return [*said, f"results/unfinished/{profile.name}: {size / 1e6:.1f} MB"], failed
 
 
-def _packed(job) -> bytes:
-    """The units of a run that are there, as a zip file of the same bytes whoever packs it; nothing if there are none, or the run is whole."""
-    if job.done() or job.published():
-        return b""
-    back(job.run)
-    found = dict(sorted(_finished(job)))
+def _removed(job, published: bool) -> list[str]:
+    """Remove the carried file of a whole run; a line on it if there was one."""
+    path = carried(job.run)
+    if not path.is_file():
+        return []
+    path.unlink()
+    return [
+        f"removed: {job.label}  its run is {'published' if published else 'whole'}, so that its units need not be carried"
+    ]
+
+
+def _kept(job) -> list[str]:
+    """Pack the units of a run that is not whole, those of its carried file among them; lines on what is carried, and what no longer is."""
+    path = carried(job.run)
+    before = back(job.run)
+    found = dict(sorted(_finished(job, before)))
+    others = len(set(before) - set(found))
+    if not found:
+        return [
+            f"kept: {job.label}  {others} units of other code or settings in {path}; delete it if you do not want them"
+        ] * bool(others)
+    data = _packed(found)
+    if not (path.is_file() and path.read_bytes() == data):
+        runs.atomic_write(path, data)
+    lines = [f"carried: {job.label}  {len(found)} units, {len(data) / 1e6:.1f} MB"]
+    if others:
+        lines.append(
+            f"removed: {job.label}  {others} units that its code or settings no longer ask for; they stay in the work folder alone"
+        )
+    return lines
+
+
+def _packed(found: dict[str, bytes]) -> bytes:
+    """Units as a zip file, of the same bytes whoever packs it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:  # units are compressed already
         for name, content in found.items():
             entry = zipfile.ZipInfo(name)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             file.writestr(entry, content)
-    return buffer.getvalue() if found else b""
+    return buffer.getvalue()
 
 
-def _finished(job):
-    """(Name below the work folder, content) of each unit of a run that is there and whole."""
+def _finished(job, before: dict[str, bytes]):
+    """(Name below the work folder, content) of each unit of a run that is there and whole; of a damaged one as it was carried before."""
     from .experiments import units_of
     from .params import parse
 
@@ -99,9 +126,13 @@ def _finished(job):
     if not any((home / "artifacts").glob(some)):  # asking what a run needs loads its cohort
         return
     for recipe, path in units_of(job.stage, parse(job.stage, job.params)):
-        with suppress(ModtsError):  # a damaged unit is not carried; its run will name it
+        name = path.relative_to(home).as_posix()
+        try:
             if path.is_file() and runs.read_arrays(path, recipe):
-                yield path.relative_to(home).as_posix(), path.read_bytes()
+                yield name, path.read_bytes()
+        except ModtsError:  # a damaged unit is not carried; its run will name it
+            if name in before:
+                yield name, before[name]
 
 
 def unpacked(path: Path) -> dict[str, bytes]:

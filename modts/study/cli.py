@@ -18,13 +18,16 @@ from .names import arm_name
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry point. Returns the exit status: 0, 1 when something is stale or does not conform, 2 after a mistake."""
+    """Entry point. Returns the exit status: 0, 1 when something is stale or does not conform, 2 after a mistake, 130 after Ctrl-C."""
     args = _parser().parse_args(argv)
     try:
         return args.does(args) or 0
     except ModtsError as error:
         print(f"modts: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped; what is finished is kept, and the same command goes on.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `modts runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -84,12 +84,12 @@ class Job:
 
     def done(self) -> bool:
         """True if its run file is there, made with its parameters."""
-        return self.path.is_file() and self.same_as(runs.read_json(self.path))
+        return self.path.is_file() and self.same_as(_record(self.path))
 
     def published(self) -> bool:
         """True if it is published, made with its parameters."""
         path = runs.published_path(self.run)
-        return path.is_file() and self.same_as(runs.read_json(path))
+        return path.is_file() and self.same_as(_record(path))
 
     def same_as(self, record: dict) -> bool:
         """True if a run record was made with this job's parameters."""
@@ -99,6 +99,14 @@ class Job:
 def decisive(stage: str, params: dict) -> dict:
     """Those of a run's parameters that decide its numbers."""
     return {name: value for name, value in params.items() if name not in UNUSED.get(stage, ())}
+
+
+def _record(path: Path) -> dict:
+    """A run file's content; a ModtsError if it is none."""
+    record = runs.read_json(path)
+    if not isinstance(record, dict) or not isinstance(record.get("params", {}), dict):
+        raise ModtsError(f"{path} is not a run file; delete it and run its job again.")
+    return record
 
 
 def _cells(notebook: Path) -> str:
@@ -113,8 +121,8 @@ def drop_foreign(job: Job) -> None:
     """Remove a local run file that was made with other parameters (a notebook run by hand), or that cannot be read."""
     if job.path.is_file():
         try:
-            mine = job.same_as(runs.read_json(job.path))
-        except (ModtsError, AttributeError):
+            mine = job.same_as(_record(job.path))
+        except ModtsError:
             mine = False
         if not mine:
             job.path.unlink()
@@ -193,7 +201,7 @@ def check(job: Job, code: int) -> None:
     log = _log(job)
     if code or not job.path.is_file():
         raise ModtsError(f"{job.label} failed: {reason(log.read_text(errors='replace'), code)} (log: {_shown(log)})")
-    if not job.same_as(runs.read_json(job.path)):
+    if not job.same_as(_record(job.path)):
         job.path.unlink()
         raise ModtsError(
             f"{job.label} wrote a run file with other parameters than the profile's; look at {_shown(log)}."

@@ -132,7 +132,8 @@ def read_profile(name: str | Path) -> Profile:
     try:
         file = _File.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise ModtsError(f"{path}: {_sentence(error)}") from None
+        raise ModtsError(f"{path}: {sentence(error)}") from None
+    _check(path, file)
     jobs: dict[str, Job] = {}
     for job in [*_grid(path, file), *_transfers(path, file)]:
         if job.run in jobs:
@@ -198,6 +199,40 @@ def _twice(root) -> str:
     return ""
 
 
+def _check(path: Path, file: _File) -> None:
+    """Refuse what would be passed over without a word: a misspelt setting that no job uses, a stage or backbone that does not run."""
+    layers = [("defaults", file.defaults)]
+    layers += [(f"backbone_settings.{name}", layer) for name, layer in file.backbone_settings.items()]
+    for cohort, block in file.cohorts.items():
+        place = f"cohorts.{cohort}"
+        layers.append((f"{place}.settings", block.settings))
+        layers += [(f"{place}.backbone_settings.{name}", layer) for name, layer in block.backbone_settings.items()]
+        _runs(f"{path}, {place}", block)
+    layers += [(f"variants.{name}", layer) for name, layer in file.variants.items()]
+    layers += [(f"transfer to {block.cohort}", block.settings) for block in file.transfer]
+    for place, layer in layers:
+        _known(path, place, layer)
+
+
+def _runs(place: str, block: _Cohort) -> None:
+    """Refuse a cohort whose stages have no backbone to run for, or whose `only` names what the cohort does not run."""
+    stages = [stage for stage in block.stages if stage != "baselines"]
+    if stages and not block.backbones:
+        raise ModtsError(f"{place}: {', '.join(stages)} would run for no backbone; list some under `backbones`.")
+    for stage, backbones in block.only.items():
+        if stage not in stages:
+            raise ModtsError(
+                f"{place}: `only` names {stage}, which runs for no backbone here; leave it out, or add it to `stages`."
+                if stage != "baselines"
+                else f"{place}: `only` names baselines, which run without a backbone; leave it out."
+            )
+        for name in backbones:
+            if name not in block.backbones:
+                raise ModtsError(
+                    f"{place}: `only` has {name} for {stage}, but `backbones` does not; add it there, or leave it out."
+                )
+
+
 def _grid(path: Path, file: _File):
     """The jobs of the cohorts, one cohort after another as the file has them, stage by stage, so that what is needed comes first."""
     for cohort, block in file.cohorts.items():
@@ -242,8 +277,7 @@ def _params(path: Path, file: _File, stage: str, fixed: dict, extra: list) -> di
     ]
     known, values = STAGE_PARAMS[stage].model_fields, {}
     for place, layer in layers:
-        for block, settings in layer.items():
-            _known(path, f"{place}.{block}", block, settings)
+        _known(path, place, layer)
         for block in INHERITS[stage]:
             values |= {name: value for name, value in layer.get(block, {}).items() if name in known}
     try:
@@ -260,18 +294,20 @@ def _variant(path: Path, file: _File, name: str) -> dict:
     return file.variants.get(name, {})
 
 
-def _known(path: Path, place: str, block: str, settings: dict) -> None:
-    """Refuse a name that the block's stage does not take; the job's name is made from the others."""
-    allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {
-        "profile",
-        "cohort",
-        "backbone",
-        "source",
-        "variant",
-    }
-    for name in settings:
-        if name not in allowed:
-            raise ModtsError(f"{path}, {place}: unknown parameter {name!r}{_hint(name, sorted(allowed))}")
+def _known(path: Path, place: str, layer: dict) -> None:
+    """Refuse a name that a block's stage does not take; the job's name is made from the others."""
+    for block, settings in layer.items():
+        allowed = set((Common if block == "common" else STAGE_PARAMS[block]).model_fields) - {
+            "profile",
+            "cohort",
+            "backbone",
+            "source",
+            "variant",
+        }
+        for name in settings:
+            if name not in allowed:
+                hint = _hint(str(name), sorted(allowed))
+                raise ModtsError(f"{path}, {place}.{block}: unknown parameter {name!r}{hint}")
 
 
 def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
@@ -299,14 +335,15 @@ def _hint(name: str, allowed: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; choose one of: {', '.join(allowed)}."
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError, whole=_File) -> str:
+    """What is wrong with a file first, and where; `whole` is the model of its uppermost keys."""
     first = error.errors()[0]
     if isinstance(first.get("ctx", {}).get("error"), ModtsError):
         return str(first["ctx"]["error"])
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         *above, name = first["loc"]
-        model = _File if not above else _Cohort if above[0] == "cohorts" else _Transfer
+        model = whole if not above else _Cohort if above[0] == "cohorts" else _Transfer
         return f"unknown key {place!r}{_hint(str(name), list(model.model_fields))}"
     if first["type"] == "missing":
         return f"the key {place!r} is missing."

@@ -22,8 +22,9 @@ from modts.backbones import sizes
 from modts.errors import ModtsError, choose
 
 from . import warden
+from .journals import whole
 from .params import STAGE_PARAMS, BackboneName, Fraction, parse
-from .profiles import Settings, profile_path, read_yaml
+from .profiles import Settings, profile_path, read_yaml, sentence
 from .spaces import ARMS, BASELINE, BASELINES, has, space, suggest
 
 
@@ -79,8 +80,7 @@ def read_search(name: str) -> Search:
     try:
         return Search.model_validate(read_yaml(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ModtsError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+        raise ModtsError(f"{path}: {sentence(error, Search)}") from None
 
 
 def studies(search: Search) -> list[tuple[str, str]]:
@@ -106,7 +106,8 @@ def study_of(search: Search, backbone: str, arm: str):
     """The Optuna study, from its journal or new."""
     optuna = _optuna()
     place = journal(search, backbone, arm)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    runs.made_folder(place.parent)
+    whole(place)
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place))),
         study_name=f"{backbone} {arm}",
@@ -138,7 +139,7 @@ def _alone(search: Search, backbone: str, arm: str):
     import fcntl
 
     place = runs.work_dir() / "locks" / f"{search.search}-{runs.backbone_label(backbone)}-{arm}"
-    place.parent.mkdir(parents=True, exist_ok=True)
+    runs.made_folder(place.parent)
     with open(place, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -264,7 +265,21 @@ def winner(search: Search, backbone: str, arm: str, place: int = 0) -> dict:
 
 
 def run_all(search: Search, minutes: float, cores: int, only: tuple[str, ...] = ()) -> list[str]:
-    """All studies, `cores` beside each other, for so many minutes, one backbone after another. Returns a line on each that is not finished."""
+    """All studies, `cores` beside each other, for so many minutes, one backbone after another. Returns a line on each that is not finished.
+
+    Raises
+    ------
+    ModtsError
+        The minutes are no number of 0 or more, there is no core, the search does not have a backbone of `only`, or nothing can be written.
+    """
+    if not minutes >= 0 or cores < 1:
+        raise ModtsError(
+            f"A search cannot go on for {minutes:g} minutes on {cores} cores; give 0 minutes or more, and 1 core or more."
+        )
+    for name in only:
+        choose(name, [*search.backbones, *search.baselines], f"backbone or baseline of the search {search.search}")
+    for folder in (runs.work_dir(), runs.results_dir()):
+        runs.made_folder(folder)
     until, left, running = time.time() + minutes * 60, [], {}
     ready = [pair for pair in studies(search) if not only or pair[0] in only]
     # fine-tuning starts from what `frozen` chose

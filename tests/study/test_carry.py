@@ -148,7 +148,9 @@ def test_the_file_of_a_whole_run_goes(piece, capsys):
     go(job)
     capsys.readouterr()
     assert cli.main(["carry", "piece.yaml"]) == 0 and f"{job.run}.zip" not in carried() and len(carried()) == 3
-    assert "1 whole runs are in the work folder alone; `modts publish piece`" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 whole runs are in the work folder alone; `modts publish piece`" in said
+    assert "removed: heads icu GRU-D  its run is whole, so that its units need not be carried\n" in said
     runs.write_json(runs.published_path(job.run), runs.read_json(job.path))
     job.path.unlink()
     assert cli.main(["carry", "piece.yaml"]) == 0 and len(carried()) == 3
@@ -169,9 +171,51 @@ def test_units_of_other_code_or_settings_are_not_carried(piece, monkeypatch):
     assert damaged.relative_to(runs.work_dir()).as_posix() not in held and len(held) == 2 * 2 * 2 * 2 - 1
     monkeypatch.setattr(arms.Arm, "code", lambda arm: "other")
     assert cli.main(["carry", "piece.yaml"]) == 0
-    left = {"baselines": None, "heads": 8}  # no arm's, or not this code: those of the fused arms
-    assert set(carried()) == {f"{piece[stage].run}.zip" for stage in left}
-    assert len(carry.unpacked(carry.carried(piece["heads"].run))) == left["heads"]
+    left = {"heads": 8, "end_to_end": 15}  # not this code: those of the fused arms; none, so that the file stays
+    for stage, n in left.items():
+        assert len(carry.unpacked(carry.carried(piece[stage].run))) == n
+
+
+def test_what_is_not_packed_again_stays_until_the_run_is_whole(piece, places, capsys):  # noqa: F811
+    assert cli.main(["carry", "piece.yaml"]) == 0
+    before, given = carried(), (places / "piece.yaml").read_text()
+    other = given.replace("e2e_epochs: 1", "e2e_epochs: 2").replace(
+        "head_weight_decays: [0.01, 1.0]", "head_weight_decays: [0.01]"
+    )
+    assert other.count("e2e_epochs: 2") == 1 and "1.0], head_e" not in other
+    (places / "piece.yaml").write_text(other)
+    capsys.readouterr()
+    assert cli.main(["carry", "piece.yaml"]) == 0
+    said, job = capsys.readouterr().out, piece["end_to_end"]
+    path = carry.carried(job.run)
+    n = len(carry.unpacked(path))
+    assert (
+        f"kept: {job.label}  {n} units of other code or settings in {path}; delete it if you do not want them\n" in said
+    )
+    assert carried()[path.name] == before[path.name]
+    now = carry.unpacked(carry.carried(piece["heads"].run))
+    assert 0 < len(now) < 24
+    assert (
+        f"removed: heads icu GRU-D  {24 - len(now)} units that its code or settings no longer ask for; they stay"
+        in said
+    )
+    (places / "piece.yaml").write_text(given)  # nothing was lost
+    assert cli.main(["carry", "piece.yaml"]) == 0 and carried() == before
+
+
+def test_a_unit_that_was_damaged_since_stays_as_it_was_carried(piece):
+    assert cli.main(["carry", "piece.yaml"]) == 0
+    before, (damaged, *_) = carried(), (runs.work_dir() / "artifacts/heads").glob("*/outcome.npz")
+    damaged.write_bytes(damaged.read_bytes()[:99])
+    assert cli.main(["carry", "piece.yaml"]) == 0 and carried() == before
+
+
+def test_where_no_results_can_be_is_one_sentence(piece, places, monkeypatch, capsys):  # noqa: F811
+    (places / "file").write_text("")
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("MODTS_RESULTS", str(places / place))
+        assert cli.main(["carry", "piece.yaml"]) == 2
+        assert f"modts: The folder {places / place} cannot be made (" in capsys.readouterr().err
 
 
 def test_a_job_and_its_parts_start_with_what_was_carried(piece, monkeypatch):

@@ -242,6 +242,17 @@ def test_a_mistake_is_one_sentence_and_status_2(made, capsys, arguments, sentenc
     assert said.startswith("modts: ") and sentence in said and said.count("\n") == 1
 
 
+def test_ctrl_c_is_one_sentence(made, capsys, monkeypatch):
+    from modts.study import timebox
+
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(timebox, "run", stopped)
+    assert cli.main(["grid", "tiny", "--minutes", "1"]) == 130
+    assert capsys.readouterr().err == "Stopped; what is finished is kept, and the same command goes on.\n"
+
+
 def test_freeze_and_frozen(made, capsys, monkeypatch):
     from modts.runs import protocol
 

@@ -251,6 +251,56 @@ def test_a_broken_profile_is_one_sentence(which, tmp_path, monkeypatch):
     assert "\n" not in str(error.value) and len(str(error.value)) < 600
 
 
+COHORT = """
+profile: a
+{above}
+cohorts:
+  simulated_icu: {{stages: [pretrain, heads, baselines], backbones: [GRU-D]{more}}}
+  simulated_ward: {{stages: [pretrain], backbones: [GRU-D]}}
+"""
+PASSED_OVER = {
+    "a backbone of only that does not run": (
+        "", ", only: {heads: [SAITS]}", "cohorts.simulated_icu: `only` has SAITS for heads, but `backbones` does not",
+    ),
+    "a stage of only that does not run": (
+        "", ", only: {extract: [GRU-D]}", "cohorts.simulated_icu: `only` names extract, which runs for no backbone here",
+    ),
+    "baselines of a backbone": (
+        "", ", only: {baselines: [GRU-D]}", "cohorts.simulated_icu: `only` names baselines, which run without a backbone",
+    ),
+    "a backbone that no job uses": (
+        "backbone_settings: {SAITS: {pretrain: {epoch: 3}}}", "",
+        "backbone_settings.SAITS.pretrain: unknown parameter 'epoch'; did you mean 'epochs'",
+    ),
+    "a cohort's backbone that no job uses": (
+        "", ", backbone_settings: {SAITS: {pretrain: {epoch: 3}}}",
+        "cohorts.simulated_icu.backbone_settings.SAITS.pretrain: unknown parameter 'epoch'",
+    ),
+    "a stage that no job has": ("defaults: {latency: {repeat: 9}}", "", "defaults.latency: unknown parameter 'repeat'"),
+    "a number for a parameter": ("defaults: {pretrain: {5: 9}}", "", "defaults.pretrain: unknown parameter 5;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", PASSED_OVER)
+def test_nothing_in_a_profile_is_passed_over(which, tmp_path):
+    above, more, says = PASSED_OVER[which]
+    path = tmp_path / "p.yaml"
+    path.write_text(COHORT.format(above=above, more=more))
+    with pytest.raises(ModtsError) as error:
+        profiles.read_profile(path)
+    words = one_sentence(error) if which != "a number for a parameter" else str(error.value)
+    assert words.startswith(f"{path}, {says}")
+
+
+def test_stages_without_a_backbone_are_said(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("profile: a\ncohorts:\n  simulated_icu: {stages: [pretrain, heads]}\n")
+    with pytest.raises(ModtsError, match="cohorts.simulated_icu: pretrain, heads would run for no backbone; list some"):
+        profiles.read_profile(path)
+    path.write_text("profile: a\ncohorts:\n  simulated_icu: {stages: [baselines]}\n")
+    assert len(profiles.read_profile(path).jobs) == 1
+
+
 def test_what_one_block_takes_from_another_is_no_double(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("profile: a\ndefaults:\n  common: &c {seeds: [0]}\n  pretrain: {<<: *c, seeds: [1]}\ncohorts: {}\n")

@@ -99,6 +99,20 @@ def test_each_runs_once_after_what_it_needs_and_no_more_beside_each_other(found,
     )  # all there
 
 
+@pytest.mark.parametrize("content", ["[]", "5", '{"stage": "pretrain", "params": []}'])
+def test_a_run_file_that_is_none_is_one_sentence(found, content, capsys):
+    job = found[named(found, "pretrain")]
+    job.path.parent.mkdir(parents=True)
+    job.path.write_text(content)
+    sentence = f"{job.path} is not a run file; delete it and run its job again."
+    assert cli.main(["grid", "box.yaml", "--minutes", "1", "--processes", "2"]) == 2
+    assert capsys.readouterr().err == f"modts: {sentence}\n"
+    assert cli.main(["carry", "box.yaml"]) == 1
+    assert f"not carried: {job.label}: {sentence}" in capsys.readouterr().out
+    jobs.drop_foreign(job)
+    assert not job.path.exists()
+
+
 def test_who_needs_what_failed_is_not_started_and_the_rest_is(found, play, capsys):
     play(named(found, "pretrain", "box_4"))
     assert processes.run(found, 9, time.time() + 60) is True

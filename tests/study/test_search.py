@@ -115,6 +115,84 @@ def test_a_killed_search_makes_the_same_trials(small, tmp_path, monkeypatch):
     assert trials(small) == straight and len(calls) == 8
 
 
+@pytest.fixture
+def tried(small, monkeypatch):
+    """The journal of a finished study, whose trials took no training."""
+    monkeypatch.setattr(search, "evaluate", lambda *_: search.Tried(0.7, 0.6))
+    assert search.run_search(small, "GRU-D", "frozen") == 0
+    return search.journal(small, "GRU-D", "frozen")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 400])
+def test_a_journal_that_was_cut_off_goes_on(small, tried, cut, capsys):
+    whole, before = tried.read_bytes(), trials(small)
+    tried.write_bytes(whole[:-cut])
+    assert search.run_search(small, "GRU-D", "frozen") == 0
+    assert trials(small)[:2] == before[:2] and len(trials(small)) == 3
+    says = f"The last line of {tried} was cut off and is gone; the trials before it are kept.\n"
+    assert capsys.readouterr().out == ("" if cut == 1 else says)  # the end of the line alone was missing
+    assert tried.read_bytes().startswith(whole if cut == 1 else whole[: whole[:-cut].rfind(b"\n") + 1])
+    assert not list(tried.parent.glob("*.lock"))
+
+
+@pytest.mark.parametrize("line", [b'{"op_co{"op_code":5}', b"[]", b"5", b"", b"\xff", b'[["op_code", 5]]', b'{"a": 5}'])
+def test_a_line_that_is_none_is_named(small, tried, line):
+    lines = tried.read_bytes().split(b"\n")
+    lines[4] = line
+    tried.write_bytes(b"\n".join(lines))
+    with pytest.raises(ModtsError) as error:
+        search.run_search(small, "GRU-D", "frozen")
+    assert str(error.value).startswith(f"{tried}, line 5, is no entry of a journal; bring the file back")
+    assert tried.read_bytes() == b"\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--backbone", "SATIS"], "Unknown backbone or baseline of the search small 'SATIS'; choose one of: GRU-D."),
+        (["--minutes", "nan"], "A search cannot go on for nan minutes on 1 cores"),
+        (["--minutes", "-1"], "A search cannot go on for -1 minutes on 1 cores"),
+        (["--cores", "0"], "A search cannot go on for inf minutes on 0 cores"),
+        (["--cores", "-1"], "A search cannot go on for inf minutes on -1 cores"),
+    ],
+)
+def test_what_a_search_cannot_do_is_one_sentence(small, tmp_path, capsys, options, says):
+    assert cli.main(["search", str(tmp_path / "small.yaml"), *options]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"modts: {says}") and said.count("\n") == 1
+    assert not runs.results_dir().exists()
+
+
+@pytest.mark.parametrize("folder", ["WORK", "RESULTS"])
+def test_a_file_in_the_place_of_a_folder_is_said(small, tmp_path, monkeypatch, folder, capsys):
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        monkeypatch.setenv(f"MODTS_{folder}", str(tmp_path / place))
+        assert cli.main(["search", str(tmp_path / "small.yaml")]) == 2
+        assert f"modts: The folder {tmp_path / place} cannot be made (" in capsys.readouterr().err
+        with pytest.raises(ModtsError, match="cannot be made"):
+            search.run_search(small, "GRU-D", "frozen")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("search: small", "search: a-b", "The profile name 'a-b' cannot be part of a file's name; "),
+        ("arms: [frozen,", "arms: [frosen,", "Unknown arm of a search 'frosen'; choose one of: "),
+        ("trials: 3", "trails: 3\ntrials: 3", "unknown key 'trails'; did you mean 'trials'?"),
+        ("trials: 3", "", "the key 'trials' is missing."),
+        ("trials: 3", "trials: 0", "trials: Input should be greater than or equal to 1 (found 0)."),
+    ],
+)
+def test_a_mistake_in_a_searchs_file_is_a_clean_sentence(small, tmp_path, before, after, says):
+    path = tmp_path / "small.yaml"
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(ModtsError) as error:
+        search.read_search(str(path))
+    words = str(error.value)
+    assert words.startswith(f"{path}: {says}") and "Value error" not in words and ".." not in words
+
+
 def test_two_searches_of_one_study_do_not_mix(small):
     with search._alone(small, "GRU-D", "frozen"):
         with pytest.raises(ModtsError, match="Another search is at work on GRU-D's arm frozen"):
@@ -211,7 +289,6 @@ def test_the_winners_of_the_gru_reach_the_baselines(gru, tmp_path):
     (tmp_path / "x.yaml").write_text(profile)
     with pytest.raises(ModtsError, match="nothing is tuned for GRU:"):
         profiles.read_profile(str(tmp_path / "x.yaml"))
-    assert search.run_all(gru, minutes=9, cores=1, only=("GRU-D",)) == [] and tuned.rows(gru) == []
     search.run_search(gru, "GRU", "baseline")
     assert search.run_all(gru, minutes=9, cores=1, only=("GRU",)) == []
     assert tuned.publish_search(gru)[1:] == ["GRU: the winners are in profiles/tuned/GRU.yaml"]

@@ -68,6 +68,11 @@ def test_a_variants_settings_are_its_own_and_its_runs_need_each_other(jobs):
         ("  gaps: {", "  a-b: {", "variant name 'a-b' cannot be part of a file's name"),
         ("{rate: 0.2}", "{rate: 0.2, variant: x}", "unknown parameter 'variant'"),
         ('variants: ["", gaps, long]', "variants: []", "at least 1 item"),
+        (
+            "  long: {",
+            "  unused: {heads: {head_epoch: 9}}\n  long: {",
+            r"variants.unused.heads: unknown parameter 'head_epoch'; did you mean 'head_epochs'\?",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, before, after, sentence):
