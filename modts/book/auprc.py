@@ -25,7 +25,7 @@ def twice(found: Results) -> str:
         values = _areas(run, record) if record.get("stage") == "baselines" else []
         if values:
             steps, lines = np.mean(values, axis=0)
-            where = fragments.plain(found.title(Path(record["params"]["cohort"]).stem))
+            where = fragments.plain(found.title(record.get("cohort") or Path(record["params"]["cohort"]).stem))
             return (
                 f"On {where}, LightGBM's predictions with all labels have an average precision of {number(steps)} and, by trapezoids, "
                 f"an area of {number(lines)} (means over {len(values)} splits, run {fragments.code(run)}). Figures of both kinds are "

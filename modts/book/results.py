@@ -109,9 +109,12 @@ class Results:
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
     def title(self, cohort: str) -> str:
-        """The cohort's title in words, or its name where no description was kept."""
-        return TITLES.get(cohort) or self.cohorts.get(cohort, {}).get("title", cohort)
+        """The cohort's title in words, or its name where no description was kept; own data without a title are told apart by their name."""
+        title = TITLES.get(cohort) or self.cohorts.get(cohort, {}).get("title", cohort)
+        return f"{title} ({cohort})" if title == UNTITLED else title
 
+
+UNTITLED = "Own data"  # what arrays are called that were given no title
 
 TITLES = {  # of cohorts that no published run describes, or that call themselves after a folder
     "physionet_2019": "PhysioNet 2019 (set B)",
@@ -156,6 +159,15 @@ def _both(name: str, columns: list[str]) -> pd.DataFrame:
         frame["profile"] = frame["profile"].replace("quick-reference", "quick")
     ids = published["run"].str.replace("quick-reference-", "quick-", regex=False)
     return _joined(published[~ids.isin(set(local["run"]))], local)
+
+
+def _named(latency: pd.DataFrame, records: dict) -> pd.DataFrame:
+    """The times under their runs' names of the cohorts, as in all other tables: a file is timed under the name that it has inside."""
+    names = [
+        runs.plain_name(records.get(run, {}).get("cohort") or cohort, "cohort")
+        for run, cohort in zip(latency["run"], latency["cohort"], strict=True)
+    ]
+    return latency.assign(cohort=pd.Series(names, latency.index, object))
 
 
 def _joined(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -249,7 +261,7 @@ def collect() -> Results:
     return Results(
         summary=own_test(summary),
         external=summary[summary["test"] == EXTERNAL],
-        latency=_both("latency.csv", list(LATENCY_COLUMNS)),
+        latency=_named(_both("latency.csv", list(LATENCY_COLUMNS)), records),
         effects=own_test(effects),
         external_effects=effects[effects["test"] == EXTERNAL],
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),

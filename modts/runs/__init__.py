@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = door(
     {
         "places": "STAGES root work_dir results_dir cache_dir prepared_file artifact_dir run_id run_path published_path plain_name profile_name "
         "cohort_stem cohort_label",
-        "files": "whole_file made_folder atomic_write write_json read_json json_files plain key cell",
+        "files": "whole_file made_folder atomic_write write_json read_json remedy json_files plain key cell",
         "arrays": "write_arrays read_arrays load_arrays",
         "mapped": "PART let_go read_ahead parts",
         "code": "STUDY code_hash code_version hash_of modules_of protocol_modules",

@@ -69,14 +69,23 @@ def write_json(path: Path, value) -> None:
 
 
 def read_json(path: Path):
-    """Read JSON, compressed if its name ends in .gz; a file that cannot be read is a ModtsError that names it."""
+    """Read JSON, compressed if its name ends in .gz; a file that cannot be read is a ModtsError that names it and says how to have it again."""
     try:
         data = Path(path).read_bytes()
         return json.loads(gzip.decompress(data) if Path(path).suffix == ".gz" else data)
     except FileNotFoundError:
         raise ModtsError(f"{path} does not exist.") from None
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise ModtsError(f"{path} is not readable JSON ({error}); delete it and run its job again.") from None
+        raise ModtsError(f"{path} is not readable JSON ({error}); {remedy(path)}.") from None
+
+
+def remedy(path: Path) -> str:
+    """How to have a damaged file again: a published one is in git, one of this machine is made anew."""
+    from .places import results_dir  # which stands on this module
+
+    if Path(path).resolve().is_relative_to(results_dir()):
+        return f"bring it back from git (git checkout -- {path})"
+    return "delete it and run its job again"
 
 
 def json_files(folder: Path) -> dict[str, Path]:

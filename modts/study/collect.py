@@ -15,7 +15,6 @@ from modts import runs
 from modts.errors import ModtsError
 
 from .compared import compared
-from .predicted import source_of
 from .profiles import Profile, read_profile
 from .stored import compact, needed, unpacked
 
@@ -170,14 +169,20 @@ def _describe(records: list[dict]) -> tuple[dict, list[str]]:
 
 
 def collect(name: str) -> list[str]:
-    """Join a profile's local runs into the tables of work/<profile>/. Returns lines that say what was done."""
-    from . import effects
+    """Join a profile's local runs into the tables of work/<profile>/. Returns lines that say what was done.
+
+    An effect whose cohort cannot be compared now stays as it was collected before.
+    """
+    from . import effects, kept
 
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     folder = runs.work_dir() / name
     found, more = compared(records, folder / "predictions")
-    found = effects.judged(found, records)
+    more += kept.unpredicted(records, folder / "predictions")
+    old = kept.kept(kept.read_effects(folder), found, records) if more else []
+    more += [f"{len(old)} effects of before are kept"] if more else []
+    found = effects.judged([*found, *old], records)
     cohorts, others = _describe(records)
     metrics = metric_rows(records)
     _write(folder, metrics, latency_rows(records), found, cohorts)
@@ -188,27 +193,35 @@ def collect(name: str) -> list[str]:
 def publish(name: str) -> list[str]:
     """Copy a profile's local runs and predictions to results/, and rewrite its tables from all published runs.
 
-    An effect, or a description, whose cohort cannot be loaded here stays as it was published before.
+    An effect, or a description, whose cohort cannot be loaded here stays as it was published before. The published tables are read, and every
+    run's predictions looked for, before anything is copied.
     """
+    from . import kept
+
     name, profile = _profile(name)
     records, said = _mine(name, profile)
     results, local = runs.results_dir(), runs.work_dir() / name
     if not records:
         raise ModtsError(f"There is nothing to publish: {local / 'runs'} holds no run of profile {name}; run it first.")
+    lacking = kept.unpredicted(records, local / "predictions")
+    if lacking:
+        raise ModtsError(f"{lacking[0]}; nothing was published.")
+    path = results / "cohorts.json"
+    before = runs.read_json(path) if path.is_file() else {}
+    old = kept.read_effects(results)
     for record in records:
         run = record["run"]
         predictions = local / "predictions" / f"{run}.npz"
         if predictions.is_file():
-            kept = needed(runs.read_arrays(predictions, run, unsealed=True), record["stage"])
-            runs.write_arrays(results / "predictions" / predictions.name, run, **kept)
+            few = needed(runs.read_arrays(predictions, run, unsealed=True), record["stage"])
+            runs.write_arrays(results / "predictions" / predictions.name, run, **few)
         runs.atomic_write(runs.published_path(run), compact(record))
     published = read_runs(results / "runs")
-    found, more = _effects(published, [name])
+    found, more = _effects(published, [name], old)
     cohorts, others = _describe([record for record in published if record["profile"] == name])
-    path = results / "cohorts.json"
-    before = runs.read_json(path) if path.is_file() else {}
     metrics = metric_rows(published)
     _write(results, metrics, latency_rows(published), found, {**before, **cohorts})
+    kept.write_checksums()
     return [
         *said,
         *clashes(published),
@@ -220,6 +233,7 @@ def publish(name: str) -> list[str]:
 
 def compare() -> list[str]:
     """Rewrite results/effects.csv from the published runs and predictions alone; what cannot be loaded here stays as it was."""
+    from . import kept
     from .effects import EFFECT_COLUMNS
 
     published = read_runs(runs.results_dir() / "runs")
@@ -227,28 +241,23 @@ def compare() -> list[str]:
         raise ModtsError(
             f"There is nothing to compare: {runs.results_dir() / 'runs'} holds no run; publish a profile first."
         )
-    found, said = _effects(published, sorted({record["profile"] for record in published}))
+    old = kept.read_effects(runs.results_dir())
+    found, said = _effects(published, sorted({record["profile"] for record in published}), old)
     runs.atomic_write(runs.results_dir() / "effects.csv", table(found, EFFECT_COLUMNS))
+    kept.write_checksums()
     return [*said, f"results/effects.csv: {len(found)} effects from {len(published)} runs"]
 
 
-def _effects(published: list[dict], names: list[str]) -> tuple[list[dict], list[str]]:
-    """The effects of these profiles made anew, and those published before of other profiles and of cohorts that cannot be loaded here."""
-    from . import effects
+def _effects(published: list[dict], names: list[str], old: list[dict]) -> tuple[list[dict], list[str]]:
+    """The effects of these profiles made anew, and of the old ones those of other profiles and of cohorts that cannot be loaded here."""
+    from . import effects, kept
 
     fresh, said = [], []
     for name in names:
         mine = [record for record in published if record["profile"] == name]
         rows, more = compared([*mine, *_lent(mine, published)], runs.results_dir() / "predictions")
-        fresh, said = fresh + rows, said + more
-    done = {_place(row) for row in fresh}
-    alive = {
-        (record["profile"], effects.cohort_of(record), source)
-        for record in published
-        for source in ("", source_of(record))
-    }
-    old = [row for row in read_table(runs.results_dir() / "effects.csv") if _place(row) not in done]
-    return effects.judged([*fresh, *(row for row in old if _place(row)[:3] in alive)], published), said
+        fresh, said = fresh + rows, said + more + kept.unpredicted(mine, runs.results_dir() / "predictions")
+    return effects.judged([*fresh, *kept.kept(old, fresh, published)], published), said
 
 
 def _lent(mine: list[dict], published: list[dict]) -> list[dict]:
@@ -266,13 +275,6 @@ def _lent(mine: list[dict], published: list[dict]) -> list[dict]:
         ]
         lent += sorted(fit, key=lambda one: (len(one["params"]["seeds"]), one["run"]))[:1]
     return lent
-
-
-def _place(row: dict) -> tuple[str, str, str, str, str]:
-    """Profile, cohort, source, test and variant of an effect: what is made anew together."""
-    from .effects import profile_of
-
-    return profile_of(row), row["cohort"], row.get("source", ""), row["test"], row.get("variant", "")
 
 
 def _write(folder: Path, metrics, latency, effects, cohorts) -> None:

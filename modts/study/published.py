@@ -1,4 +1,5 @@
-"""Published results that agree with themselves: each run file with the hash it was published with, each row of a table with its run.
+"""Published results that agree with themselves: each run file with the hash it was published with, each row of a table with its run, the
+effects with the hash of their table.
 
 A page shows what `results/` says, so a number that was changed there, by hand or by a bad disk, would be shown as measured. It is looked for
 before pages are made, and by `modts stale`.
@@ -13,6 +14,7 @@ from modts import runs
 from modts.errors import ModtsError
 
 from .collect import KEY, LATENCY_COLUMNS, latency_rows, metric_rows, read_runs
+from .kept import check_effects
 from .stored import seal
 
 _TIMED = tuple(name for name in LATENCY_COLUMNS if name not in ("p50_ms", "p99_ms", "repeats", "hardware"))
@@ -20,14 +22,17 @@ _REMEDY = "bring it back from git, or publish its profile again."
 
 
 def check_published() -> None:
-    """Compare the files of `results/` with each other: run files with their hashes, metrics.csv and latency.csv with what the runs say.
+    """Compare the files of `results/` with each other: run files with their hashes, metrics.csv and latency.csv with what the runs say, and
+    effects.csv with its hash in checksums.json.
 
-    A run file that was published before there were hashes is not checked by one; its rows are.
+    A run file that was published before there were hashes is not checked by one; its rows are. Effects are not made anew (`modts effects` does
+    that): they are those that were written last, whose hash may be absent, and then they are not checked. Nothing else in `results/` is covered:
+    not the predictions, whose own seals are looked at when they are read, nor the tables of benchmarks and searches.
 
     Raises
     ------
     ModtsError
-        Something has changed since it was published: the sentence names the file and the row.
+        Something has changed since it was published: the sentence names the file, and the row where one is known.
     """
     folder = runs.results_dir()
     records = read_runs(folder / "runs")
@@ -42,6 +47,7 @@ def check_published() -> None:
             raise ModtsError(f"{path} has a row that is no row of results; {_REMEDY}") from None
     _compare(folder / "metrics.csv", runs.COLUMNS, metric_rows(records), KEY)
     _compare(folder / "latency.csv", LATENCY_COLUMNS, latency_rows(records), _TIMED)
+    check_effects(folder)
 
 
 def _compare(path: Path, columns: tuple[str, ...], said: list[dict], key: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """What a reader with own data looks up: the API page holds every public name, and "which backbone for what" follows the rows."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -9,7 +10,8 @@ from book_fixture import ROOT, fabricate
 
 import modts
 import modts.sklearn
-from modts.book import checks, results, which
+from modts import runs
+from modts.book import checks, latency, results, which
 
 
 def test_every_public_name_is_on_the_api_page_and_documented():
@@ -53,6 +55,26 @@ def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found)
     assert "If answers must be quick" in text and "nan" not in text.lower()
     assert any(f"{name} reaches" in text for name in ("Linear interpolation", "LOCF", "Mean"))
     assert text.startswith("**On ") and "fills gaps with the least error; with all labels, " in text.partition("\n")[0]
+
+
+def test_own_data_without_a_title_are_told_apart_by_their_name(found):
+    found = replace(found, cohorts=found.cohorts | {name: {"title": "Own data"} for name in ("a.1e1b54", "b.3f09ac")})
+    assert [found.title(name) for name in ("a.1e1b54", "b.3f09ac")] == ["Own data (a.1e1b54)", "Own data (b.3f09ac)"]
+    assert replace(found, cohorts={"a.1e1b54": {"title": "Our ward"}}).title("a.1e1b54") == "Our ward"
+
+
+def test_the_page_on_latency_calls_own_data_as_the_other_pages_do(found):
+    run = found.latency["run"].iloc[0]
+    path = runs.json_files(runs.results_dir() / "runs")[run]
+    runs.atomic_write(path, json.dumps(runs.read_json(path) | {"cohort": "mine.3f09ac"}))
+    cohorts = runs.read_json(runs.results_dir() / "cohorts.json")
+    path = runs.results_dir() / "cohorts.json"
+    runs.write_json(path, [*cohorts, {"name": "mine.3f09ac", "title": "Own data"}] if isinstance(cohorts, list)
+                    else cohorts | {"mine.3f09ac": {"name": "mine.3f09ac", "title": "Own data"}})  # fmt: skip
+    again = results.collect()
+    assert set(again.latency[again.latency["run"] == run]["cohort"]) == {"mine.3f09ac"}
+    assert set(again.latency["cohort"]) - {"mine.3f09ac"} <= set(found.latency["cohort"])
+    assert "Own data (mine.3f09ac)" in latency.latency(again)
 
 
 def test_of_a_backbone_the_best_row_counts_and_the_external_test_decides(found):

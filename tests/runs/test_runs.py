@@ -148,6 +148,18 @@ def test_unreadable_json_is_named(tmp_path, content):
         runs.read_json(path)
 
 
+@pytest.mark.parametrize("name", ["protocol.json", "runs/cpu-heads-x-SAITS.json.gz"])
+def test_damaged_published_json_is_brought_back_from_git(places, name):  # noqa: F811
+    path = runs.results_dir() / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ModtsError) as error:
+        runs.read_json(path)
+    assert f"bring it back from git (git checkout -- {path})" in str(error.value) and "delete it" not in str(
+        error.value
+    )
+
+
 def damages(data: bytes, at: int, other: bytes) -> tuple[bytes, ...]:
     """A file's bytes cut in half, with one bit turned, as something else, and gone."""
     flipped = bytearray(data)

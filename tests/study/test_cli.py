@@ -11,7 +11,7 @@ import pytest
 from modts import runs
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
-from modts.study import cli, collect, effects, profiles
+from modts.study import cli, collect, effects, kept, profiles
 
 PROFILE = """
 profile: tiny
@@ -186,6 +186,92 @@ def test_effects_of_absent_data_stay_as_published(made, monkeypatch, capsys):
         assert read(runs.results_dir() / "effects.csv") == before
         assert "its effects are kept as they were" in capsys.readouterr().out
     assert runs.read_json(runs.results_dir() / "cohorts.json")["simulated_icu"]
+
+
+def test_effects_that_cannot_be_compared_stay_as_collected(made, capsys):
+    folder = runs.work_dir() / "tiny"
+    assert cli.main(["collect", "tiny"]) == 0
+    before = read(folder / "effects.csv")
+    path = folder / "predictions" / f"{made['heads'].run}.npz"
+    path.write_bytes(path.read_bytes()[:-900])
+    capsys.readouterr()
+    assert cli.main(["collect", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert "its effects are kept as they were" in said and f"{len(before)} effects of before are kept" in said
+    assert read(folder / "effects.csv") == before and len(before) == 4
+
+
+@pytest.mark.parametrize("stage", ["heads", "baselines"])
+def test_a_run_without_its_predictions_is_noticed_and_not_published(made, capsys, stage):
+    lost = runs.work_dir() / "tiny" / "predictions" / f"{made[stage].run}.npz"
+    lost.unlink()
+    assert cli.main(["collect", "tiny"]) == 0
+    words = f"{made[stage].run} has no predictions ({lost} is missing); delete its run file and run its job again"
+    said = capsys.readouterr().out
+    assert words in said and made["latency"].run not in said
+    assert cli.main(["publish", "tiny"]) == 2
+    assert capsys.readouterr().err == f"modts: {words}; nothing was published.\n"
+    assert not runs.results_dir().exists()
+
+
+def test_a_run_that_imputes_alone_needs_no_predictions(made):
+    record = runs.read_json(made["baselines"].path)
+    record["rows"] = [row | {"task": "imputation", "metric": "mae"} for row in record["rows"]]
+    assert kept.unpredicted([record], runs.work_dir() / "nowhere") == []
+
+
+def test_published_predictions_that_are_gone_are_said(made, capsys):
+    assert cli.main(["publish", "tiny"]) == 0
+    (runs.results_dir() / "predictions" / f"{made['heads'].run}.npz").unlink()
+    capsys.readouterr()
+    assert cli.main(["effects"]) == 0
+    assert f"{made['heads'].run} has no predictions" in (said := capsys.readouterr().out) and "back from git" in said
+
+
+def in_line(text, column, value):
+    """A table with another value in its second line."""
+    header, line, *rest = text.splitlines()
+    cells = next(csv.reader([line]))
+    cells[header.split(",").index(column)] = value
+    return "\n".join([header, ",".join(f'"{cell}"' for cell in cells), *rest, ""])
+
+
+EFFECTS_DAMAGED = {
+    "bad byte": lambda text: text.encode() + b"\xff\xfe\n",
+    "short line": lambda text: (text + "simulated_icu,,\n").encode(),
+    "long line": lambda text: (text.rstrip("\n") + ",,,\n").encode(),
+    "open quote": lambda text: (text + '"simulated_icu').encode(),
+    "empty": lambda text: b"",
+    "another table": lambda text: b"a,b\n1,2\n",
+    **{
+        f"a word as {name}": lambda text, name=name: in_line(text, name, "abc").encode()
+        for name in ("label_fraction", "difference", "low", "p", "n_splits", "question", "metric")
+    },
+}
+
+
+@pytest.mark.parametrize("which", EFFECTS_DAMAGED)
+def test_damaged_effects_stop_publishing_before_anything_is_copied(made, capsys, which):
+    path = runs.results_dir() / "effects.csv"
+    runs.atomic_write(path, EFFECTS_DAMAGED[which](collect.table([OLD], effects.EFFECT_COLUMNS)))
+    assert cli.main(["publish", "tiny"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"modts: {path} cannot be read (") and said.count("\n") == 1
+    assert f"bring it back from git (git checkout -- {path})" in said
+    assert [one.name for one in runs.results_dir().iterdir()] == ["effects.csv"]
+
+
+def test_changed_effects_are_not_published_with_a_hash_of_their_own(made, capsys):
+    assert cli.main(["publish", "tiny"]) == 0
+    path = runs.results_dir() / "effects.csv"
+    hashes, whole = path.with_name("checksums.json").read_bytes(), path.read_bytes()
+    path.write_text(in_line(path.read_text(), "difference", "0.9"))
+    for command in (["publish", "tiny"], ["effects"], ["stale"]):
+        assert cli.main(command) == 2
+        assert f"{path} has changed since it was published; bring it back from git" in capsys.readouterr().err
+    assert path.with_name("checksums.json").read_bytes() == hashes
+    path.write_bytes(whole)
+    assert cli.main(["publish", "tiny"]) == 0 and path.read_bytes() == whole
 
 
 def test_effects_come_from_what_is_published_alone(made, capsys):

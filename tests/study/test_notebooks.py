@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from core_fixture import places  # noqa: F401
+from core_fixture import places, tiny  # noqa: F401
 
+import modts
 from modts.study import params
 
 ROOT = Path(__file__).parent.parent.parent
@@ -147,3 +148,20 @@ def test_papermill_stops_at_a_misspelt_parameter_with_one_sentence_and_no_result
     (error,) = [o for o in executed[failed[0]]["outputs"] if o["output_type"] == "error"]
     assert error["traceback"] == ["ModtsError: Unknown parameter 'epoch'; did you mean 'epochs'?"]
     assert not list(places.rglob("*.json")) and not (places / "work").exists()
+
+
+def test_latents_of_a_cohort_without_labels_are_shown(places, tmp_path):  # noqa: F811
+    cohort = modts.cohort_from_arrays(tiny(n=80, steps=8, features=3).X).save(places / "plain.npz")
+    out = tmp_path / "out.ipynb"
+    given = ["-p", "cohort", str(cohort), "-p", "epochs", "1", "-y", "seeds: [0]", "-y", "poolings: [mean+max+last]"]
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks/extract.ipynb"), str(out), *given]
+    done = subprocess.run(
+        [*command, "--no-progress-bar", "-k", "python3"],
+        capture_output=True,
+        text=True,
+        cwd=places,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "of their latents, without labels." in out.read_text() and "Warning" not in out.read_text()

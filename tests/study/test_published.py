@@ -113,6 +113,17 @@ DAMAGES = {
     "a row twice": ("metrics.csv", double, rf"metrics.csv, line {LINES + 1} .* a row says it already"),
     "table gone": ("metrics.csv", Path.unlink, "metrics.csv is missing"),
     "no text": ("metrics.csv", lambda path: path.write_bytes(b"\xff\xfe\x00"), "metrics.csv is not readable"),
+    "a verdict changed": (
+        "effects.csv",
+        lambda path: path.write_text(path.read_text().replace(",better,", ",worse,", 1)),
+        "effects.csv has changed since it was published; bring it back from git",
+    ),
+    "effects gone": ("effects.csv", Path.unlink, "effects.csv is missing; bring it back from git"),
+    "no hash of effects": (
+        "checksums.json",
+        lambda path: path.write_text("[]"),
+        "checksums.json names no hash of effects.csv",
+    ),
     "a run gone": (
         "runs/cpu-heads-italy_air-SAITS.json.gz",
         Path.unlink,
@@ -138,6 +149,13 @@ def test_damage_of_every_kind_is_one_sentence(published, which):
     with pytest.raises(ModtsError, match=says) as error:
         check_published()
     assert "\n" not in str(error.value)
+
+
+def test_effects_without_a_hash_are_not_compared(published):
+    (published / "checksums.json").unlink()
+    path = published / "effects.csv"
+    path.write_text(path.read_text().replace(",better,", ",worse,", 1))
+    check_published()
 
 
 def test_no_page_is_made_from_changed_results(published, places, monkeypatch):  # noqa: F811
