@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 
 import numpy as np
@@ -17,6 +18,7 @@ from modts.errors import ModtsError, notice
 from .suspects import unended, unlike_training
 from .words import kind, path_of, spelt
 
+SIZE = re.compile("^[nd]_|size|hidden")  # names of a config's sizes
 NOTE = "made_for"  # on the card: what windows its cohort had
 SOME = 64  # windows that say which scale an imputer reads
 BETTER = 0.88  # of the error from z-scores, where another way is clearly better
@@ -70,9 +72,22 @@ def said(cohort) -> dict:
 def build(name, cohort, *args, **given):
     kind(name, str, "The backbone's name", "modts.BACKBONES")
     kind(cohort, Cohort, "The cohort", "modts.load_cohort or cohort_from_table")
+    for part, value in (given["config"] if isinstance(given.get("config"), dict) else {}).items():
+        if (
+            SIZE.search(str(part)) and isinstance(value, int) and value < 1
+        ):  # with no head at all SAITS is built, and answers nothing
+            raise ModtsError(f"{name} cannot be built with the config {given['config']}: {part} must be 1 or more.")
     try:
         return ours(built(name, cohort, *args, **given), said(cohort))
-    except RuntimeError as error:  # PyTorch's, of a size that no layer can have
+    except ModtsError:
+        raise
+    except (
+        RuntimeError,
+        ValueError,
+        ArithmeticError,
+        AssertionError,
+        MemoryError,
+    ) as error:  # of a size that no layer can have
         if not given.get("config"):
             raise
         raise ModtsError(

@@ -77,9 +77,9 @@ def _beside(found: Results) -> str:
     """What runs beside the study, profile by profile, in a sentence."""
     said, every = [], found.runs
     for profile in BESIDE:
-        params = [record.get("params", {}) for record in every.values() if record.get("profile") == profile]
-        names = [name for name in BACKBONES if name in {one.get("backbone") for one in params}]
-        cohorts = dict.fromkeys(found.title(one["cohort"]) for one in params)
+        some = [record for record in every.values() if record.get("profile") == profile]
+        names = [name for name in BACKBONES if name in {one.get("params", {}).get("backbone") for one in some}]
+        cohorts = dict.fromkeys(found.title(one.get("cohort") or one["params"]["cohort"]) for one in some)
         who = " and ".join(names) if len(names) < len(SIX) else plural(len(names), "network")
         said += [f"{who} on {' and '.join(cohorts)} ({ABOUT[profile]}, profile {profile})"] if names else []
     return f" Beside it: {'; '.join(said)}." if said else ""

@@ -52,9 +52,13 @@ def test_a_wrong_type_says_what_was_wanted(cohort, call):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 def test_a_config_that_cannot_be_is_a_sentence(cohort):
-    with pytest.raises(ModtsError, match="GRU-D cannot be built with the config"):
-        modts.build("GRU-D", cohort, config={"rnn_hidden_size": -3})
+    for size in (-3, 0, 10**9):
+        with pytest.raises(ModtsError, match="GRU-D cannot be built with the config"):
+            modts.build("GRU-D", cohort, config={"rnn_hidden_size": size})
+    with pytest.raises(ModtsError, match="SAITS cannot be built .* n_heads must be 1 or more"):
+        modts.build("SAITS", cohort, config={"n_heads": 0})
     with pytest.raises(ModtsError, match="choose one of"):
         modts.build("GRUD", cohort)
 
