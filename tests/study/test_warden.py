@@ -67,10 +67,17 @@ def wait_for(condition, seconds=60.0):
     return condition()
 
 
+def _hears_hangup():
+    """As in a terminal, also where the tests run under nohup, whose children would ignore it."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL", "SIGKILL of the group"])
 def test_a_killed_job_leaves_no_process(project, how):
     command = [sys.executable, "-m", "modts.study.cli", "job", "small", RUN]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_hears_hangup
+    )
     assert wait_for((project / "here").exists), "the notebook did not begin in a minute"
     assert any("ipykernel" in words for words in alive(project)) and any("sleep" in words for words in alive(project))
     number = getattr(signal, how.split()[0])
