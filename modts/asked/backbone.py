@@ -18,7 +18,16 @@ from modts.errors import ModtsError, notice
 from .suspects import unended, unlike_training
 from .words import kind, path_of, spelt
 
-SIZE = re.compile("^[nd]_|size|hidden")  # names of a config's sizes
+SIZE = re.compile(
+    "^[nd]_|size|hidden"
+)  # names of a config's sizes; with no head at all SAITS is built, and answers nothing
+IMPOSSIBLE = (
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+)  # what a size that no layer can have raises
 NOTE = "made_for"  # on the card: what windows its cohort had
 SOME = 64  # windows that say which scale an imputer reads
 BETTER = 0.88  # of the error from z-scores, where another way is clearly better
@@ -73,21 +82,13 @@ def build(name, cohort, *args, **given):
     kind(name, str, "The backbone's name", "modts.BACKBONES")
     kind(cohort, Cohort, "The cohort", "modts.load_cohort or cohort_from_table")
     for part, value in (given["config"] if isinstance(given.get("config"), dict) else {}).items():
-        if (
-            SIZE.search(str(part)) and isinstance(value, int) and value < 1
-        ):  # with no head at all SAITS is built, and answers nothing
+        if SIZE.search(str(part)) and isinstance(value, int) and value < 1:
             raise ModtsError(f"{name} cannot be built with the config {given['config']}: {part} must be 1 or more.")
     try:
         return ours(built(name, cohort, *args, **given), said(cohort))
     except ModtsError:
         raise
-    except (
-        RuntimeError,
-        ValueError,
-        ArithmeticError,
-        AssertionError,
-        MemoryError,
-    ) as error:  # of a size that no layer can have
+    except IMPOSSIBLE as error:
         if not given.get("config"):
             raise
         raise ModtsError(

@@ -37,3 +37,11 @@ def looked_for(frame: pd.DataFrame, columns, missing, variable: str | None = Non
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SAID, ModtsWarning)
         yield
+
+
+def taken_out(frame: pd.DataFrame, missing, time) -> pd.DataFrame:
+    """The series without its codes for missing values, which a step would average with the others."""
+    codes = codes_of(missing)
+    columns = [name for name in frame.columns if name != time and pd.api.types.is_numeric_dtype(frame[name])]
+    bare = {name: without_codes(frame[name].to_numpy(dtype=float, na_value=np.nan), codes) for name in columns}
+    return frame.assign(**bare) if len(codes) else frame

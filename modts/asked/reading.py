@@ -9,12 +9,12 @@ from functools import partial, wraps
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import codes_of, cohort_from_arrays, without_codes
+from modts.cohorts import cohort_from_arrays
 from modts.cohorts import cohort_from_series as series_read
 from modts.cohorts import cohort_from_table as table_read
 from modts.errors import ModtsError, notice
 
-from .codes import looked_for, remembered
+from .codes import looked_for, remembered, taken_out
 from .cohort import in_its_words, ours
 from .files import one_name_each, read
 from .steps import far_apart, near_zero, plain, step_of
@@ -116,18 +116,10 @@ def cohort_from_series(frame, **given):
             return series_read(frame, **given)  # and say what is wrong
         far_apart(times, np.zeros(len(times)), plain(given.get("step")), given.get("time_unit"), series=True)
         with _averaged(frame, given, [time, target]):
-            cohort = series_read(_without(frame, given.get("missing", ()), time), **given)
+            cohort = series_read(taken_out(frame, given.get("missing", ()), time), **given)
     if target is not None and cohort.task == "regression":
         _yes_or_no(frame[target], target)
     return _remembering(cohort, times, np.zeros(len(times)), given)
-
-
-def _without(frame: pd.DataFrame, missing, time) -> pd.DataFrame:
-    """The series without its codes for missing values, which a step would average with the others."""
-    codes = codes_of(missing)
-    columns = [name for name in frame.columns if name != time and pd.api.types.is_numeric_dtype(frame[name])]
-    bare = {name: without_codes(frame[name].to_numpy(dtype=float, na_value=np.nan), codes) for name in columns}
-    return frame.assign(**bare) if len(codes) else frame
 
 
 def _yes_or_no(column: pd.Series, target) -> None:

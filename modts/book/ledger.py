@@ -232,18 +232,17 @@ def _moved(found: Results) -> list[dict]:
 
 def _from_eicu(found: Results) -> list[dict]:
     """What moving from eICU's open demo costs on each other hospital, against an imputer pretrained there."""
-    out = []
+    out = {}
     for test in (found.external_effects, found.effects):
         some = test[
             (test["source"] == "eicu") & (test["question"] == "transfer - frozen") & (test["metric"] == "auroc")
         ]
         for _, row in some[some["label_fraction"] == 1.0].iterrows():
-            if (row["cohort"], row["backbone"]) not in {one["of"] for one in out}:
-                why = f"{row['backbone']}, moved and frozen, minus {row['backbone']} pretrained there: {effects.span(row)}"
-                why += f" (from the open demo of eICU to {found.title(row['cohort'])}, all labels, {ABOUT[row['profile']]}); {CREDENTIALS}"
-                figures = {"ours": row["difference"], "low": row["low"], "high": row["high"], "run": row["run"]}
-                out.append(figures | {"verdict": MEASURED, "why": why, "of": (row["cohort"], row["backbone"])})
-    return [{name: value for name, value in one.items() if name != "of"} for one in out]
+            why = f"{row['backbone']}, moved and frozen, minus {row['backbone']} pretrained there: {effects.span(row)}"
+            why += f" (from the open demo of eICU to {found.title(row['cohort'])}, all labels, {ABOUT[row['profile']]}); {CREDENTIALS}"
+            figures = {"ours": row["difference"], "low": row["low"], "high": row["high"], "run": row["run"]}
+            out.setdefault((row["cohort"], row["backbone"]), figures | {"verdict": MEASURED, "why": why})
+    return list(out.values())
 
 
 ANSWERS = {
