@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pandas as pd
@@ -32,13 +33,13 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
         key, answer, rest = first
         decided = DECIDED if name in SEARCHED else ""
         if place >= OWN_SECTION:
-            whole = "\n".join([decided, answer, rest, *(_other(key[1], *texts) for key, *texts in others)])
-            more.append(fragments.fold(title + _in_short(answer), whole))
+            whole = "\n".join([decided, answer, rest, *(_other(key[1], title, *texts) for key, *texts in others)])
+            more.append(fragments.fold(title + _in_short(answer, title), whole))
             continue
         lead, _, further = answer.partition("\n\n") if place else (answer, "", "")
         out += [fragments.heading(2, title), decided, f"{lead}\n"]
         out.append(fragments.fold("All answers, the figure, the table", f"{further}\n{rest}") if place else rest)
-        out += [_other(key[1], *texts) for key, *texts in others]
+        out += [_other(key[1], title, *texts) for key, *texts in others]
     out += [fragments.heading(2, "More cohorts"), *more] if more else []
     closed = [one for one in made if one not in real]
     if closed:
@@ -50,16 +51,19 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     return "\n".join(out)
 
 
-def _other(profile: str, answer: str, rest: str) -> str:
-    """What a further profile says of a cohort, in a box."""
+def _other(profile: str, title: str, answer: str, rest: str) -> str:
+    """What a further profile says of the cohort of this title, in a box."""
     about = ABOUT.get(profile, f"profile {profile}")
-    return fragments.fold(about[0].upper() + about[1:] + _in_short(answer), f"{answer}\n{rest}")
+    return fragments.fold(about[0].upper() + about[1:] + _in_short(answer, title), f"{answer}\n{rest}")
 
 
-def _in_short(answer: str) -> str:
-    """ ": frozen does as well as training everything end to end with all labels", what is bold in an answer, for a box's title; or ""."""
+def _in_short(answer: str, title: str) -> str:
+    """ ": frozen does as well as training everything end to end with all labels", what is bold in an answer, for a box's title; or "".
+
+    The cohort's name, `title`, stands before it already, so it is left out; a box escapes its title itself.
+    """
     bold = re.search(r"\*\*(.+?)\*\*", answer)
-    words = bold[1] if bold else ""
+    words = html.unescape(bold[1]).replace(f" on {title}", "") if bold else ""
     for subject, short in (
         (answers.MOVED, "transferred"),
         (answers.FROZEN, "frozen"),

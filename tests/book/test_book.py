@@ -256,6 +256,15 @@ def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
     assert "{dropdown} The published sizes, on a GPU: frozen wins\n" in text
 
 
+def test_a_box_names_its_cohort_once_and_as_it_is_written():
+    found = results.Results(*(pd.DataFrame() for _ in range(3)))
+    rows = pd.DataFrame([_row(cohort=name, device="CPU") for name in ("physionet_2012", "italy_air", "my_ward & co")])
+    text = sections.parted(
+        found, rows, lambda key, part: (f"**One of two wins on {fragments.plain(found.title(key[0]))}.**", "rest")
+    )
+    assert "{dropdown} my&#95;ward &#38; co: One of two wins.\n" in text and "**One of two wins on" in text
+
+
 def test_the_untrained_network_is_told_where_it_is_ahead():
     rows = pd.DataFrame(
         [
