@@ -11,9 +11,9 @@ and its interval. Rows take the new splits in turn, so that rows of one network 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -30,10 +30,17 @@ SAME = tuple(name for name in KEY if name not in ("profile", "split_seed", "init
 
 
 def drawn(n: int, seed: int, profile: str, metric: str) -> list[dict]:
-    """n rows of results/metrics.csv of a profile and metric, without replacement, in the order in which they are drawn."""
+    """n rows of results/metrics.csv of a profile and metric, without replacement, in the order in which they are drawn.
+
+    A row's lot is a hash of the seed and its own names, so rows that are published later leave the lots of the others as they are.
+    """
     rows = read_table(runs.results_dir() / "metrics.csv")
     some = [row for row in rows if row["profile"] == profile and row["metric"] == metric and "," not in row["run"]]
-    return random.Random(seed).sample(some, min(n, len(some)))
+    return sorted(some, key=lambda row: _lot(seed, row))[:n]
+
+
+def _lot(seed: int, row: dict) -> str:
+    return hashlib.sha256(json.dumps([seed, *(row[name] for name in SAME)]).encode()).hexdigest()
 
 
 def needed(row: dict, params: dict, seed: int) -> dict:

@@ -54,3 +54,19 @@ def test_the_same_split_gives_the_same_number_and_a_new_one_another(script, plac
     before = (runs.results_dir() / "again.csv").read_text()
     script.main()
     assert (runs.results_dir() / "again.csv").read_text() == before
+
+
+def test_rows_that_join_leave_the_lots_of_the_others(script, places):  # noqa: F811
+    def published(fractions):
+        same = dict.fromkeys(runs.COLUMNS, "") | {"profile": "study", "metric": "auroc", "run": "r"}
+        return [same | {"label_fraction": str(fraction)} for fraction in fractions]
+
+    def lots(rows, n, seed=0):
+        runs.atomic_write(runs.results_dir() / "metrics.csv", collect.table(rows, runs.COLUMNS))
+        return [row["label_fraction"] for row in script.drawn(n, seed, "study", "auroc")]
+
+    early, late = published(range(1, 41)), published(range(41, 81))
+    first, both = lots(early, 10), lots(early + late, 80)
+    assert len(set(first)) == 10 and [name for name in both if int(name) <= 40][:10] == first
+    assert sorted(first) != sorted(lots(early, 10, seed=1)) and lots(late + early, 80) == both
+    assert any(int(name) > 40 for name in both[:10])  # the late ones have the same chance
