@@ -315,11 +315,11 @@ POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
 BETWEEN = "between"  # the profile of a page of its own: other pages show nothing of it
-PROFILES = ("study", "paper", "cpu", "headline", "crossing", "proof", BETWEEN, "quick")  # whose rows speak first
+PROFILES = ("study", "paper", "cpu", "headline", "crossing", "latency", "proof", BETWEEN, "quick")  # whose rows speak first
 
 ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
     "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
-    "crossing": "the published sizes, for the transfer", "proof": "the instrument tried",
+    "crossing": "the published sizes, for the transfer", "latency": "the published sizes, timed", "proof": "the instrument tried",
     BETWEEN: "between frozen and fine-tuned",
 }  # fmt: skip
 
