@@ -32,15 +32,13 @@ def enough(X: np.ndarray) -> None:
 
 def look_for_codes(X: np.ndarray, names) -> None:
     """Warn of what looks like a code for missing values among the windows of a fit."""
-    codes = {
-        name: codes_in(values[~np.isnan(values)]) for name, values in zip(names, np.moveaxis(X, 2, 0), strict=True)
-    }
-    for name, found in codes.items():
-        if found:
-            code, count = found[0]
-            notice(
-                f"{name!r} is {code:g} in {count} cells, far outside its other values: if that is a code for missing, put NaN there."
-            )
+    each = {name: codes_in(values[~np.isnan(values)]) for name, values in zip(names, np.moveaxis(X, 2, 0), strict=True)}
+    told = [f"{name!r} is {code:g} in {count} cells" for name, found in each.items() for code, count in found]
+    if told:
+        notice(
+            f"A value far outside the others looks like a code for missing: {'; '.join(told[:5])}{' and more' if len(told) > 5 else ''}. If so, "
+            "put NaN there."
+        )
 
 
 class Pretraining(BaseEstimator):

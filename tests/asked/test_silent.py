@@ -226,7 +226,7 @@ def test_estimators_read_what_a_mask_hides_as_missing():
 
 def test_a_code_for_missing_in_an_estimators_windows_is_told():
     X, y = arrays()
-    with pytest.warns(ModtsWarning, match="'x0' is -999 in .* if that is a code for missing, put NaN there"):
+    with pytest.warns(ModtsWarning, match="looks like a code for missing: 'x0' is -999 in .* put NaN there"):
         ModularClassifier("GRU-D", epochs=1, head_epochs=1).fit(np.where(np.isnan(X), -999, X), y)
 
 
