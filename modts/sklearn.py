@@ -23,14 +23,16 @@ from modts.asked import (
     Predictor,
     Pretraining,
     all_known,
+    held,
     r2,
     settings,
     share_right,
     spelt,
     take,
+    turn,
 )
 from modts.backbones import Scaler
-from modts.cohorts import seeded
+from modts.cohorts import seeded, unmasked
 from modts.errors import choose
 from modts.learning import (
     ARMS,
@@ -151,13 +153,15 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pretrain
         """Latents (N, D) of windows X (N, T, F)."""
         check_is_fitted(self)
         X = self._windows(X)
-        return self.backbone_.latents(X, self.pooling, lengths=self._ends(X))
+        with turn(self.backbone_):
+            return self.backbone_.latents(X, self.pooling, lengths=self._ends(X))
 
     def impute(self, X):
         """Windows X (N, T, F) with their gaps filled, in raw units; observed values stay as they are."""
         check_is_fitted(self)
         X = self._windows(X)
-        return self.backbone_.impute(X, lengths=self._ends(X))
+        with turn(self.backbone_):
+            return self.backbone_.impute(X, lengths=self._ends(X))
 
     def save(self, path: str | Path, **notes) -> Path:
         """Write the pretrained backbone as one file that modts.load_backbone reads (see Backbone.save)."""
@@ -286,7 +290,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
     lora_rank : int
         Of the low-rank additions of "lora".
     class_weight : {None, "balanced"} or dict
-        What a class counts in the loss: see modts.labels.
+        What a class counts in the loss: see modts.labels. With weights predict_proba is not calibrated.
 
     Attributes
     ----------
@@ -317,7 +321,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
         """
         X, seed = self._windows(X, fitting=True), self._seed()
-        self.classes_, targets, rows = given_classes(self, X, y, seed, groups)
+        self.classes_, targets, rows = given_classes(self, X, unmasked(y), seed, groups)
         self._fit(X, targets, rows, None, seed)
         return self
 
@@ -365,7 +369,8 @@ class ModularRegressor(RegressorMixin, _Modular):
     def fit(self, X, y=None, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        targets, scaler, rows = given_numbers(self, X, y, seed, groups)
+        targets, scaler, rows = given_numbers(self, X, unmasked(y), seed, groups)
+        held(np.asarray(unmasked(y), dtype=np.float64).reshape(len(X), -1), range(targets.n_outputs), "target")
         self._flat = targets.n_outputs == 1
         self._fit(X, targets, rows, scaler, seed)
         return self

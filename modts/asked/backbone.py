@@ -16,6 +16,7 @@ from modts.cohorts import Cohort, mask
 from modts.errors import ModtsError, notice
 
 from .suspects import unended, unlike_training
+from .turns import turn
 from .words import kind, path_of, spelt
 
 SIZE = re.compile(
@@ -39,13 +40,15 @@ class Backbone(Room):
 
     @spelt
     def latents(self, X, pooling="paper", batch_size=256, features=None, lengths=None):
-        found = super().latents(X, pooling, batch_size, features, lengths)
+        with turn(self):
+            found = super().latents(X, pooling, batch_size, features, lengths)
         self._look(X, lengths)
         return found
 
     @spelt
     def impute(self, X, batch_size=256, features=None, lengths=None):
-        found = super().impute(X, batch_size, features, lengths)
+        with turn(self):
+            found = super().impute(X, batch_size, features, lengths)
         self._look(X, lengths)
         return found
 

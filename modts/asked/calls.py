@@ -9,12 +9,12 @@ from modts.cohorts import Cohort
 from modts.cohorts import mask as masked
 from modts.cohorts import series_back as back
 from modts.learning import Head as Room
-from modts.learning import paired as compared
 from modts.serving import stream as streamed
 
+from .turns import turn
 from .words import kind, path_of, spelt
 
-mask, paired = spelt(masked), spelt(compared)
+mask = spelt(masked)
 
 
 class Head(Room):
@@ -33,4 +33,5 @@ def series_back(cohort, *args, **given):
 @wraps(streamed)
 def stream(backbone, source, target, *args, **given):
     kind(backbone, Backbone, "The backbone (what is written are latents)", "modts.load_backbone")
-    return streamed(backbone, path_of(source, "The source"), path_of(target, "The target"), *args, **given)
+    with turn(backbone):
+        return streamed(backbone, path_of(source, "The source"), path_of(target, "The target"), *args, **given)

@@ -16,7 +16,9 @@ from modts.cohorts import cohort_from_arrays as arrays_read
 from modts.cohorts import load_cohort as loaded
 from modts.errors import ModtsError, choose, whole
 
+from .alike import look_alike
 from .codes import remembered
+from .scales import held
 from .suspects import unended
 from .words import path_of, spelt
 
@@ -81,6 +83,15 @@ def ours(made: Room) -> Room:
     return made
 
 
+def looked(made: Room) -> Room:
+    """A cohort of own data as users hold it, and what looks like a mistake in it told."""
+    look_alike(made)
+    held(made.X, made.features)
+    if made.task == "regression":
+        held(made.y.reshape(len(made.y), -1, 1), [made.target], "target")
+    return ours(made)
+
+
 @spelt
 @wraps(loaded)
 def load_cohort(name, *args, **given):
@@ -102,7 +113,7 @@ def cohort_from_arrays(X, y=None, **given):
     except ModtsError as error:
         said = in_its_words(str(error), y, given)
         raise ModtsError(f"{said}{WAY_ON if _unlabelled(said) else ''}") from None
-    return ours(replace(made, notes=made.notes | remembered(given.get("missing", ()))))
+    return looked(replace(made, notes=made.notes | remembered(given.get("missing", ()))))
 
 
 def in_its_words(said: str, y, given: dict) -> str:

@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_random_state
 
-from modts.cohorts import ends_of
-from modts.errors import ModtsError
+from modts.cohorts import codes_in, ends_of, unmasked
+from modts.errors import ModtsError, notice
 from modts.learning import Recipe, given_windows
 
+from .scales import held
 from .suspects import unended
 from .training import settings
 
@@ -27,6 +28,17 @@ def take(estimator, given: dict) -> None:
 def enough(X: np.ndarray) -> None:
     if len(X) < 2:
         raise ModtsError(f"Fitting holds out some of the windows, and X has n_samples = {len(X)}.")
+
+
+def look_for_codes(X: np.ndarray, names) -> None:
+    """Warn of what looks like a code for missing values among the windows of a fit."""
+    each = {name: codes_in(values[~np.isnan(values)]) for name, values in zip(names, np.moveaxis(X, 2, 0), strict=True)}
+    told = [f"{name!r} is {code:g} in {count} cells" for name, found in each.items() for code, count in found]
+    if told:
+        notice(
+            f"A value far outside the others looks like a code for missing: {'; '.join(told[:5])}{' and more' if len(told) > 5 else ''}. If so, "
+            "put NaN there."
+        )
 
 
 class Pretraining(BaseEstimator):
@@ -46,12 +58,16 @@ class Pretraining(BaseEstimator):
             raise ModtsError(
                 "X is a list of series of different lengths; say padded=True, and each ends where it ends."
             )
+        X = [unmasked(x) for x in X] if isinstance(X, (list, tuple)) else unmasked(X)
         X = given_windows(X, self.padded)
         if not self.padded and (fitting or not hasattr(self, "predictor_")):  # a predictor looks for itself
             unended(X, how=PADDED)
         if fitting:
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             enough(X)
+            names = self._names(X.shape[2])
+            held(X, names)
+            look_for_codes(X, names)
         return X
 
     def _ends(self, X: np.ndarray) -> np.ndarray | None:
@@ -76,7 +92,7 @@ class Pretraining(BaseEstimator):
 
 def all_known(y) -> bool:
     """Whether no target is NaN."""
-    y = np.asarray(y)
+    y = np.asarray(unmasked(y))
     return y.dtype.kind not in "f" or not np.isnan(y).any()
 
 
@@ -97,7 +113,7 @@ def r2(y, answer: np.ndarray, sample_weight=None) -> float:
 
 def _known(y, answer: np.ndarray, sample_weight) -> tuple[np.ndarray, np.ndarray]:
     """(Targets, which of them are known); refuses what cannot be scored."""
-    y = np.asarray(y, dtype=float)
+    y = np.asarray(unmasked(y), dtype=float)
     if sample_weight is not None:
         raise ModtsError("Weights of samples need targets that are all known.")
     if y.shape != answer.shape or y.ndim != 2:

@@ -12,6 +12,7 @@ from modts.serving import load_predictor as loaded
 
 from .backbone import NOTE, noted, ours
 from .suspects import LENGTHS, empty, unended, unlike_training
+from .turns import turn
 from .words import kind, path_of, spelt
 
 
@@ -29,11 +30,15 @@ class _Looking:
     @spelt
     def predict(self, X, batch_size=256, features=None, lengths=None):
         empty(X, lengths)
-        answers = super().predict(X, batch_size, features, lengths)
+        with turn(self.backbone):
+            answers = super().predict(X, batch_size, features, lengths)
         if not isinstance(self, PaddedRoom):
             unended(X, lengths, self.ending)
         unlike_training(X, self.backbone, lengths)
         return answers
+
+    def __getstate__(self):
+        return vars(self) | {"_traces": {}}  # a trace has no pickle; it is made again when it is needed
 
     def save(self, path, **notes):
         return super().save(path_of(path, "What a predictor is saved as"), **noted(self.backbone, notes))

@@ -15,11 +15,11 @@ from modts.cohorts import cohort_from_table as table_read
 from modts.errors import ModtsError, notice
 
 from .codes import looked_for, remembered, taken_out
-from .cohort import in_its_words, ours
+from .cohort import in_its_words, looked
 from .files import one_name_each, read
-from .steps import far_apart, near_zero, plain, step_of
+from .steps import far_apart, near_zero, on_edges, plain, step_of
 from .words import spelt
-from .written import alike, as_written, leading_on, named_time, plain_labels, words_for_labels
+from .written import alike, as_written, leading_on, named_time, plain_columns, words_for_labels
 
 own = partial(spelt, rest=cohort_from_arrays)  # what is not its own parameter goes on to cohort_from_arrays
 
@@ -40,9 +40,9 @@ def _same_times(table: pd.DataFrame, labels: pd.DataFrame, id: str, time: str) -
 
 
 def _remembering(cohort, times: pd.Series, rows, given: dict):
-    """The cohort as users hold it, which remembers its step and the codes for missing."""
+    """The cohort as users hold it, looked at, which remembers its step and the codes for missing."""
     step = {"step": step_of(times, rows, given.get("step"), given.get("time_unit"))}
-    return ours(replace(cohort, notes=cohort.notes | step | remembered(given.get("missing", ()))))
+    return looked(replace(cohort, notes=cohort.notes | step | remembered(given.get("missing", ()))))
 
 
 def _averaged(frame: pd.DataFrame, given: dict, beside: list):
@@ -84,16 +84,17 @@ def cohort_from_table(table, **given):
             _same_times(frame, labels, id, time)
     wanted = [] if label is None else [*label] if isinstance(label, (list, tuple)) else [label]
     words_for_labels(frame if labels is None else labels, wanted, given.get("task"))
-    if labels is None:
-        frame = plain_labels(frame, wanted)
-    else:
-        given["labels"] = plain_labels(labels, wanted)
+    others = (id, time, given.get("groups"), given.get("variable"))
+    frame = plain_columns(frame, [name for name in frame.columns if name not in others])
+    if labels is not None:
+        given["labels"] = plain_columns(labels, wanted)
     if time not in frame.columns or id not in frame.columns:
         return table_read(frame, **given)
     near_zero(frame[time], step, unit)
     with leading_on(frame[time]):
         if given.get("n_steps") is None:
             far_apart(frame[time], frame[id], step, unit)
+        on_edges(frame[time], frame[id], step, unit)
         with _averaged(frame, given, [id, time, given.get("groups"), *wanted]), _class_names(frame, given, wanted):
             cohort = table_read(frame, **given)
     return _remembering(cohort, frame[time], frame[id], given)
@@ -114,7 +115,9 @@ def cohort_from_series(frame, **given):
     with leading_on(times, series=True):
         if times is None or not isinstance(frame, pd.DataFrame):
             return series_read(frame, **given)  # and say what is wrong
-        far_apart(times, np.zeros(len(times)), plain(given.get("step")), given.get("time_unit"), series=True)
+        frame = plain_columns(frame, [name for name in frame.columns if name != time])
+        for look in (far_apart, on_edges):
+            look(times, np.zeros(len(times)), plain(given.get("step")), given.get("time_unit"), series=True)
         with _averaged(frame, given, [time, target]):
             cohort = series_read(taken_out(frame, given.get("missing", ()), time), **given)
     if target is not None and cohort.task == "regression":

@@ -9,6 +9,7 @@ import pandas as pd
 
 from modts.errors import ModtsError, notice
 
+NEAR, SHARE = 0.1, 0.9  # of a step, how regular times may deviate; of all gaps, how many are so
 AFAR = 1000  # steps without a row before the first of all; and of one series, where it has a hundredth of them as rows
 
 
@@ -81,7 +82,7 @@ def same_step(known: dict | None, times: pd.Series, rows, step, unit, whose: str
     if not isinstance(known, dict) or not {"width", "in", "step", "time_unit"} <= set(known):
         return step, unit
     if step is None and known["step"] is not None:
-        return known["step"], known["time_unit"] if unit is None else unit
+        return _as_known(known, times, unit, whose)
     width, unit_of = _given(step, unit, times) if step is not None else _spacing(times, rows, unit)
     if known["width"] is None:
         if step is not None:
@@ -102,6 +103,20 @@ def same_step(known: dict | None, times: pd.Series, rows, step, unit, whose: str
     return step, unit
 
 
+def _as_known(known: dict, times: pd.Series, unit, whose: str):
+    """The cohort's step in the unit of new times: a step of 1, counted in hours, is "3600s" where minutes are counted."""
+    if unit is None or isinstance(known["step"], str):
+        return known["step"], known["time_unit"] if unit is None else unit
+    if known["in"] == "s":
+        return f"{known['width']!r}s", unit
+    if numbers(times):
+        raise ModtsError(
+            f"The step of {whose} is {known['step']!r} without a unit of time, so times in {unit!r} cannot be brought to it: give times as its "
+            f"cohort had them and leave time_unit out, or say step= in {unit!r}."
+        )
+    return known["step"], unit
+
+
 def near_zero(times: pd.Series, step, unit) -> None:
     """Refuse plain numbers that begin far from 0, from which steps are counted: seconds since 1970, say."""
     if step is None or not numbers(times):
@@ -119,24 +134,32 @@ def near_zero(times: pd.Series, step, unit) -> None:
         )
 
 
+def _passed(times: pd.Series, step, unit) -> tuple[np.ndarray | None, float]:
+    """Times as numbers in the unit of the width of a step, and that width; None where they cannot be, which is refused where steps are made."""
+    try:
+        width = _given(step, unit, times)[0]
+        passed = _as_numbers(times) * (_seconds(unit) if unit is not None and numbers(times) else 1)
+    except (ValueError, TypeError, OverflowError):
+        return None, 0.0
+    return (passed if width > 0 and np.isfinite(passed).all() else None), width
+
+
+def _from_first(times: pd.Series, series: bool) -> bool:
+    """Whether steps are counted from the first time of a series, and not from 0."""
+    return series or not (numbers(times) or getattr(times.dtype, "kind", "O") == "m")
+
+
 def far_apart(times: pd.Series, rows, step, unit, series: bool = False) -> None:
     """Notice a series of far more steps than rows, as a mistyped year or a step in another unit makes it: every window is as long.
 
     series : one long series, whose numbers are counted from the first.
     """
-    if step is None:
-        return
-    try:
-        width = _given(step, unit, times)[0]
-        passed = _as_numbers(times) * (_seconds(unit) if unit is not None and numbers(times) else 1)
-    except (ValueError, TypeError, OverflowError):
-        return  # refused where steps are made
-    if not width > 0:
+    passed, width = (None, 0.0) if step is None else _passed(times, step, unit)
+    if passed is None:
         return
     each = pd.Series(passed).groupby(np.asarray(rows), sort=False)
-    start = 0 if (numbers(times) or getattr(times.dtype, "kind", "O") == "m") and not series else each.min()
-    steps, counts = (each.max() - start) / width + 1, each.count()
-    longest = steps.idxmax() if steps.notna().any() else None
+    steps, counts = (each.max() - (each.min() if _from_first(times, series) else 0)) / width + 1, each.count()
+    longest = steps.idxmax() if len(steps) else None
     if longest is None or steps[longest] < max(AFAR, 100 * counts[longest]):
         return
     last = times.iloc[int(np.flatnonzero((np.asarray(rows) == longest) & (passed == each.max()[longest]))[0])]
@@ -147,3 +170,61 @@ def far_apart(times: pd.Series, rows, step, unit, series: bool = False) -> None:
         f"{whose} has {counts[longest]} rows and {steps[longest]:,.0f} steps of {step!r} (its last time is {last}), and {so}: is a time "
         "mistyped, or the step too short or in another unit?"
     )
+
+
+def places(
+    times: pd.Series, rows, step, unit, series: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(Number of its series, time in steps, place among the steps) of each row, in the order of the first two; None where that is not known."""
+    passed, width = (None, 0.0) if step is None else _passed(times, step, unit)
+    if passed is None or not len(passed):
+        return None
+    code = pd.factorize(pd.Series(np.asarray(rows)))[0]
+    order = np.lexsort((passed, code))
+    code, passed = code[order], passed[order]
+    if _from_first(times, series):
+        passed = passed - passed[np.searchsorted(code, code)]
+    return code, passed / width, np.floor(passed / width + 1e-9)
+
+
+def on_edges(times: pd.Series, rows, step, unit, series: bool = False) -> None:
+    """Notice rows that come about one step after another and fall into one step by twos, because their times lie on the edges of steps."""
+    found = places(times, rows, step, unit, series)
+    if found is None:
+        return
+    code, time, place = found
+    gap, same = np.diff(time), np.diff(code) == 0
+    whole = np.round(gap)
+    regular = same & (whole >= 1) & (np.abs(gap - whole) < NEAR)
+    together = regular & (whole == 1) & (np.diff(place) == 0)
+    if together.any() and regular.sum() >= SHARE * (same & (gap > 0)).sum():
+        notice(
+            f"{int(together.sum())} rows come about one step of {step!r} after the row before and fall into the same step, where both are "
+            "averaged, and other steps stay empty: their times lie on the edges of steps, more or less. Round them to whole steps first: "
+            "times.dt.round('1h') for dates, (times / step).round() * step for numbers."
+        )
+
+
+def cut_off(times: pd.Series, rows, step, unit, n_steps: int, whose: str) -> None:
+    """Notice rows behind the last step of the windows, which are not read; refuse a series of which all are there."""
+    if step is None:
+        each = pd.DataFrame({"row": np.asarray(rows), "time": times.to_numpy()}).drop_duplicates()
+        names, place = each["row"].to_numpy(), each.groupby("row", sort=False).cumcount().to_numpy()
+    else:
+        found = places(times, rows, step, unit)
+        if found is None:
+            return
+        names, place = pd.unique(pd.Series(np.asarray(rows)))[found[0]], found[2]
+    behind = pd.Series(place >= n_steps).groupby(names, sort=False).agg(["sum", "size"])
+    nothing = behind.index[behind["sum"] == behind["size"]]
+    if len(nothing):
+        raise ModtsError(
+            f"All rows of {str(nothing[0])!r} lie behind the first {n_steps} steps, and {whose} reads no others ({len(nothing)} of "
+            f"{len(behind)} series are so): plain numbers and durations are counted from 0, so subtract the time at which each series begins."
+        )
+    longer = behind[behind["sum"] > 0]
+    if len(longer):
+        notice(
+            f"{len(longer)} of {len(behind)} series go on behind the {n_steps} steps that {whose} reads (first: {str(longer.index[0])!r}, with "
+            f"{int(longer['sum'].iloc[0])} of {int(longer['size'].iloc[0])} rows there); what lies behind is not read."
+        )

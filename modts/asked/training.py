@@ -12,10 +12,11 @@ import numpy as np
 
 from modts.backbones import Backbone
 from modts.cohorts import Cohort
-from modts.errors import ModtsError, choose, whole
+from modts.errors import ModtsError, choose, notice, whole
 from modts.learning import ARMS, Head, Labels, Training
 from modts.learning import adapt as adapted
 from modts.learning import labels as labels_of
+from modts.learning import paired as compared
 from modts.learning import pretrain as pretrained
 from modts.learning import score as scored
 
@@ -157,6 +158,9 @@ def adapt(arm, head, targets, labelled, *, latents=None, backbone=None, windows=
     given |= {"latents": latents, "backbone": backbone, "windows": windows, "training": training}
     made = adapted(arm, head, targets, labelled, **given)
     task = targets["train"].task
+    if task == "regression":
+        made.prediction = made.prediction.view(Standardised)
+        made.prediction.of = targets["test"].y
     if isinstance(made.model, Head):
         _remember(made.model, np.ndim(latents["train"]) == 3, task)
     elif hasattr(made.model, "pooling"):
@@ -179,9 +183,44 @@ def _same_kind(head: Head, given: tuple) -> None:
         )
 
 
+class Standardised(np.ndarray):
+    """Predictions in standard deviations of the training targets, until something is made of them; of : the targets in these."""
+
+    of: np.ndarray | None = None
+
+
+def _in_one_unit(y, *predictions) -> None:
+    """Notice predictions in standard deviations beside targets that are not the ones in these."""
+    for of in (getattr(p, "of", None) for p in predictions):
+        if (
+            of is None
+            or np.shape(y) != of.shape
+            or np.allclose(np.asarray(y, dtype=float), of, 1e-3, 1e-3, equal_nan=True)
+        ):
+            continue
+        return notice(
+            "These predictions are in standard deviations of the training targets, as adapt gives them, and the targets are not: score them "
+            "against targets['test'].y of modts.labels, or score what a Predictor with target_scaler= answers."
+        )
+
+
+def _resampling(given: dict) -> None:
+    for name, least in (("seed", 0), ("n_boot", 1)):
+        if name in given:
+            whole(given[name], name, least, 2**63)
+
+
 @spelt
 @wraps(scored)
 def score(task, y, p, *args, **given):
-    if "seed" in given:
-        whole(given["seed"], "seed", 0, 2**63)
+    _resampling(given)
+    _in_one_unit(y, p)
     return scored(task, y, p, *args, **given)
+
+
+@spelt
+@wraps(compared)
+def paired(task, metric, y, p_a, p_b, *args, **given):
+    _resampling(given)
+    _in_one_unit(y, p_a, p_b)
+    return compared(task, metric, y, p_a, p_b, *args, **given)

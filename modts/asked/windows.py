@@ -12,9 +12,9 @@ import pandas as pd
 from modts.cohorts import cohort_from_table
 from modts.errors import ModtsError, ModtsWarning, notice
 
-from .steps import near_zero, numbers, plain, same_step
+from .steps import cut_off, near_zero, numbers, on_edges, plain, same_step
 from .words import WrongKind, spelt
-from .written import as_written, leading_on, named_time
+from .written import as_written, leading_on, named_time, plain_columns
 
 BESIDE = ("modts beside 1", "modts beside 2")  # series that are read along, since a cohort has three parts
 
@@ -87,8 +87,8 @@ def windows_from_table(
 ) -> Windows:
     """Windows of new data as a trained backbone or predictor reads them: one patient is enough, and no label is needed.
 
-    Steps are as long as when the cohort was made. A series that is longer than the backbone's windows keeps its first steps; one long series
-    is cut into windows side by side, of which the last ends where the series does.
+    Steps are as long as when the cohort was made. A series that is longer than the backbone's windows keeps its first steps, and a warning says
+    so; one long series is cut into windows side by side, of which the last ends where the series does.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def windows_from_table(
     Raises
     ------
     ModtsError
-        As for cohort_from_table; another step than the cohort's; or the table lacks variables that the backbone reads (give an empty column
-        for what was not measured).
+        As for cohort_from_table; another step than the cohort's; a series of which all rows lie behind the windows; or the table lacks
+        variables that the backbone reads (give an empty column for what was not measured).
 
     Warns
     -----
     ModtsWarning
         Single values (variable=) of names that the backbone does not read, while names that it reads stand nowhere; rows that are not as far
-        apart as the cohort's, each of which counts as a step.
+        apart as the cohort's, each of which counts as a step; rows behind the last step of the windows, and such on the edges of steps.
 
     Examples
     --------
@@ -169,8 +169,11 @@ def windows_from_table(
         start = frame[time].min()
         frame = frame.assign(**{time: frame[time] - start})
     near_zero(frame[time], step, time_unit)
+    on_edges(frame[time], frame[id], step, time_unit, long)
+    if not long:
+        cut_off(frame[time], frame[id], step, time_unit, n_steps, _named(like))
     order = list(dict.fromkeys(map(str, frame[id].sort_values(kind="stable"))))
-    frame = frame[columns].assign(**{id: frame[id].map(str)})
+    frame = plain_columns(frame[columns].assign(**{id: frame[id].map(str)}), [value] if variable else features)
     missing = _made_for(like).get("missing", ()) if missing is None else missing
     given = {"time": time, "step": step, "time_unit": time_unit, "repeats": repeats, "missing": missing}
     given |= {"variable": variable, "value": value} if variable else {}

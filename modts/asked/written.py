@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -132,13 +133,15 @@ def leading_on(times: pd.Series | None = None, series: bool = False, new: bool =
         raise ModtsError(said) from None
 
 
-def plain_labels(frame: pd.DataFrame, columns) -> pd.DataFrame:
-    """Labels that are numbers, or True and False, in a column of another kind (categories, or objects with gaps) as numbers."""
+def plain_columns(frame: pd.DataFrame, columns) -> pd.DataFrame:
+    """Numbers, or True and False, in a column of another kind (categories, or objects such as a database gives them) as numbers."""
     for name in columns:
-        if name not in frame.columns or numbers(frame[name]) or pd.api.types.is_bool_dtype(frame[name]):
+        if name not in frame.columns or not (
+            frame[name].dtype == object or isinstance(frame[name].dtype, pd.CategoricalDtype)
+        ):
             continue
-        there = frame[name].dropna()
-        if len(there) and all(isinstance(one, (bool, np.bool_, int, float, np.number)) for one in there.unique()):
+        kinds = set(map(type, frame[name].dropna()))
+        if kinds and all(issubclass(kind, (bool, np.bool_, int, float, np.number, Decimal)) for kind in kinds):
             frame = frame.assign(**{name: frame[name].astype(object).map(float, na_action="ignore").astype(float)})
     return frame
 

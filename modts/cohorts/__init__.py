@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "files": "read_table",
         "long_series": "cohort_from_series series_back",
         "checks": "codes_of pad unmasked without_codes",
-        "suspicions": "KNOWN_CODES look",
+        "suspicions": "KNOWN_CODES codes_in look",
         "lengths": "ends_of",
         "external": "EXTERNAL SPLIT by_test training_windows with_external",
         "missingness": "PATTERNS check_pattern hides mask seeded",

@@ -91,7 +91,8 @@ def labels(
     cohort : Cohort
     class_weight : {None, "balanced"} or dict, optional
         What a class counts in the loss: "balanced", as many times as it is rarer (as in scikit-learn), or class -> weight (0 and 1 where the
-        answer is a yes or no). Weights are scaled to be 1 on average.
+        answer is a yes or no). Weights are scaled to be 1 on average. What is answered then is no longer how often a class comes (balanced, a
+        rare one seems as frequent as the others): calibrate where a probability is needed.
     labelled : (n,) array of int, optional
         Positions in the training split whose targets may be looked at: mean and deviation are theirs. All of them unless given.
 

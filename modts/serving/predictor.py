@@ -39,7 +39,7 @@ class _Pass(nn.Module):
 
 
 class Predictor:
-    """A backbone and its heads.
+    """A backbone and its heads. Threads may share one, and one backbone: they take turns.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import modts
-from modts.errors import ModtsError
+from modts.errors import ModtsError, ModtsWarning
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,8 @@ def test_single_values_need_not_hold_every_variable(table, cohort, tmp_path):
 
 def test_a_longer_stay_keeps_its_first_steps(cohort, table):
     long = pd.DataFrame({"patient": "x", "hour": range(20), "pulse": np.arange(20.0), "sodium": 140.0})
-    new = modts.windows_from_table(long, cohort, id="patient", time="hour", step=1)
+    with pytest.warns(ModtsWarning, match="go on behind the 8 steps .* with 12 of 20 rows there"):
+        new = modts.windows_from_table(long, cohort, id="patient", time="hour", step=1)
     assert new.X[0, :, 0].tolist() == list(range(8)) and new.lengths is None
 
 
