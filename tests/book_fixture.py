@@ -17,12 +17,11 @@ import pytest
 from modts import runs
 from modts.backbones import SIX
 from modts.book import latents, learn, pages, play, results
+from modts.book.fragments import NOTEBOOKS
 from modts.study import EFFECT_COLUMNS, QUESTIONS, TRANSFERS
-from modts.study.collect import metric_rows
+from modts.study.collect import LATENCY_COLUMNS, metric_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = SIX
-NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
 HARDWARE = "CPU made up (2 cores)"
 _SERIES = {
     "task": "regression",
@@ -94,7 +93,6 @@ BASELINES = {
     "classification": ("LightGBM", "GRU", "Logistic regression", "LightGBM, measurement only"),
     "regression": ("Ridge regression", "LightGBM", "MiniRocket"),
 }
-LATENCY = ("profile", "cohort", "backbone", "arm", "stage", "batch", "p50_ms", "p99_ms", "repeats", "hardware", "run")
 _MAIN = "from jupyter_book.cli.main import main; main()"  # the package has no __main__
 
 
@@ -188,7 +186,7 @@ def _latency(profile, cohort, backbones):
     return [
         dict(
             zip(
-                LATENCY,
+                LATENCY_COLUMNS,
                 (
                     profile,
                     cohort,
@@ -277,17 +275,21 @@ def _write(folder: Path, profile: str, cohorts, backbones, seeds) -> None:
         (folder / "runs" / f"{run}.json").write_text(json.dumps(record))
     for name, content, columns in (
         ("metrics", metric_rows(records), runs.COLUMNS),
-        ("latency", latency, LATENCY),
+        ("latency", latency, LATENCY_COLUMNS),
         ("effects", effects, EFFECT_COLUMNS),
     ):
-        with open(folder / f"{name}.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(content)
+        _write_table(folder / f"{name}.csv", columns, content)
     (folder / "cohorts.json").write_text(json.dumps({name: COHORTS[name] for name in cohorts}))
 
 
-def benchmark_rows(backbones=NAMES) -> list[dict]:
+def _write_table(path: Path, columns, rows: list[dict]) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def benchmark_rows(backbones=SIX) -> list[dict]:
     """Rows as `make bench` writes them, under the names that it gives them; three of the 16 targets are missed."""
     rows = []
 
@@ -341,10 +343,7 @@ def write_benchmarks(folder: Path, rows: list[dict]) -> None:
     (folder / "benchmarks").mkdir(parents=True, exist_ok=True)
     tables = {"benchmarks.csv": (results.BENCHMARKS, rows), "roofline.csv": (results.ROOFLINE, roofline_rows(rows))}
     for name, (columns, content) in tables.items():
-        with open(folder / name, "w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(content)
+        _write_table(folder / name, columns, content)
     for run in {row["run"] for row in rows}:
         record = {
             "run": run,
@@ -360,12 +359,12 @@ def write_benchmarks(folder: Path, rows: list[dict]) -> None:
 
 def fabricate(folder: Path, kind: str) -> None:
     """Write made-up results under `folder`: kind is "none", "quick" (local), "partial" (some backbones) or "full"."""
-    backbones = NAMES[:3] if kind == "partial" else NAMES
+    backbones = SIX[:3] if kind == "partial" else SIX
     if kind in ("partial", "full"):
         _write(folder / "results", "cpu", ("physionet_2012", "italy_air"), backbones, 3)
         write_benchmarks(folder / "results", benchmark_rows(() if kind == "partial" else backbones))
     if kind != "none":
-        _write(folder / "work" / "quick", "quick", ("simulated_icu", "simulated_air"), NAMES, 1)
+        _write(folder / "work" / "quick", "quick", ("simulated_icu", "simulated_air"), SIX, 1)
 
 
 def from_rows() -> dict:

@@ -1,5 +1,6 @@
 """Small things that the core tests share: a folder of their own, and a cohort that trains in a second."""
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -50,18 +51,25 @@ def places(tmp_path, monkeypatch):
     return tmp_path
 
 
-def go(stage, cohort, **values):
-    """Run a stage of the study as a notebook would, and leave PyTorch's settings as they were."""
+@contextlib.contextmanager
+def torchs_settings_kept():
+    """What runs inside leaves PyTorch's settings as they were."""
     import torch
-
-    from modts.study import experiments, params
 
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
-        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
+        yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
+
+
+def go(stage, cohort, **values):
+    """Run a stage of the study as a notebook would."""
+    from modts.study import experiments, params
+
+    with torchs_settings_kept():
+        return getattr(experiments, stage)(params.parse(stage, {"cohort": cohort, **values}))
 
 
 def tiny(n=80, steps=8, features=5, task="classification", seed=0, name="tiny"):

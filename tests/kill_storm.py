@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
 sys.path.insert(0, str(HERE))
+from project_fixture import processes  # noqa: E402
 
 PROFILE = """
 profile: storm
@@ -68,18 +69,6 @@ def start(folder: Path, log) -> subprocess.Popen:
         **{name: str(place) for name, place in places.items()},
     }
     return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
-
-
-def processes(folder: Path) -> dict[int, str]:
-    """The processes of a folder's grid and their commands."""
-    found, mark = {}, f"MODTS_WORK={folder}/work\0".encode()
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (place / "environ").read_bytes() + b"\0":
-                found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            pass
-    return {pid: words for pid, words in found.items() if words and pid != os.getpid()}
 
 
 def kill(process: subprocess.Popen, folder: Path, way: str) -> bool:

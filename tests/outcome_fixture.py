@@ -9,11 +9,11 @@ SEVERAL = ("multiclass", "multilabel", "stepwise")
 NAMES = {"multiclass": ("low", "middle", "high"), "multilabel": ("fast", "hot"), "stepwise": None}
 
 
-def asked(task, n=120, steps=6, features=4, name="asked"):
+def asked(task, n=120, steps=6):
     """Three classes by the mean of the first variable; two labels, some not known; or a yes at the steps where it lies above its mean."""
     order = np.random.default_rng(1).permutation(load_cohort("simulated_icu").n_samples)[:n]
     world = load_cohort("simulated_icu").truth[order, :steps]
-    cohort, level = tiny(n=n, steps=steps, features=features), world[:, :, 0].mean(1)
+    cohort, level = tiny(n=n, steps=steps, features=4), world[:, :, 0].mean(1)
     if task == "multiclass":
         y = np.array(NAMES[task])[np.digitize(level, np.quantile(level, (0.4, 0.75)))]
     elif task == "multilabel":
@@ -25,5 +25,5 @@ def asked(task, n=120, steps=6, features=4, name="asked"):
         y = (world[:, :, 0] > np.quantile(world[:, :, 0], 0.7)).astype(float)
         y[::7, -2:] = np.nan
     return cohort_from_arrays(
-        cohort.X, y, task=task, classes=NAMES[task], features=cohort.features, name=name, unobserved="keep"
+        cohort.X, y, task=task, classes=NAMES[task], features=cohort.features, name="asked", unobserved="keep"
     )

@@ -14,7 +14,7 @@ from . import effects, fragments
 from .figures import grid, legend, save
 from .prose import count
 from .results import Results
-from .tables import Cell, Table, between, number, percent, signed
+from .tables import Cell, Table, between, interval, number, percent, signed
 
 ALL, SHARE, LATENTS = "all of them", "share of ", "share of any latents"
 GOALS = {1.0: 0.01, 0.1: 0.03}  # what the study had set itself, AUROC over boosted trees
@@ -39,7 +39,7 @@ def best(found: Results) -> str:
         fragments.out_dir(),
     )
     tables = [_table(rows, metric, test) for test in TESTS for metric in ("auroc", "auprc")]
-    boxes = "".join(fragments.raw(table.html()) for table in tables)
+    boxes = fragments.tables(*tables)
     return "\n".join(
         [
             f"**{said[0]}**\n",
@@ -65,7 +65,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
     whole = rows[rows["recipe"] == ALL].sort_values("label_fraction", ascending=False)
     names = " and ".join(whole["backbones"].iloc[0].split())
     parts = [
-        f"{number(row.value)} with {effects.labels(row.label_fraction)}, {_span(row)}{_small(row)}"
+        f"{number(row.value)} with {effects.labels(row.label_fraction)}, {span(row)}{_small(row)}"
         for row in whole.itertuples()
     ]
     out = [
@@ -73,7 +73,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
         "statistics alone."
     ]
     if len(own):
-        said = [f"{_span(row)} with {effects.labels(row.label_fraction)}" for row in own.itertuples()]
+        said = [f"{span(row)} with {effects.labels(row.label_fraction)}" for row in own.itertuples()]
         out.append(f"On the cohort's own test splits: {'; '.join(said)}.")
     for share, part in rows.groupby("label_fraction", sort=False):
         worth = part[part["recipe"].str.startswith(SHARE)].set_index("recipe")
@@ -89,8 +89,8 @@ def answer(rows: pd.DataFrame) -> list[str]:
         single = worth.drop(index=LATENTS)
         most = single.loc[single["difference"].idxmax()]
         out.append(
-            f"With {effects.labels(share)}, {words} {_span(latents)}{_small(latents)}. No single ingredient adds more than "
-            f"{most.name.removeprefix(SHARE)}, {_span(most)}: the largest of {count(len(single))}, looked for afterwards, without a correction."
+            f"With {effects.labels(share)}, {words} {span(latents)}{_small(latents)}. No single ingredient adds more than "
+            f"{most.name.removeprefix(SHARE)}, {span(most)}: the largest of {count(len(single))}, looked for afterwards, without a correction."
         )
     aims = []
     for row in whole[whole["label_fraction"].isin(GOALS)].itertuples():
@@ -112,7 +112,7 @@ def _small(row) -> str:
     return ", too small to matter" if reach < margin("auroc", 0.0) else ""
 
 
-def _span(row) -> str:
+def span(row) -> str:
     return f"{signed(row.difference)} ({between(row.low_difference, row.high_difference)})"
 
 
@@ -125,7 +125,7 @@ def _table(rows: pd.DataFrame, metric: str, test: str) -> Table:
         for share in shares:
             row = part[part["label_fraction"] == share].iloc[0]
             cells += [
-                Cell(number(row["value"]), f"{number(row['low'])}–{number(row['high'])}"),
+                Cell(number(row["value"]), interval(row["low"], row["high"])),
                 Cell(signed(row["difference"]), between(row["low_difference"], row["high_difference"])),
             ]
         body.append([recipe, *cells])

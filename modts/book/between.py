@@ -11,7 +11,7 @@ from modts.study import arm_name, margin, question_name
 from . import answers, effects, fragments, plots, tables
 from .figures import save
 from .prose import labels_words, plural, setting
-from .results import BETWEEN, Results, at, fractions
+from .results import BETWEEN, Results, at, fractions, run_ids
 from .tables import Cell, Table
 from .verdicts import LEVEL
 
@@ -118,10 +118,10 @@ def _cohort(found: Results, key) -> str:
             fragments.heading(2, title),
             *([f"{said[0]}\n", fragments.bullets(said[1:], markup=True)] if said else []),
             _forest(asked, f"{title}{where}", stem, said),
-            *(fragments.raw(table.html()) for table in scores),
+            *(fragments.tables(table) for table in scores),
             setting(found, key, rows),
-            fragments.fold("The differences in numbers", "".join(fragments.raw(table.html()) for table in numbers)),
-            fragments.fold("What a training takes", fragments.raw(took.html()) if took else ""),
+            fragments.fold("The differences in numbers", fragments.tables(*numbers)),
+            fragments.fold("What a training takes", fragments.tables(took) if took else ""),
             fragments.fold(
                 "Downloads",
                 fragments.downloads(stem, rows, [*scores, *numbers]) + effects.downloads(asked, stem),
@@ -154,7 +154,7 @@ def _forest(rows: pd.DataFrame, title: str, stem: str, said: list[str]) -> str:
 def cost(found: Results, rows: pd.DataFrame) -> Table | None:
     """Median seconds of one training with all labels, backbones down and ways across; nothing where no run says."""
     records, took = found.runs, {}
-    for run in dict.fromkeys(run for line in rows["run"] for run in line.split(",")):
+    for run in run_ids(rows["run"]):
         record = records.get(run, {})
         for name, seconds in (record.get("timings") or {}).items():
             arm, head, pooling, share = (name.split("|") + [""] * 4)[:4]

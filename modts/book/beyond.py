@@ -10,7 +10,6 @@ from modts.study import ALL, SEARCHED
 from . import answers, best, checks, effects, fragments
 from .prose import count, listed, plural
 from .results import ABOUT, Results, rank
-from .tables import between, signed
 
 OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
 
@@ -25,7 +24,7 @@ def read_otherwise(found: Results, cohort: str) -> list[str]:
     row = rows.iloc[0]
     return [
         "**Read otherwise.** From mean, maximum and last state in place of the paper's reading, heads with all labels lie "
-        f"{signed(row['difference'])} ({between(row['low_difference'], row['high_difference'])}) from boosted trees: looked at afterwards, "
+        f"{best.span(row)} from boosted trees: looked at afterwards, "
         "so it decides nothing ([](results/best.md))."
     ]
 

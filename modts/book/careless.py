@@ -8,7 +8,7 @@ from . import fragments, verdicts
 from .figures import grid, legend, save
 from .prose import count, plural
 from .results import Results
-from .tables import Cell, Table, number
+from .tables import Cell, Table, interval, number
 
 CHANCE = 0.05  # an AUROC that is nearer to one half than this is called chance; one further below is turned over
 OURS, AND = "nothing: the study's way", " + "
@@ -33,7 +33,7 @@ def careless(found: Results) -> str:
     )
     out = [f"**{words[0]}**\n", fragments.bullets(words[1:]), fragments.picture(drawn)]
     table = _table(singles)
-    out.append(fragments.fold("The values in a table", fragments.raw(table.html())))
+    out.append(fragments.fold("The values in a table", fragments.tables(table)))
     both = pairs(rows, singles)
     out += [fragments.heading(2, "Two things at a time"), fragments.bullets(both)] if both else []
     out.append(
@@ -66,7 +66,7 @@ def answer(singles: pd.DataFrame) -> list[str]:
         there, over = (
             changed[[bool(which(row)) for _, row in changed.iterrows()]] for which in (_at_chance, _turned_over)
         )
-        many = count(len(there)) if len(there) else "none"
+        many = count(len(there), "none")
         figure = f", where the paper's {number(paper[backbone])} lies" if backbone in paper else ""
         words = f"Of {plural(len(changed), 'careless way')}, {many} {'takes' if len(there) < 2 else 'take'} end-to-end {backbone} to chance"
         words += f"{figure}{': ' * bool(len(there))}{_named(there)}"
@@ -100,7 +100,7 @@ def pairs(rows: pd.DataFrame, singles: pd.DataFrame) -> list[str]:
         new = [row for _, row in part.iterrows() if _at_chance(row) and not alone & set(row["ways"].split(AND))]
         named = "; ".join(f"{row['ways']} ({number(row['mean'])})" for row in new)
         out.append(
-            f"{backbone}: of {plural(len(part), 'pair')}, {count(len(new)) if new else 'none'} at chance of which neither half is alone"
+            f"{backbone}: of {plural(len(part), 'pair')}, {count(len(new), 'none')} at chance of which neither half is alone"
             f"{': ' if named else ''}{named}."
         )
     return out
@@ -115,9 +115,7 @@ def _table(singles: pd.DataFrame) -> Table:
             some = singles[(singles["backbone"] == name) & (singles["ways"] == way)]
             row = some.iloc[0] if len(some) else None
             cells.append(
-                Cell("–", absent=True)
-                if row is None
-                else Cell(number(row["mean"]), f"{number(row['low'])}–{number(row['high'])}")
+                Cell("–", absent=True) if row is None else Cell(number(row["mean"]), interval(row["low"], row["high"]))
             )
         body.append([way or OURS, *cells])
     return Table(

@@ -14,9 +14,10 @@ import pandas as pd
 from modts.backbones import SIX
 from modts.study import SEARCHED
 
+from .effects import interval
 from .prose import plural, said
-from .results import Results, device, rank
-from .tables import auroc_standard_error, between, number, signed
+from .results import Results, device, rank, run_ids
+from .tables import auroc_standard_error, number, signed
 
 AGREES, DIFFERS, SMALL, NOISE = "agrees", "differs", "differs at small size", "inside the noise"
 MOST = 4  # backbones of the six, below which nothing is said of every backbone
@@ -103,7 +104,7 @@ def pick(results: Results, first: str = "", every: bool = False, **want) -> pd.D
 
 def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part:
     """Our row beside the paper's figure: the part's word, and p from both errors."""
-    ran, low, high = tuple(row["run"].split(",")), row["low"], row["high"]
+    ran, low, high = tuple(run_ids([row["run"]])), row["low"], row["high"]
     theirs, ours = figure_error(results, row["cohort"], row["metric"], figure), (high - low) / (2 * 1.96)
     two = {"ours": row["value"], "our_error": None if pd.isna(ours) else ours, "theirs": figure, "their_error": theirs}
     if pd.isna(low):
@@ -237,7 +238,7 @@ def p6(results, figures):
     changes = changes[(changes[list(asked)] == pd.Series(asked)).all(axis=1)]
     levels = " to ".join(f"{value:.3f}" for value in rows.set_index("head")["value"].reindex(["simple", "complex"]))
     said_, pair = "Autoformer, frozen: Complex minus Simple", (figures["simple"], figures["complex"])
-    return [_beside(results, row, pair, f"{said_} {_span(row)} (from {levels})") for _, row in changes.iterrows()]
+    return [_beside(results, row, pair, f"{said_} {interval(row)} (from {levels})") for _, row in changes.iterrows()]
 
 
 def _heads(results, cohorts, metric):
@@ -260,7 +261,7 @@ def _heads(results, cohorts, metric):
         worse,
         words,
         tally,
-        tuple(dict.fromkeys(run for line in rows["run"] for run in line.split(","))),
+        tuple(run_ids(rows["run"])),
     )
 
 
@@ -306,13 +307,9 @@ def _change(results: Results, change: pd.Series, rows: pd.DataFrame, figures: di
         levels += (
             [f"from {one['frozen']:.3f} to {one['transfer']:.3f}"] if {"frozen", "transfer"} <= set(one.index) else [""]
         )
-    what = f"{change['backbone']}, moved and frozen, + Simple: {_span(change)} against native{f' ({levels[0]})' * bool(levels[0])}"
+    what = f"{change['backbone']}, moved and frozen, + Simple: {interval(change)} against native{f' ({levels[0]})' * bool(levels[0])}"
     what += f", and + Complex {levels[1]}" * bool(levels[1])
     return _beside(results, change, (figures[f"{name}_native"], figures[f"{name}_transfer"]), what)
-
-
-def _span(change: pd.Series) -> str:
-    return f"{signed(change['difference'])} ({between(change['low'], change['high'])})"
 
 
 def _beside(results: Results, change: pd.Series, pair: tuple[float, float], what: str) -> Part:
@@ -331,7 +328,7 @@ def _beside(results: Results, change: pd.Series, pair: tuple[float, float], what
         "low": change["low"],
         "high": change["high"],
     }
-    ran = tuple(change["run"].split(","))
+    ran = tuple(run_ids([change["run"]]))
     if change["low"] <= theirs <= change["high"]:
         return Part(AGREES, f"{what}.", ran, **two)
     side = f"{what}; the paper has {signed(theirs)} (from {number(pair[0])} to {number(pair[1])})"

@@ -59,7 +59,7 @@ def choices(found: Results) -> str:
     if made.empty:
         return fragments.note("The choices have not been compared yet: `python benchmarks/choices.py` does.")
     return "\n".join(
-        fragments.fold(f"Choice by choice: {found.title(cohort)}", fragments.raw(_table(some, found, cohort).html()))
+        fragments.fold(f"Choice by choice: {found.title(cohort)}", fragments.tables(_table(some, found, cohort)))
         for cohort, some in made.groupby("cohort", sort=False)
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from . import answers, checks, effects, fragments, ledger, prose, verdicts
-from .results import SINGLE, Results, at, device
+from .results import SINGLE, Results, at, device, run_ids
 from .tables import Cell, Table, number, signed
 
 
@@ -27,7 +27,7 @@ def claims(found: Results) -> str:
     lines = [
         *_contrast(found),
         f"Of {prose.count(len(outcome))} claims: {told}.\n",
-        fragments.raw(_table(found, outcome).html()),
+        fragments.tables(_table(found, outcome)),
     ]
     lines.append("## Claim by claim\n")
     for one in outcome:
@@ -38,8 +38,8 @@ def claims(found: Results) -> str:
         )
     every = ledger.rows(found)
     more = [row for row in every if row["kind"] != "claim"]
-    lines += ["## Suspicions, open questions, next checks\n", fragments.raw(_questions(more).html())]
-    ran = [run for row in every for run in row["run"].split(",") if run]
+    lines += ["## Suspicions, open questions, next checks\n", fragments.tables(_questions(more))]
+    ran = run_ids(row["run"] for row in every)
     lines += [
         fragments.downloads("claims", pd.DataFrame(every), []),
         fragments.how_made(ran, found.runs, "status.html"),

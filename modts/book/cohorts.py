@@ -56,7 +56,7 @@ def cohorts(found: Results) -> str:
         ["Cohort", "Windows", "Train / val / test", "Split", "Steps × features", "Missing", "Target"],
         body,
     )
-    out = [fragments.raw(table.html()), fragments.downloads("cohorts", _flat(order), [table])]
+    out = [fragments.tables(table), fragments.downloads("cohorts", _flat(order), [table])]
     for row in order:
         source = str(row.get("source", ""))
         source = f"<{source}>" if re.fullmatch(r"https?://[^\s<>`\"']+", source) else fragments.plain(source)

@@ -1,5 +1,7 @@
 """The columns of the tables in results/ that a benchmark writes, and which columns of all tables are numbers."""
 
+from modts.study import SEARCH_COLUMNS
+
 NUMBERS = {
     "value",
     "low",
@@ -55,3 +57,8 @@ MOVES = (
     "source", "cohort", "backbone", "seed", "shared", "overlap", "missing", "source_size", "mae", "line_mae", "code", "hardware",
 )  # fmt: skip
 DRIFT = ("cohort", "seed", "what", "name", "part", "value", "epochs", "capped", "seconds", "code", "hardware")
+
+TABLES = {  # results/<name>.csv, and the field of `Results` that holds it
+    "benchmarks": BENCHMARKS, "roofline": ROOFLINE, "drift": DRIFT, "careless": CARELESS, "again": AGAIN, "best": BEST, "long": LONG,
+    "missingness": MISSINGNESS, "moves": MOVES, "memory": MEMORY, "choices": CHOICES, "search": SEARCH_COLUMNS,
+}  # fmt: skip

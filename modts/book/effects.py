@@ -14,7 +14,7 @@ from . import fragments, plots, tables
 from .figures import save
 from .prose import count, plural
 from .results import SINGLE, Results, at, fractions
-from .tables import Cell, Table, percent, signed
+from .tables import Cell, Table, labels, signed
 
 WORDS = ("better", "worse", "equivalent", "cannot tell")
 FEW = 4  # so many networks are told by name
@@ -52,9 +52,9 @@ def said_otherwise(own: dict, deciding: dict) -> dict:
     return {name: row for name, row in own.items() if name in deciding and row["verdict"] != deciding[name]["verdict"]}
 
 
-def singles(rows: pd.DataFrame, question: str, metric: str = "auroc") -> pd.DataFrame:
-    """Of these effects those of one question and metric, backbone by backbone."""
-    return rows[(rows["question"] == question) & (rows["metric"] == metric) & (rows["backbone"] != ALL)]
+def singles(rows: pd.DataFrame, question: str) -> pd.DataFrame:
+    """Of these effects in AUROC those of one question, backbone by backbone."""
+    return rows[(rows["question"] == question) & (rows["metric"] == "auroc") & (rows["backbone"] != ALL)]
 
 
 def interval(row) -> str:
@@ -119,11 +119,6 @@ def facts(rows: pd.DataFrame, metrics: tuple[str, ...]) -> list[str]:
 def on_external(rows: pd.DataFrame) -> str:
     """ ", external test" where these effects are of one, for captions."""
     return ", external test" if len(rows) and (rows["test"] == EXTERNAL).all() else ""
-
-
-def labels(share: float) -> str:
-    """ "all labels" or "10 % of the labels"."""
-    return "all labels" if share == 1 else f"{percent(share)} of the labels"
 
 
 def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:

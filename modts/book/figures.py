@@ -109,6 +109,13 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file that is new or changed; one that is neither keeps its time, and Sphinx its pages."""
+    data = content.encode() if isinstance(content, str) else content
+    if not path.is_file() or path.read_bytes() != data:
+        runs.atomic_write(path, data)
+
+
 def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, folder: Path, slide: str = "") -> Picture:
     """Draw a picture in both shapes and write it.
 
@@ -137,17 +144,11 @@ def save(draw: Callable[[bool], Figure], stem: str, alt: str, caption: str, fold
     picture = Picture(stem, words, caption, folder)
     with matplotlib.rc_context(STYLE):
         for narrow, path in zip((False, True), picture.files, strict=True):
-            text = svg(draw(narrow))
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged file keeps its time
-                runs.atomic_write(path, text)
+            write(path, svg(draw(narrow)))
         if slide:
             taken = lone(draw(False), slide, caption)
-            text, path = svg(taken), folder / f"{stem}-slide.svg"
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                runs.atomic_write(path, text)
-            data, path = png(taken), folder / f"{stem}.png"
-            if not path.is_file() or path.read_bytes() != data:
-                runs.atomic_write(path, data)
+            write(folder / f"{stem}-slide.svg", svg(taken))
+            write(folder / f"{stem}.png", png(taken))
     return picture
 
 

@@ -18,8 +18,9 @@ import pandas as pd
 
 from modts import runs
 
+from . import figures
 from .figures import Picture
-from .results import training_record
+from .results import run_ids, training_record
 from .tables import Cell, Table
 
 NOTEBOOKS = ("pretrain", "extract", "heads", "end_to_end", "transfer", "latency")
@@ -33,8 +34,7 @@ def out_dir() -> Path:
 def write(name: str, text: str) -> Path:
     """Write a piece if it is new or changed."""
     path = out_dir() / name
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        runs.atomic_write(path, text)
+    figures.write(path, text)
     return path
 
 
@@ -65,6 +65,11 @@ def raw(text: str) -> str:
     """HTML as it is: its words are escaped already. The fence is longer than any in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{{raw}} html\n{text.strip()}\n{fence}\n"
+
+
+def tables(*made: Table) -> str:
+    """Tables one below the other."""
+    return "".join(raw(table.html()) for table in made)
 
 
 def bullets(sentences: list[str], markup: bool = False) -> str:
@@ -164,7 +169,7 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
 
     Before it a sentence, where training behind these numbers ended at its cap of epochs.
     """
-    ids = list(dict.fromkeys(part for run in ids for part in str(run).split(",") if part))
+    ids = run_ids(ids)
     if not ids:
         return ""
     body = []
@@ -241,4 +246,4 @@ def beside_ours(task: str, cohort: str, title: str, metrics: tuple[str, ...], fr
     if fraction is not None:
         rows = rows[pd.to_numeric(rows["label_fraction"]) == fraction]
     rows = rows[(rows["task"] == task) & (rows["cohort"] == cohort) & rows["metric"].isin(metrics)]
-    return raw(peers_table(rows, title).html()) if len(rows) else ""
+    return tables(peers_table(rows, title)) if len(rows) else ""

@@ -51,9 +51,9 @@ def _block(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
             )
         )
     made = table(part, title, theirs)
-    out += [fragments.raw(made.html()), setting(found, key, part)]
+    out += [fragments.tables(made), setting(found, key, part)]
     if len(further):
-        out.append(fragments.fold("What others report", fragments.raw(fragments.peers_table(further, title).html())))
+        out.append(fragments.fold("What others report", fragments.tables(fragments.peers_table(further, title))))
     out.append(fragments.fold("Downloads", fragments.downloads(stem, part, [made])))
     return answer, "\n".join([*out, fragments.how_made(list(part["run"]), found.runs)])
 
@@ -83,7 +83,7 @@ def _beside_interpolation(found: Results, key, rows: pd.DataFrame) -> list[str]:
             f"{best['backbone']} has {word} mean error on {title}, {said(best)}, than linear interpolation, {said(line.iloc[0])}{apart}."
         ]
     words = (
-        f"{count(ahead).capitalize() if ahead else 'None'} of {plural(len(models), 'backbone')} "
+        f"{count(ahead, 'none').capitalize()} of {plural(len(models), 'backbone')} "
         f"{'has' if ahead == 1 else 'have'} a lower mean error "
         f"on {title} than linear interpolation, "
         f"{said(line.iloc[0])}{apart}; the lowest is {best['backbone']}, {said(best)}."

@@ -162,7 +162,7 @@ def internals(found: results.Results) -> str:
         out.append(drawn)
         missed = near[near["ratio"] < near["target"]]
         table = [_limits_table(missed)] if len(missed) else []
-        out += [fragments.raw(part.html()) for part in table]
+        out += [fragments.tables(part) for part in table]
         out.append(fragments.fold("What single steps of these take", fragments.bullets(alone(rows, missed))))
         out.append(fragments.downloads("roofline", found.roofline, table))
     out.append("## Row by row\n")
@@ -171,9 +171,7 @@ def internals(found: results.Results) -> str:
         if len(some):
             title = PARTS.get(part, part)
             made.append(_rows_table(some, title))
-            table = fragments.fold(
-                f"All {len(some)} rows" if len(some) > 1 else "Its row", fragments.raw(made[-1].html())
-            )
+            table = fragments.fold(f"All {len(some)} rows" if len(some) > 1 else "Its row", fragments.tables(made[-1]))
             out += [f"{fragments.heading(3, title)}\n{targets(some)}\n", table]
     out += [
         fragments.downloads("benchmarks", rows, made),

@@ -58,7 +58,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
         )
     )
     made = [_total_table(total, ends, title), _stage_table(part, ends[0], title)]
-    out += [fragments.raw(made[0].html()), fragments.fold("Stage by stage", fragments.raw(made[1].html()))]
+    out += [fragments.tables(made[0]), fragments.fold("Stage by stage", fragments.tables(made[1]))]
     out += [
         fragments.fold("Downloads", fragments.downloads(stem, part, made)),
         fragments.how_made(list(part["run"]), found.runs),

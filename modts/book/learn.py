@@ -43,7 +43,7 @@ def draw(drawn, stem: str, alt: str, caption: str) -> str:
 
 
 def folded(title: str, stem: str, rows: pd.DataFrame, table: Table) -> str:
-    return f"::::{{dropdown}} {title}\n{fragments.raw(table.html())}\n{fragments.downloads(stem, rows, [table])}::::\n"
+    return f"::::{{dropdown}} {title}\n{fragments.tables(table)}\n{fragments.downloads(stem, rows, [table])}::::\n"
 
 
 def _pick(rows: pd.DataFrame, **where) -> pd.Series:

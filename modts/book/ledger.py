@@ -8,8 +8,6 @@ decides; where intervals or verdicts do not say so it *cannot* be told *yet*, an
 
 from __future__ import annotations
 
-import csv
-
 import pandas as pd
 
 from modts import runs
@@ -19,7 +17,7 @@ from modts.study import ALL, question_name
 from . import checks, effects, long, missingness, moves, verdicts
 from .checks import CANNOT_TELL, UNTESTED
 from .prose import plural, said
-from .results import ABOUT, BETWEEN, Results, at, collect, rank
+from .results import ABOUT, BETWEEN, Results, at, collect, rank, run_ids, written
 from .tables import number, signed
 
 COLUMNS = ("claim", "kind", "statement", "paper", "ours", "low", "high", "verdict", "why", "size", "run")
@@ -37,8 +35,7 @@ NOT_RUN = {  # why a question has no row yet
 
 def questions() -> list[dict]:
     """The suspicions, open questions and next checks as `book/data/questions.csv` lists them."""
-    with open(runs.root() / "book" / "data" / "questions.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return written("questions")
 
 
 def rows(found: Results) -> list[dict]:
@@ -59,10 +56,7 @@ def rows(found: Results) -> list[dict]:
             answers = [
                 {"verdict": UNTESTED, "why": NOT_RUN.get(question["id"], "nothing that answers it has been run yet")}
             ]
-        out += [
-            about | answer | {"size": sizes(found, tuple(filter(None, answer.get("run", "").split(","))))}
-            for answer in answers
-        ]
+        out += [about | answer | {"size": sizes(found, run_ids([answer.get("run", "")]))} for answer in answers]
     return [
         dict.fromkeys(COLUMNS, "") | {key: "" if value is None else value for key, value in row.items()} for row in out
     ]
@@ -74,7 +68,7 @@ def csv_of(some: list[dict]) -> str:
     return pd.DataFrame(safe, columns=list(COLUMNS)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def sizes(found: Results, ran: tuple[str, ...]) -> str:
+def sizes(found: Results, ran) -> str:
     """The sizes of the networks of these runs: "paper", "small", or both."""
     records = found.runs
     named = {records.get(name, {}).get("params", {}).get("size") for name in ran}
@@ -219,8 +213,7 @@ def _moved(found: Results) -> list[dict]:
     if len(known):
         said, *others = (line.replace("**", "") for line in moves.answer(known))
         verdict = CANNOT_TELL if moves.UNTOLD in said else MEASURED
-        ran = dict.fromkeys(run for line in known["run"] for run in line.split(","))
-        return [{"verdict": verdict, "why": " ".join([said, *others]), "run": ",".join(ran)}]
+        return [{"verdict": verdict, "why": " ".join([said, *others]), "run": ",".join(run_ids(known["run"]))}]
     rows = found.summary
     rows = rows[(rows["arm"] == "transfer") & (rows["metric"] == "auroc") & ~rows["cohort"].str.startswith("simulated")]
     ways = dict.fromkeys(zip(rows["source"], rows["cohort"], strict=True))

@@ -58,7 +58,7 @@ def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
             f"**{said[0]}**\n",
             fragments.bullets(said[1:]),
             fragments.picture(drawn),
-            fragments.fold("The values in a table", fragments.raw(table.html())),
+            fragments.fold("The values in a table", fragments.tables(table)),
             fragments.fold("Downloads and machines", fragments.downloads(f"long-{name}", rows, [table]) + _made(rows)),
         ]
     )
@@ -69,7 +69,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
     longest = int(rows["steps"].max())
     last = rows[rows["steps"] == longest]
     through = last[last["stopped"] == ""]
-    who = count(len(through)).capitalize() if len(through) else "None"
+    who = count(len(through), "none").capitalize()
     out = [f"{who} of {plural(len(last), 'backbone')} trained on windows of {longest:,} steps."]
     stopped = rows[rows["stopped"] != ""].drop_duplicates("backbone")
     if len(stopped):

@@ -65,7 +65,7 @@ def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
         fragments.picture(drawn),
     ]
     tables = [_errors(crossed, title), *_rates(rows, title)]
-    boxes = "".join(fragments.raw(one.html()) for one in tables)
+    boxes = fragments.tables(*tables)
     out.append(fragments.fold("The errors in tables, at every share hidden", boxes))
     if (rows["metric"] == "auroc").any():
         out.append(fragments.fold("The heads in a picture", fragments.picture(_heads_picture(rows, name, title))))

@@ -35,7 +35,7 @@ def moves(found: Results) -> str:
             fragments.fold(
                 "Each of what was known, and pair by pair",
                 fragments.bullets([*said[1:], *_made(found)])
-                + fragments.raw(table.html())
+                + fragments.tables(table)
                 + fragments.downloads("moves", rows, [table]),
             ),
             fragments.how_made(list(rows["run"]), found.runs),
@@ -73,7 +73,9 @@ def pairs(found: Results) -> pd.DataFrame:
 def answer(rows: pd.DataFrame) -> list[str]:
     """How many pairs gained; then a rank correlation with its interval and p for each thing that was known."""
     better = int((rows["verdict"] == "better").sum())
-    gained = f"{count(better) if better else 'none'} of {plural(len(rows), 'pair')} did the moved backbone do better than an untrained one"
+    gained = (
+        f"{count(better, 'none')} of {plural(len(rows), 'pair')} did the moved backbone do better than an untrained one"
+    )
     found = {name: (*correlation(list(rows[name]), list(rows["difference"])), renamed(rows, name)) for name in KNOWN}
     cohorts = len({*rows["source"], *rows["cohort"]})
     least = min(p for *_, p in found.values())

@@ -29,7 +29,7 @@ def own_backbone(found: Results) -> str:
                 share = fractions(scored)[0]
                 words = f"{METRIC_NAMES[metric]}, {title}{labels_words(share)}"
                 made.append(tables.grid(at(scored, share), metric, words))
-        out += [f"### {title}\n", setting(found, key, part), *(fragments.raw(table.html()) for table in made)]
+        out += [f"### {title}\n", setting(found, key, part), *(fragments.tables(table) for table in made)]
         out.append(fragments.how_made(list(part["run"]), found.runs))
     return "\n".join(out) or fragments.note(
         "No backbone of one's own has been run here. The commands above make its rows, and its tables then stand in this place."

@@ -11,7 +11,7 @@ from modts.serving import ENOUGH
 from modts.study import ALL, METRIC_NAMES, TIMED_NAMES, arm_name, arm_order
 
 from .figures import DASHES, NARROW, WIDE, grid, legend, mark_of
-from .tables import amount, backbone_names, backbones_and
+from .tables import amount, backbone_names, backbones_and, labels, percent
 
 
 def _arms(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -100,7 +100,6 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
         axis.axvspan(-band, band, color="#e8e8e8", zorder=0, label="too small to matter")
         axis.axvline(0, color="#222222", linewidth=1)
         for place, (share, (colour, mark)) in enumerate(zip(shares, SHARES, strict=False)):
-            words = "all labels" if share == 1 else f"{100 * share:g} % of the labels"
             for _, row in rows[rows["label_fraction"] == share].iterrows():
                 y = names.index(row["backbone"]) + 0.62 * ((place + 0.5) / len(shares) - 0.5)
                 face = colour if row["verdict"] in ("better", "worse") else "white"
@@ -112,7 +111,7 @@ def forest(panels: list[tuple[str, pd.DataFrame, float]], metric: str, narrow: b
                     continue
                 axis.hlines(y, row["low"], row["high"], color=colour, linewidth=1.4, zorder=2)
                 axis.plot(row["difference"], y, mark, color=colour, markerfacecolor=face, markersize=5, zorder=3)
-            axis.plot([], [], mark, color=colour, markersize=5, label=words)
+            axis.plot([], [], mark, color=colour, markersize=5, label=labels(share))
         axis.set(
             yticks=range(len(names)),
             yticklabels=["All of these" if name == ALL else name for name in names],
@@ -181,7 +180,7 @@ def scarcity(rows: pd.DataFrame, metric: str, narrow: bool) -> Figure:
         axis.set(
             title=name,
             xticks=range(len(fractions)),
-            xticklabels=[f"{100 * value:g} %" for value in fractions],
+            xticklabels=list(map(percent, fractions)),
             ylabel=METRIC_NAMES[metric],
             xlim=(-0.35, len(fractions) - 0.65),
         )

@@ -13,7 +13,7 @@ from modts.study import ARM_NAMES, METRIC_NAMES, arm_name, arm_order
 from . import answers, effects, fragments, play, plots, sections, tables
 from .figures import save
 from .prose import alt, count, labels_words, plural, setting
-from .results import POINT, SINGLE, Results, at, for_figure, fractions, scarce
+from .results import POINT, SINGLE, Results, at, for_figure, fractions, run_ids, scarce
 from .tables import number
 
 REGRESSION_ARMS = (
@@ -75,13 +75,13 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     simple, why = every_baseline(found, ((shown, where), (main, own)) if own else ((main, ""),), metrics, title)
     differences = effects.grids(answers_, metrics, title + effects.on_external(answers_))
     rest = [
-        ("The cohort's own test splits", fragments.raw(own_first.html()) if own else ""),
+        ("The cohort's own test splits", fragments.tables(own_first) if own else ""),
         ("The scores as a picture", _pictures(tables.only_these(part, own_strong), metric, title + own, stem)),
-        ("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
-        ("Every arm, metric and share of the labels", "".join(fragments.raw(table.html()) for table in everything)),
-        ("Other poolings beside the paper's", "".join(fragments.raw(table.html()) for table in poolings)),
+        ("All baselines", fragments.tables(*simple) + why),
+        ("Every arm, metric and share of the labels", fragments.tables(*everything)),
+        ("Other poolings beside the paper's", fragments.tables(*poolings)),
         ("Every question in a sentence", fragments.bullets(effects.facts(answers_, metrics), markup=True)),
-        ("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
+        ("The differences in numbers", fragments.tables(*differences)),
         ("What others report", fragments.beside_ours(task, cohort, title, metrics)),
     ]
     return answers.shown(lead, f"{stem}-effects" if forest else ""), "\n".join(
@@ -89,7 +89,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
             EXTERNAL if effects.on_external(answers_) else "",
             fragments.bullets(best_possible(found, cohort)),
             forest,
-            fragments.raw(first.html()),
+            fragments.tables(first),
             setting(found, key, shown if own else part),
             without(found, key, shown, metrics, f"{title}{where}"),
             *(fragments.fold(*box) for box in rest),
@@ -123,7 +123,7 @@ def untrained_ahead(rows: pd.DataFrame, metric: str) -> list[str]:
         if len(ahead)
         else ""
     )
-    who = f"for {count(len(ahead)) if len(ahead) else 'none'} of {plural(len(gap), 'backbone')}{best}"
+    who = f"for {count(len(ahead), 'none')} of {plural(len(gap), 'backbone')}{best}"
     if len(gap) == 1:
         who = f"with {gap.index[0]}, {number(untrained.iloc[0])} beside {number(frozen.iloc[0])}"
     words = f"With the Complex head, the *untrained* network has {'the' if len(gap) > 1 or len(ahead) else 'no'} lower error {who}"
@@ -217,12 +217,12 @@ def _scarce(found: Results, key, part: pd.DataFrame) -> tuple[str, str]:
         [
             EXTERNAL if own else "",
             forest,
-            fragments.raw(first.html()),
+            fragments.tables(first),
             draws_of(found, at(decides, few)),
             setting(found, key, decides),
             without(found, key, decides, ("auroc",), f"{title}{where}"),
             fragments.fold("How the scores fall from all labels to few", lines),
-            fragments.fold("All baselines", "".join(fragments.raw(table.html()) for table in simple) + why),
+            fragments.fold("All baselines", fragments.tables(*simple) + why),
             fragments.fold(
                 "Every question in a sentence",
                 fragments.bullets(effects.facts(at(answers_, few), ("auroc", "auprc")), markup=True),
@@ -266,7 +266,7 @@ def draws_of(found: Results, rows: pd.DataFrame) -> str:
         "baselines": ("baselines", "draws"),
         "end_to_end": ("whole networks", "e2e_draws"),
     }
-    for run in dict.fromkeys(run for line in rows["run"] for run in line.split(",")):
+    for run in run_ids(rows["run"]):
         stage, params = records.get(run, {}).get("stage"), records.get(run, {}).get("params", {})
         if stage in named and named[stage][1] in params:
             kinds[named[stage][0]] = params[named[stage][1]]
@@ -280,7 +280,7 @@ def elsewhere(found: Results, key, rows: pd.DataFrame, pool: pd.DataFrame) -> tu
     records = found.runs
 
     def splits(run: str) -> set:
-        return {seed for one in run.split(",") for seed in records.get(one, {}).get("params", {}).get("seeds", ())}
+        return {seed for one in run_ids([run]) for seed in records.get(one, {}).get("params", {}).get("seeds", ())}
 
     others = pool[(pool["arm"] == "baseline") & (pool["cohort"] == key[0]) & (pool["source"] == "")]
     mine = {seed for run in rows["run"] for seed in splits(run)}
@@ -319,7 +319,7 @@ def without(found: Results, key, rows: pd.DataFrame, metrics: tuple[str, ...], t
     said = (
         f"No baseline ran in this profile. On {same} ({where}) {name} reaches {METRIC_NAMES[metrics[0]]} {words}.\n\n"
     )
-    return said + fragments.fold(f"Baselines on {same}", fragments.raw(table.html()))
+    return said + fragments.fold(f"Baselines on {same}", fragments.tables(table))
 
 
 def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
@@ -327,7 +327,7 @@ def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
     records = found.runs
 
     def own(line: str) -> bool:
-        return any(records.get(run, {}).get("stage") != "transfer" for run in line.split(","))
+        return any(records.get(run, {}).get("stage") != "transfer" for run in run_ids([line]))
 
     return rows[rows["run"].map(own).astype(bool)]
 
@@ -339,9 +339,9 @@ def best_possible(results: Results, cohort: str) -> list[str]:
     return [f"{words}{number(best)}."] if isinstance(best, float) else []  # a note may be anything
 
 
-def changes(rows: pd.DataFrame, metric: str = "auroc") -> list[tuple[str, float, int]]:
-    """(arm, mean change from all labels to few, number of backbones; 0 for a baseline), in the order of the columns."""
-    rows = rows[rows["metric"] == metric]
+def changes(rows: pd.DataFrame) -> list[tuple[str, float, int]]:
+    """(arm, mean change in AUROC from all labels to few, number of backbones; 0 for a baseline), in the order of the columns."""
+    rows = rows[rows["metric"] == "auroc"]
     few = scarce(rows)
     if few is None:
         return []

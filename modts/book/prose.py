@@ -10,15 +10,15 @@ import pandas as pd
 from modts.study import METRIC_NAMES, arm_name
 
 from .fragments import plain
-from .results import LOCAL, Results
+from .results import LOCAL, Results, run_ids
 from .tables import interval, number, percent
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def count(value: int) -> str:
+def count(value: int, zero: str = WORDS[0]) -> str:
     """3 -> "three": small counts read better as words."""
-    return WORDS[value] if value < len(WORDS) else str(value)
+    return zero if not value else WORDS[value] if value < len(WORDS) else str(value)
 
 
 def plural(value: int, word: str) -> str:
@@ -56,7 +56,7 @@ def setting(found: Results, key, rows: pd.DataFrame) -> str:
     _, profile, device = key
     place = "run on this machine" if (rows["place"] == LOCAL).any() else "published results"
     hardware = "; ".join(sorted(set(rows["hardware"])))
-    ids = {run for line in rows["run"] for run in line.split(",")}
+    ids = run_ids(rows["run"])
     params = [found.runs.get(run, {}).get("params", {}) for run in ids]
     sizes = sorted({one["size"] for one in params if one.get("size")})
     hardware += f"; backbones of size {' and '.join(sizes)}" if sizes else ""

@@ -9,6 +9,7 @@ its own rows in place of the published copy of the same run. Each row says where
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,9 +32,14 @@ from .columns import (
     MOVES,
     NUMBERS,
     ROOFLINE,
+    TABLES,
 )
 
 PUBLISHED, LOCAL = "published", "this machine"
+
+
+def _no_rows(columns: tuple[str, ...]):
+    return field(default_factory=lambda: pd.DataFrame(columns=list(columns)))
 
 
 @dataclass
@@ -87,26 +93,22 @@ class Results:
     summary: pd.DataFrame
     latency: pd.DataFrame
     effects: pd.DataFrame
-    external_effects: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=[*EFFECT_COLUMNS, "profile", "place"])
-    )
-    external: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=[*runs.COLUMNS, "place", "device", "seeds"])
-    )
+    external_effects: pd.DataFrame = _no_rows((*EFFECT_COLUMNS, "profile", "place"))
+    external: pd.DataFrame = _no_rows((*runs.COLUMNS, "place", "device", "seeds"))
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
-    benchmarks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BENCHMARKS)))
-    roofline: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(ROOFLINE)))
-    drift: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(DRIFT)))
-    careless: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CARELESS)))
-    again: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(AGAIN)))
-    best: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(BEST)))
-    long: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(LONG)))
-    missingness: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MISSINGNESS)))
-    moves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MOVES)))
-    memory: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEMORY)))
-    choices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CHOICES)))
-    search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
+    benchmarks: pd.DataFrame = _no_rows(BENCHMARKS)
+    roofline: pd.DataFrame = _no_rows(ROOFLINE)
+    drift: pd.DataFrame = _no_rows(DRIFT)
+    careless: pd.DataFrame = _no_rows(CARELESS)
+    again: pd.DataFrame = _no_rows(AGAIN)
+    best: pd.DataFrame = _no_rows(BEST)
+    long: pd.DataFrame = _no_rows(LONG)
+    missingness: pd.DataFrame = _no_rows(MISSINGNESS)
+    moves: pd.DataFrame = _no_rows(MOVES)
+    memory: pd.DataFrame = _no_rows(MEMORY)
+    choices: pd.DataFrame = _no_rows(CHOICES)
+    search: pd.DataFrame = _no_rows(SEARCH_COLUMNS)
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept; own data without a title are told apart by their name."""
@@ -133,17 +135,28 @@ def device(hardware: str) -> str:
     return "GPU" if text.startswith("GPU") or "NVIDIA" in text or "CUDA" in text else "CPU"
 
 
-def read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a result file, absent or empty meaning no rows; numbers as floats, all else as text ("" when empty)."""
     if not path.is_file() or path.stat().st_size == 0:
-        frame = pd.DataFrame(columns=columns)
+        frame = pd.DataFrame(columns=list(columns))
     else:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         older = {name: value for name, value in runs.LATER.items() if name not in frame}
-        frame = frame.assign(**older).reindex(columns=columns, fill_value="")
+        frame = frame.assign(**older).reindex(columns=list(columns), fill_value="")
     for name in columns:
         frame[name] = pd.to_numeric(frame[name], errors="coerce") if name in NUMBERS else frame[name].astype(object)
     return frame
+
+
+def written(name: str) -> list[dict]:
+    """The rows of `book/data/<name>.csv`, which people wrote."""
+    with open(runs.root() / "book" / "data" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run_ids(lines) -> list[str]:
+    """The runs that these lines name, each of them one or several ("a,b"), in their order and each once."""
+    return list(dict.fromkeys(run for line in lines for run in str(line).split(",") if run))
 
 
 def own_test(rows: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +164,7 @@ def own_test(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["test"].isin(("", SPLIT))] if "test" in rows else rows
 
 
-def _both(name: str, columns: list[str]) -> pd.DataFrame:
+def _both(name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     """The published rows and this machine's quick rows; a local run hides the published copy of the same run."""
     published = read_csv(runs.results_dir() / name, columns).assign(place=PUBLISHED)
     local = read_csv(runs.work_dir() / "quick" / name, columns).assign(place=LOCAL)
@@ -182,7 +195,7 @@ def _effects() -> pd.DataFrame:
     """The published effects, and this machine's in place of the quick profile's."""
     folders = {PUBLISHED: runs.results_dir(), LOCAL: runs.work_dir() / "quick"}
     published, local = (
-        read_csv(folder / "effects.csv", list(EFFECT_COLUMNS)).assign(place=place) for place, folder in folders.items()
+        read_csv(folder / "effects.csv", EFFECT_COLUMNS).assign(place=place) for place, folder in folders.items()
     )
     published, local = (
         frame.assign(profile=pd.Series([profile_of(row) for row in frame.to_dict("records")], frame.index, object))
@@ -254,56 +267,30 @@ def summarise(metrics: pd.DataFrame, records: dict) -> pd.DataFrame:
 
 def collect() -> Results:
     """Read all result files into one `Results`. Missing files are empty: a page then says what was not run."""
-    metrics, effects = plain(_both("metrics.csv", list(runs.COLUMNS))), plain(_effects())
+    metrics, effects = plain(_both("metrics.csv", runs.COLUMNS)), plain(_effects())
     local = runs.work_dir() / "quick"
     records = _records(runs.results_dir() / "runs", PUBLISHED) | _records(local / "runs", LOCAL)
     summary = summarise(metrics, records)
     return Results(
         summary=own_test(summary),
         external=summary[summary["test"] == EXTERNAL],
-        latency=_named(_both("latency.csv", list(LATENCY_COLUMNS)), records),
+        latency=_named(_both("latency.csv", LATENCY_COLUMNS), records),
         effects=own_test(effects),
         external_effects=effects[effects["test"] == EXTERNAL],
         cohorts=_cohorts(runs.results_dir() / "cohorts.json") | _cohorts(local / "cohorts.json"),
         runs=_records(runs.results_dir() / "benchmarks", PUBLISHED) | records,
-        benchmarks=read_csv(runs.results_dir() / "benchmarks.csv", list(BENCHMARKS)),
-        roofline=read_csv(runs.results_dir() / "roofline.csv", list(ROOFLINE)),
-        drift=read_csv(runs.results_dir() / "drift.csv", list(DRIFT)),
-        moves=read_csv(runs.results_dir() / "moves.csv", list(MOVES)),
-        memory=read_csv(runs.results_dir() / "memory.csv", list(MEMORY)),
-        choices=read_csv(runs.results_dir() / "choices.csv", list(CHOICES)),
-        careless=read_csv(runs.results_dir() / "careless.csv", list(CARELESS)),
-        best=read_csv(runs.results_dir() / "best.csv", list(BEST)),
-        again=read_csv(runs.results_dir() / "again.csv", list(AGAIN)),
-        long=read_csv(runs.results_dir() / "long.csv", list(LONG)),
-        missingness=read_csv(runs.results_dir() / "missingness.csv", list(MISSINGNESS)),
-        search=read_csv(runs.results_dir() / "search.csv", list(SEARCH_COLUMNS)),
+        **{name: read_csv(runs.results_dir() / f"{name}.csv", columns) for name, columns in TABLES.items()},
     )
 
 
 def inputs() -> list[Path]:
-    """The files `collect` reads, for whoever asks whether the pages are up to date."""
+    """The files that the pages are made from, for whoever asks whether they are up to date."""
     found = []
     for folder in (runs.results_dir(), runs.work_dir() / "quick"):
         found += [folder / name for name in ("metrics.csv", "latency.csv", "effects.csv", "cohorts.json")]
         found += runs.json_files(folder / "runs").values()
-    found += [
-        runs.results_dir() / name
-        for name in (
-            "benchmarks.csv",
-            "roofline.csv",
-            "drift.csv",
-            "choices.csv",
-            "careless.csv",
-            "missingness.csv",
-            "long.csv",
-            "moves.csv",
-            "best.csv",
-            "again.csv",
-            "memory.csv",
-            "search.csv",
-        )
-    ]
+    found += [runs.results_dir() / f"{name}.csv" for name in TABLES]
+    found += [runs.frozen_path(), *sorted((runs.root() / "profiles" / "tuned").glob("*.yaml"))]
     found += sorted((runs.results_dir() / "benchmarks").glob("*.json"))
     return [path for path in found if path.is_file()]
 

@@ -46,7 +46,7 @@ def search(found: Results) -> str:
                     fragments.out_dir(),
                 )
             ),
-            fragments.raw(_winners(some).html()),
+            fragments.tables(_winners(some)),
         ]
         pretrained = some[(some["arm"] == "frozen") & np.isfinite(some["mae"])]
         if len(pretrained) >= ENOUGH:

@@ -195,7 +195,7 @@ def speed(found: results.Results) -> str:
         out += [
             drawn,
             fragments.bullets(growth(sizes)),
-            fragments.fold("By size of the data, and peak memory", fragments.raw(made[0].html())),
+            fragments.fold("By size of the data, and peak memory", fragments.tables(made[0])),
         ]
     out.append("## Where serving spends its time\n")
     if served.empty:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 from functools import partial
 
@@ -14,7 +13,7 @@ from modts.study import arm_name, tuned_path
 
 from . import checks, fragments
 from .prose import count, plural
-from .results import ABOUT, PROFILES, Results, rank
+from .results import ABOUT, PROFILES, Results, rank, written
 from .tables import Cell, Table, number, percent, signed
 
 STUDY = PROFILES[0]
@@ -26,8 +25,7 @@ SHORT = 7  # characters of a commit's hash, as git shows it
 
 def plan() -> list[dict]:
     """What the study is to hold, as `book/data/plan.csv` lists it: by which networks, and what was cut, with the reason."""
-    with open(runs.root() / "book" / "data" / "plan.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return written("plan")
 
 
 def missing(found: Results) -> str:
@@ -49,14 +47,14 @@ def missing(found: Results) -> str:
     planned = {name for row in plan() for name in row.get("of", "").split()}
     bare = [name for name in BACKBONES if name in planned and not tuned_path(name).is_file()]
     begun = sum(not line[1].absent for line in body)
-    words = f"Of {plural(len(body), 'part')} of the study {count(whole) if whole else 'none'} {'is' if whole == 1 else 'are'} whole and "
-    words += (
-        f"{count(begun - whole) if begun > whole else 'none'} begun. What is missing has not had its computing time yet"
+    words = (
+        f"Of {plural(len(body), 'part')} of the study {count(whole, 'none')} {'is' if whole == 1 else 'are'} whole and "
     )
+    words += f"{count(begun - whole, 'none')} begun. What is missing has not had its computing time yet"
     words += f"; first, settings must be searched for {', '.join(bare)}." if bare else "."
     words += _beside(found)
     table = Table("What of the study is here", ["Part", "Here", "Missing"], body)
-    return f"{words}\n\n{fragments.raw(table.html())}{fragments.bullets(_cut())}"
+    return f"{words}\n\n{fragments.tables(table)}{fragments.bullets(_cut())}"
 
 
 def _cut() -> list[str]:
@@ -115,7 +113,7 @@ def again(found: Results) -> str:
     if len(new):
         inside, reach = int(pd.to_numeric(new["inside"]).sum()), apart[new.index]
         words.append(
-            f"On a split that nobody used, {count(inside) if inside else 'none'} of {plural(len(new), 'number')} "
+            f"On a split that nobody used, {count(inside, 'none')} of {plural(len(new), 'number')} "
             f"{'lies' if inside == 1 else 'lie'} inside the published interval; the differences reach from {signed(float(reach.min()))} to "
             f"{signed(float(reach.max()))}."
         )
@@ -130,7 +128,7 @@ def again(found: Results) -> str:
     ]
     table = Table("Published numbers made again", ["Row", "On", "Published", "Again"], body)
     shown = fragments.bullets(words) + fragments.fold(
-        "Row by row", fragments.raw(table.html()) + fragments.downloads("again", rows, [table])
+        "Row by row", fragments.tables(table) + fragments.downloads("again", rows, [table])
     )
     return fragments.heading(2, "Made again") + shown
 

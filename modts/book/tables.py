@@ -33,6 +33,11 @@ def percent(fraction: float) -> str:
     return "" if pd.isna(fraction) else f"{100 * float(fraction):g} %"
 
 
+def labels(share: float) -> str:
+    """ "all labels" or "10 % of the labels"."""
+    return "all labels" if share == 1 else f"{percent(share)} of the labels"
+
+
 def number(value: float, digits: int = 3) -> str:
     """A value as the tables print it; NaN becomes a dash."""
     return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
@@ -60,9 +65,9 @@ def bound(value: float, digits: int = 3) -> str:
     return signed(value, digits)
 
 
-def between(low: float, high: float, digits: int = 3) -> str:
+def between(low: float, high: float) -> str:
     """ "−0.012 to +0.007": the interval of a difference."""
-    return f"{bound(low, digits)} to {bound(high, digits)}"
+    return f"{bound(low)} to {bound(high)}"
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:

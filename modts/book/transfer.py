@@ -97,7 +97,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
         )
         for value in budgets
     ]
-    out.append(fragments.fold("The scores in a table", "".join(fragments.raw(table.html()) for table in made)))
+    out.append(fragments.fold("The scores in a table", fragments.tables(*made)))
     metrics = ("auroc", "auprc") if metric == "auroc" else ("mae", "mse")
     differences = effects.grids(compared, metrics, title + effects.on_external(compared))
     out += [
@@ -106,7 +106,7 @@ def _pair(found: Results, key, source: str, pair: pd.DataFrame) -> tuple[str, st
         fragments.fold(
             "Every question in a sentence", fragments.bullets(effects.facts(compared, metrics), markup=True)
         ),
-        fragments.fold("The differences in numbers", "".join(fragments.raw(table.html()) for table in differences)),
+        fragments.fold("The differences in numbers", fragments.tables(*differences)),
         fragments.fold(
             "Downloads",
             fragments.downloads(stem, pair, [*made, *differences]) + effects.downloads(compared, stem),

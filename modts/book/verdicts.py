@@ -16,10 +16,8 @@ Only real data count: the simulated cohorts prove nothing about the paper.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 
-from modts import runs
 from modts.study import holm
 
 from .checks import (
@@ -35,7 +33,7 @@ from .checks import (
     Part,
     p_words,
 )
-from .results import Results, training_record
+from .results import Results, run_ids, training_record, written
 
 LEVEL = 0.05
 
@@ -56,8 +54,7 @@ class Verdict:
 
 def claims() -> list[dict]:
     """The claims as `book/data/claims.csv` lists them: id, claim, figures (name to number)."""
-    with open(runs.root() / "book" / "data" / "claims.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = written("claims")
     for row in rows:
         pairs = (part.split("=") for part in row["figures"].split(";") if part)
         row["figures"] = {name: float(value) for name, value in pairs}
@@ -108,7 +105,7 @@ def decided(results: Results, rows: list[dict], parts: list[list[Part]]) -> list
             none = "No stored result answers this claim yet."
             out.append(Verdict(row["id"], row["claim"], UNTESTED, none, why="not run here", short=row.get("short", "")))
             continue
-        ran = tuple(dict.fromkeys(run for part in some for run in part.runs))
+        ran = tuple(run_ids(run for part in some for run in part.runs))
         words = [DIFFERS if p < LEVEL else part.word for part, p in zip(some, least, strict=True)]
         word = together(words)
         found = " ".join(part.found for part in some) + _corrected(some, least)

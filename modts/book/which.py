@@ -97,9 +97,7 @@ def which(found: Results) -> str:
         ["Use", "Data and test", "Best here", "Not told apart from it"],
         body,
     )
-    return "\n".join(
-        [f"**{_answer(found, uses)}**\n", fragments.raw(table.html()), _beside(found, uses), *_times(found)]
-    )
+    return "\n".join([f"**{_answer(found, uses)}**\n", fragments.tables(table), _beside(found, uses), *_times(found)])
 
 
 def _how(row: pd.Series) -> str:
@@ -155,7 +153,7 @@ def _times(found: Results) -> list[str]:
     table = Table(
         "How long one window takes, fastest first", ["Data", "Median time from window to answer", "Machine"], body
     )
-    return [fragments.heading(2, "If answers must be quick"), fragments.raw(table.html())]
+    return [fragments.heading(2, "If answers must be quick"), fragments.tables(table)]
 
 
 def _beside(found: Results, uses: list) -> str:
@@ -172,7 +170,7 @@ def _beside(found: Results, uses: list) -> str:
         best = best_of(simple, metric)
         ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
         near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
-        better = f"{count(ahead) if ahead else 'none'} of the {plural(len(rows), 'network')} run "
+        better = f"{count(ahead, 'none')} of the {plural(len(rows), 'network')} run "
         better += "have a better score" if ahead > 1 else "has a better score"
         apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
         if len(rows) == 1:

@@ -9,6 +9,7 @@ import re
 import types
 from urllib.parse import unquote, urlparse
 
+import numpy as np
 import pandas as pd
 import pytest
 from book_fixture import (  # noqa: F401
@@ -46,6 +47,7 @@ from modts.book import (
 from modts.book import claims as claims_page
 from modts.book import speed as speed_pages
 from modts.errors import ModtsError
+from modts.learning import auroc
 
 bs4 = pytest.importorskip("bs4", reason="needs the extra 'book'")
 
@@ -242,7 +244,7 @@ def test_the_first_real_cohort_is_unfolded_and_every_answer_shows():
 
     text = sections.parted(found, rows, block)
     outside = re.sub(r"^(:{4,})\{dropdown\}.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
-    assert "rest physionet&#95;2012" in outside or "rest physionet_2012" in outside
+    assert "rest physionet_2012" in outside
     assert "answer italy_air" in outside and "rest italy_air" not in outside and "rest italy_air" in text
     assert "## More cohorts" in outside and "answer zeta" not in outside and "rest zeta" in text
     assert "simulated_icu" not in outside and "answer simulated_icu" in text and "eicu" not in text
@@ -304,9 +306,10 @@ def test_a_picture_for_a_slide_stands_alone(tmp_path):
 
 
 def test_a_picture_without_words_is_refused(tmp_path):
-    for words in ("", "  ", "front", "short"):
+    stem = "classification-physionet_2012-study"
+    for words in ("", "  ", "short", stem):
         with pytest.raises(ModtsError, match="alt text"):
-            figures.save(lambda narrow: None, "front", words, "caption", tmp_path)
+            figures.save(lambda narrow: None, stem, words, "caption", tmp_path)
 
 
 def _row(**values):
@@ -391,8 +394,13 @@ def test_devices_stay_apart_and_seeds_are_those_of_the_run():
 
 
 def test_standard_error_of_one_auroc():
-    # Hanley and McNeil's formula for 112 deaths among 800 stays at 0.85
-    assert tables.auroc_standard_error(0.85, 112, 688) == pytest.approx(0.023, abs=0.002)
+    """Hanley and McNeil's is exact where both classes have exponential scores."""
+    assert tables.auroc_standard_error(0.85, 1, 1) == pytest.approx((0.85 * 0.15) ** 0.5)  # one pair: yes or no
+    rng, y = np.random.default_rng(0), np.repeat([1, 0], (15, 60))
+    scales = np.where(y, 0.85 / 0.15, 1.0)  # a positive one's score is the larger with probability 0.85
+    found = [auroc(y, rng.exponential(scales)) for _ in range(3000)]
+    assert np.mean(found) == pytest.approx(0.85, abs=0.005)
+    assert tables.auroc_standard_error(0.85, 15, 60) == pytest.approx(np.std(found), rel=0.05)
 
 
 def test_latex_is_escaped():
@@ -496,8 +504,8 @@ def test_further_questions_have_tables_of_their_own():
     assert second.caption.endswith("Air, further questions")
 
 
-def test_effects_over_cohorts_are_told_below_the_cohorts(monkeypatch):
-    found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
+def test_effects_over_cohorts_are_told_below_the_cohorts():
+    found, _ = _claimed(_row(cohort="physionet_2012", value=0.8), 0.8)
     few, over = [_effect(cohort=name) for name in "ab"], _effect(cohort="all", verdict="cannot tell")
     found.effects = pd.DataFrame([*few, over])
     assert effects.over_cohorts(found, "regression", ("mae", "mse")) == ""  # two say nothing of a spread
@@ -532,7 +540,7 @@ def test_a_forest_says_which_side_is_better(narrow):
     assert not plots.forest([("one", rows.assign(metric="auroc"), 0.02)], "auroc", narrow).axes[0].xaxis_inverted()
 
 
-def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
+def _claimed(row, figure, runs_of=None):
     """Results of one summary row, and the part of a claim that sets it beside a figure."""
     about = {"physionet_2012": COHORTS["physionet_2012"]}
     empty = pd.DataFrame(columns=["profile", "cohort", "question", "backbone", "metric", "label_fraction"])
@@ -548,15 +556,15 @@ def _claimed(monkeypatch, row, figure, runs_of=None, effects=None):
         (0.813, 0.0365, 0.840, checks.AGREES, 1.0),
     ],
 )
-def test_a_published_figure_has_an_error_of_its_own(monkeypatch, value, half, figure, word, p):
+def test_a_published_figure_has_an_error_of_its_own(value, half, figure, word, p):
     row = _row(cohort="physionet_2012", value=value, low=value - half, high=value + half)
-    _, part = _claimed(monkeypatch, row, figure)
+    _, part = _claimed(row, figure)
     assert part.word == word and part.p == pytest.approx(p, rel=0.05)
 
 
-def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
+def test_an_error_of_a_published_mean_error_is_not_known():
     row = _row(cohort="italy_air", metric="mae", value=0.3, low=0.29, high=0.31)
-    _, part = _claimed(monkeypatch, row, 0.1)
+    _, part = _claimed(row, 0.1)
     assert part.word == checks.CANNOT_TELL and part.p == 1 and "no error is known" in part.found
 
 
@@ -569,20 +577,20 @@ def test_an_error_of_a_published_mean_error_is_not_known(monkeypatch):
         ("paper", {}, checks.SMALL, "not stored whether"),
     ],
 )
-def test_a_run_of_less_chance_decides_nothing_against_the_paper(monkeypatch, size, pretrained, word, lacks):
+def test_a_run_of_less_chance_decides_nothing_against_the_paper(size, pretrained, word, lacks):
     params = {"cohort": "physionet_2012", "backbone": "SAITS", "size": size, "epochs": 40}
     ran = {
         "r": {"stage": "heads", "profile": "cpu", "params": params},
         "cpu-pretrain-physionet_2012-SAITS": {"stage": "pretrain", "params": params, **pretrained},
     }
     row = _row(cohort="physionet_2012", value=0.7, low=0.68, high=0.72)
-    found, part = _claimed(monkeypatch, row, 0.85, ran)
+    found, part = _claimed(row, 0.85, ran)
     outcome = verdicts.decided(found, [{"id": "P5", "claim": "c"}], [[part]])[0]
     assert outcome.word == word and (lacks is None or lacks in outcome.found)
 
 
-def test_verdicts_are_corrected_over_all_claims(monkeypatch):
-    found, _ = _claimed(monkeypatch, _row(cohort="physionet_2012", value=0.8), 0.8)
+def test_verdicts_are_corrected_over_all_claims():
+    found, _ = _claimed(_row(cohort="physionet_2012", value=0.8), 0.8)
     rows = [{"id": f"P{number}", "claim": "c"} for number in range(1, 11)]
     part = checks.Part(checks.NOISE, "f.", (), 0.006)
     alone = verdicts.decided(found, rows[:1], [[part]])
@@ -612,9 +620,9 @@ def test_verdicts_are_corrected_over_all_claims(monkeypatch):
         (["worse", "cannot tell"], [0.03, 0.5], checks.NOISE),  # not among ten claims
     ],
 )
-def test_the_claim_on_heads_follows_the_corrected_tests(monkeypatch, words, p, word):
+def test_the_claim_on_heads_follows_the_corrected_tests(words, p, word):
     row = _row(profile="cpu", cohort="italy_air", task="regression", metric="mae", value=0.3)
-    found, _ = _claimed(monkeypatch, row, 0.3)
+    found, _ = _claimed(row, 0.3)
     cells = {
         "profile": "cpu",
         "cohort": "italy_air",
@@ -697,6 +705,13 @@ def test_a_table_of_effects_from_before_transfers_is_read(tmp_path, monkeypatch)
     found = results.collect()
     assert set(found.effects["source"]) == {""} and len(effects.effects_of(found, "physionet_2012", "cpu"))
     assert effects.effects_of(found, "physionet_2012", "cpu", "simulated_icu").empty
+
+
+def test_the_pages_are_made_from_every_table_of_the_results_and_follow_a_freeze(tmp_path, monkeypatch):
+    for name, place in {"HOME": ROOT, "RESULTS": ROOT / "results", "WORK": tmp_path / "nowhere"}.items():
+        monkeypatch.setenv(f"MODTS_{name}", str(place))
+    there = {*(ROOT / "results").glob("*.csv"), *(ROOT / "profiles" / "tuned").glob("*.yaml"), runs.frozen_path()}
+    assert there - set(results.inputs()) == {ROOT / "results" / "claims.csv"}  # the ledger, which is made from them
 
 
 def test_a_local_quick_run_hides_its_published_copy(tmp_path, monkeypatch):

@@ -124,7 +124,7 @@ def test_the_lessons_head_is_the_one_that_would_be_trained_now():
     assert np.allclose(made.prediction, predictor.predict(cohort.part("test")[0]), atol=1e-4)
 
 
-def test_the_lessons_file_says_where_it_comes_from(tmp_path):
+def test_the_lessons_file_says_where_it_comes_from():
     card = runs.read_json(ROOT / "book" / "data" / "lesson.safetensors.json")
     profile = read_profile(ROOT / "profiles" / "quick.yaml").jobs["quick-pretrain-simulated_icu-BRITS"].params
     settings = card["backbone"]["past"][0]["settings"]

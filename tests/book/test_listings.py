@@ -36,6 +36,8 @@ def test_a_listing_keeps_its_text_and_each_line_knows_how_far_it_is_indented():
 
 
 def test_every_line_closes_what_it_opens():
-    for line in re.findall(r'<span class="modts-line".*', listings.wrapped(page(CODE))):
+    lines = re.findall(r'<span class="modts-line".*', listings.wrapped(page(CODE)))
+    assert len(lines) == sum(map(bool, CODE.splitlines()))
+    for line in lines:
         line = line.split("</pre>")[0]
         assert line.count("<span") == line.count("</span>")

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 from modts.errors import ModtsError
 from modts.learning import intervals, meta, resampling, scores
@@ -253,6 +254,28 @@ def test_random_effects_equal_metafor():
     assert found["tau"] ** 2 == pytest.approx(0.3132, abs=1e-4)
     assert (found["mean"], found["low"], found["high"]) == pytest.approx((-0.7145, -1.1084, -0.3206), abs=2e-4)
     assert found["p"] == pytest.approx(0.0019, abs=1e-4)
+
+
+@pytest.mark.parametrize("count, spread", [(2, 0.05), (3, 0.0), (4, 0.02), (7, 0.05)])
+def test_random_effects_maximise_the_restricted_likelihood(count, spread):
+    rng = np.random.default_rng(count)
+    errors = rng.uniform(0.005, 0.03, count)
+    values = rng.normal(0.02, spread, count) + rng.normal(0, errors)
+
+    def minus_likelihood(between):
+        weights = 1 / (errors**2 + between)
+        mean = weights @ values / weights.sum()
+        return (weights @ (values - mean) ** 2 - np.log(weights).sum() + np.log(weights.sum())) / 2
+
+    best = optimize.minimize_scalar(minus_likelihood, bounds=(0, 0.02), method="bounded", options={"xatol": 1e-10}).x
+    found = meta.random_effects(values, errors)
+    assert found["tau"] ** 2 == pytest.approx(best, rel=1e-3, abs=1e-8)
+    weights = 1 / (errors**2 + best)
+    mean = np.average(values, weights=weights)
+    error = np.sqrt(max(1, weights @ (values - mean) ** 2 / (count - 1)) / weights.sum())
+    low, high = stats.t.interval(0.95, count - 1, mean, error)
+    assert (found["mean"], found["low"], found["high"]) == pytest.approx((mean, low, high), rel=1e-3, abs=1e-6)
+    assert found["p"] == pytest.approx(2 * stats.t.cdf(-abs(mean / error), count - 1), rel=1e-2)
 
 
 def test_random_effects_of_cohorts_that_agree_are_not_too_sure():

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import go, places, tiny  # noqa: F401
 
 import modts
 from modts.backbones import BACKBONES, build
@@ -15,7 +14,6 @@ from modts.cohorts import cohort_from_arrays
 from modts.learning import Training, adapt, fit_predict, labels, pretrain
 from modts.learning.gaps import statistics
 from modts.sklearn import ImputerLatents, ModularClassifier, ModularRegressor
-from modts.study import experiments, params
 
 N, T, F = 100, 8, 4
 
@@ -127,20 +125,12 @@ def test_a_cohort_that_ends_early_runs_through_the_notebooks_functions(tmp_path)
     short = {"backbone": "SAITS", "seeds": [0], "epochs": 1, "batch_size": 16}
     path = str(ended("stepwise").save(tmp_path / "ended.npz"))
 
-    def go(stage, **values):
-        threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        try:
-            return getattr(experiments, stage)(params.parse(stage, {"cohort": path, **values}))
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
-
     heads = {"heads": ["simple"], "label_fractions": [1.0], "head_epochs": 2}
     done = [
-        go("pretrain", **short),
-        go("heads", **short, **heads),
-        go("end_to_end", **short, **heads, arms=["e2e"], e2e_epochs=1),
-        go("baselines", seeds=[0], label_fractions=[1.0]),
+        go("pretrain", path, **short),
+        go("heads", path, **short, **heads),
+        go("end_to_end", path, **short, **heads, arms=["e2e"], e2e_epochs=1),
+        go("baselines", path, seeds=[0], label_fractions=[1.0]),
     ]
     rows = [row for run in done for row in run.rows]
     assert {row["task"] for row in rows} == {"imputation", "stepwise"}

@@ -5,8 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-import torch
-from core_fixture import places, tiny  # noqa: F401
+from core_fixture import places, tiny, torchs_settings_kept  # noqa: F401
 
 from modts import runs
 from modts.errors import ModtsError
@@ -20,16 +19,13 @@ HEADS = {**SHORT, "heads": ["simple"], "label_fractions": [1.0], "head_epochs": 
 def made(tmp_path_factory):
     """Checkpoints, latents and outcomes of two seeds, and of a second backbone, in a work folder; it is copied for every test."""
     home = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as context:
+    with pytest.MonkeyPatch.context() as context, torchs_settings_kept():
         context.setenv("MODTS_WORK", str(home / "work"))
-        threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         cohort = str(tiny(n=60, steps=6, features=4, name="icu").save(home / "icu.npz"))
         asked = params.parse("heads", {"cohort": cohort, "backbone": "GRU-D", **HEADS})
         run = runs.Run("heads", asked.model_dump())
         units.run_arm(run, arm_of(asked), 1.0)
         artefacts.pretrained(params.parse("heads", {"cohort": cohort, "backbone": "SAITS", **HEADS}), 0)
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
     return home, asked
 
 

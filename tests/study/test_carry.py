@@ -6,11 +6,12 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+from core_fixture import go as run_stage
 from core_fixture import places, tiny, unnoticed_flips  # noqa: F401
 
 from modts import runs
 from modts.errors import ModtsError
-from modts.study import arms, artefacts, carry, cli, experiments, jobs, params, processes, profiles
+from modts.study import arms, artefacts, carry, cli, jobs, processes, profiles
 
 PROFILE = """
 profile: piece
@@ -46,14 +47,7 @@ def whole(tmp_path_factory):
 
 def go(job):
     """A job in this process."""
-    import torch
-
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    try:
-        return getattr(experiments, job.stage)(params.parse(job.stage, job.params))
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+    return run_stage(job.stage, **job.params)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from project_fixture import make_project
 
 from modts import runs
 from modts.cohorts import load_cohort
@@ -72,11 +73,7 @@ def _rows(job, backbone, arm, head, pooling, value):
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """Finished runs of a tiny profile: good heads, useless trees."""
-    (tmp_path / "_toc.yml").write_text("")
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
-    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(tmp_path / folder))
+    make_project(tmp_path, monkeypatch, tiny=PROFILE)
     jobs = {job.stage: job for job in profiles.read_profile("tiny").jobs.values()}
     rng, frozen, trees = np.random.default_rng(0), {}, {}
     for seed in (0, 1):
@@ -111,7 +108,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_collect_makes_the_four_tables(made, capsys):
+def test_collect_makes_the_four_tables(made):
     assert cli.main(["collect", "tiny"]) == 0
     folder = runs.work_dir() / "tiny"
     metrics = read(folder / "metrics.csv")

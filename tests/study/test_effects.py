@@ -1,5 +1,6 @@
 """Effects: questions from stored predictions, pooled and over cohorts, in small families, with one of four words."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,14 @@ def test_origins_of_a_series_are_its_splits(tmp_path):
     assert (mae["n_splits"], mae["n_draws"]) == (3, 2)
     for name in ("difference", "low", "high"):  # wherever and however it is drawn
         assert mae[name] == pytest.approx(-0.2, abs=1e-6)
+
+
+def test_holm_is_the_closed_test_of_bonferroni():
+    """An adjusted p is the largest that Bonferroni gives any family of hypotheses with this one in it (Marcus and others 1976)."""
+    p = [0.03, 0.001, 0.2, 0.03, 0.9, 0.012, 0.013]
+    families = [family for size in range(1, 8) for family in itertools.combinations(range(7), size)]
+    least = {family: min(1.0, len(family) * min(p[one] for one in family)) for family in families}
+    assert effects.holm(p) == pytest.approx([max(least[f] for f in families if one in f) for one in range(7)])
 
 
 @pytest.mark.parametrize(

@@ -537,7 +537,7 @@ def test_end_to_end_training_killed_in_mid_epoch_ends_with_the_same_rows(files, 
     assert go("end_to_end", files["icu"], **settings).rows == straight and outcomes() == trained
 
 
-def test_an_interrupted_write_leaves_no_result_and_no_part(files, monkeypatch):
+def test_an_interrupted_write_leaves_no_result_and_no_part(files):
     replace_file = os.replace
 
     def fail(source, target):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from core_fixture import places, snakemake_command, tiny  # noqa: F401
+from project_fixture import make_project
 
 from modts import runs
 from modts.cohorts import Cohort, load_cohort
@@ -50,7 +51,7 @@ def test_a_profile_is_a_plain_name(stage, name):
 
 
 @pytest.mark.parametrize("name", [*NAMES, *TRAVERSALS])
-def test_no_place_is_made_from_another_name(name, tmp_path):
+def test_no_place_is_made_from_another_name(name):
     made = {"profile": "quick", "cohort": "simulated_icu", "backbone": "SAITS"}
     with pytest.raises(ModtsError):
         runs.run_id("heads", made | {"profile": name})
@@ -103,13 +104,7 @@ def test_a_cohort_file_is_not_called_like_one_of_ours(tmp_path):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    folder = tmp_path / "my project"
-    (folder / "profiles").mkdir(parents=True)
-    (folder / "_toc.yml").write_text("")
-    for name, place in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(folder / place))
-    monkeypatch.chdir(folder)
-    return folder
+    return make_project(tmp_path / "my project", monkeypatch)
 
 
 def snakemake(project, profile, *options):
@@ -242,7 +237,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("which", BROKEN)
-def test_a_broken_profile_is_one_sentence(which, tmp_path, monkeypatch):
+def test_a_broken_profile_is_one_sentence(which, tmp_path):
     path = tmp_path / "p.yaml"
     content, says = BROKEN[which]
     path.write_bytes(content)
@@ -327,7 +322,7 @@ def record(profile):
 # --- downloads ------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_download_is_one_traceback(tmp_path, monkeypatch):
+def test_a_failed_download_is_one_traceback(tmp_path):
     from modts.cohorts import tsdb_home
 
     def fail(name, folder):

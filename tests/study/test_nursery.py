@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_warden import RUN, alive, project, wait_for  # noqa: F401
+from project_fixture import processes, wait_for, write_notebook
+from test_warden import RUN, project  # noqa: F401
 
 from modts.errors import ModtsError
 from modts.study import jobs, nursery, profiles, warden
@@ -42,13 +43,12 @@ def server():
 
 def told(project, code: str, **params) -> dict:  # noqa: F811
     """What a notebook of one cell, run as a job, wrote about its kernel."""
-    path = project / "notebooks" / "pretrain.ipynb"
-    notebook = json.loads(path.read_text())
-    notebook["cells"][1]["source"] = (
+    write_notebook(
+        project,
+        "pretrain",
         f"import json, os, sys, time, signal\ntold = {{}}\n{code}\n"
-        "open(os.environ['MODTS_HOME'] + '/told', 'w').write(json.dumps(told))\n"
+        "open(os.environ['MODTS_HOME'] + '/told', 'w').write(json.dumps(told))\n",
     )
-    path.write_text(json.dumps(notebook))
     with pytest.raises(ModtsError, match="pretrain simulated_icu SAITS failed"):  # this notebook writes no run file
         job = profiles.read_profile("small").job(RUN)
         jobs.run_job(dataclasses.replace(job, params={**job.params, **params}))
@@ -66,7 +66,7 @@ def test_a_job_of_a_nursery_has_pypots_and_its_own_environment_and_leaves_nothin
     for one in (first, second):
         assert one["pypots"] and one["work"] == f"{project}/work" and one["folder"] == str(project)
     assert first["pid"] != second["pid"]
-    assert wait_for(lambda: not alive(project) and not warden.below(server), 10), alive(project)
+    assert wait_for(lambda: not processes(project) and not warden.below(server), 10), processes(project)
 
 
 def test_another_number_of_threads_has_a_kernel_of_its_own(server, project):  # noqa: F811
@@ -99,4 +99,4 @@ def test_a_killed_job_of_a_nursery_leaves_no_process(server, project, how):  # n
     else:
         (os.killpg if how.endswith("group") else os.kill)(process.pid, getattr(signal, how.split()[0]))
         process.communicate(timeout=30)
-    assert wait_for(lambda: not alive(project) and not warden.below(server), 20), alive(project)
+    assert wait_for(lambda: not processes(project) and not warden.below(server), 20), processes(project)

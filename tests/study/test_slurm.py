@@ -1,15 +1,14 @@
 """The grid on a cluster for real: one SLURM node on this machine, three jobs, one killed on the node, and a second start that goes on."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from project_fixture import make_project, wait_for, write_notebook
 
 from modts import runs
 from modts.study import profiles
@@ -52,22 +51,10 @@ def node(tmp_path_factory):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, node):
-    (tmp_path / "_toc.yml").write_text("")
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "small.yaml").write_text(GRID)
-    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(tmp_path / folder))
+    make_project(tmp_path, monkeypatch, small=GRID)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
     given = list(next(iter(profiles.read_profile("small").jobs.values())).params)
-    cells = [
-        {"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": [], "execution_count": None}
-        for tags, source in ((["parameters"], 'profile = "small"\n'), ([], SLEEPY.replace("NAMES", repr(given))))
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
+    write_notebook(tmp_path, "pretrain", SLEEPY.replace("NAMES", repr(given)), 'profile = "small"\n')
     yield tmp_path
     (tmp_path / "wait").unlink(missing_ok=True)  # a test that failed leaves nothing that waits
     subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)])
@@ -88,15 +75,6 @@ def done(project) -> set[str]:
     return {path.stem.rsplit("pretrain-simulated_icu-", 1)[1] for path in (project / "work/small/runs").glob("*.json")}
 
 
-def wait_for(condition, seconds=300):
-    for _ in range(seconds * 5):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {seconds} s")
-
-
 def kernel_of(backbone, project) -> list[int]:
     """Processes of this project's waiting job."""
     found = subprocess.run(
@@ -108,9 +86,10 @@ def kernel_of(backbone, project) -> list[int]:
 def test_a_grid_on_a_node_survives_the_death_of_a_job(project):
     (project / "wait").touch()
     first = start(project)
-    wait_for(lambda: done(project) == {"BRITS", "GRU-D"} or first.poll() is not None)
+    assert wait_for(lambda: done(project) == {"BRITS", "GRU-D"} or first.poll() is not None, 300)
     assert first.poll() is None, first.communicate()[0][-3000:]
-    victims = wait_for(lambda: kernel_of("SAITS", project))
+    victims = wait_for(lambda: kernel_of("SAITS", project), 300)
+    assert victims, "the third job did not start"
     for pid in victims:
         try:
             os.kill(pid, signal.SIGKILL)

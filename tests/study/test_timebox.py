@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from project_fixture import make_project, write_notebook
 
 pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
 from modts import runs
@@ -25,13 +26,8 @@ cohorts:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    (tmp_path / "_toc.yml").write_text("")
+    make_project(tmp_path, monkeypatch, box=PROFILE)
     shutil.copy(HOME / "Snakefile", tmp_path)
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "box.yaml").write_text(PROFILE)
-    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(tmp_path / folder))
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -112,15 +108,8 @@ def notebook(project, wait):
     """A pretrain notebook that waits, and then writes its run file."""
     job = profiles.read_profile("box").jobs[f"box-pretrain-{ICU}-SAITS"]
     source = f"import time\nfrom modts import runs\ntime.sleep({wait})\nruns.Run('pretrain', {job.params!r}).finish()"
-    (project / "notebooks").mkdir(exist_ok=True)
-    cells = [
-        {"cell_type": "code", "metadata": {"tags": tags}, "source": text, "outputs": [], "execution_count": None}
-        for tags, text in ((["parameters"], ""), ([], source))
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
     for stage in ("pretrain", "heads", "latency"):
-        (project / "notebooks" / f"{stage}.ipynb").write_text(json.dumps(content))
+        write_notebook(project, stage, source)
 
 
 def test_what_was_measured_in_the_box_is_planned_again(project, monkeypatch):

@@ -1,7 +1,6 @@
 """Nothing of a job outlives it: not its papermill, not the kernel, not what a cell started; and a job that cannot begin says why."""
 
 import inspect
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from project_fixture import make_project, processes, wait_for, write_notebook
 
 from modts import runs
 from modts.errors import ModtsError
@@ -30,41 +30,9 @@ time.sleep(float(os.environ.get("TEST_WAIT", 0)))
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    (tmp_path / "_toc.yml").write_text("")
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "small.yaml").write_text(PROFILE)
-    (tmp_path / "notebooks").mkdir()
-    cells = [
-        {"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": [], "execution_count": None}
-        for tags, source in ((["parameters"], 'profile = "small"\n'), ([], CELL))
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
-    (tmp_path / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
-    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(tmp_path / folder))
+    write_notebook(make_project(tmp_path, monkeypatch, small=PROFILE), "pretrain", CELL, 'profile = "small"\n')
     monkeypatch.setenv("TEST_WAIT", "300")
-    monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def alive(project) -> list[str]:
-    """The commands of the processes that carry this test's work folder in their environment, this one aside."""
-    mark, found = f"MODTS_WORK={project}/work\0".encode(), []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (place / "environ").read_bytes() + b"\0" and int(place.name) != os.getpid():
-                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            pass
-    return [words for words in found if words]
-
-
-def wait_for(condition, seconds=60.0):
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.05)
-    return condition()
 
 
 def _hears_hangup():
@@ -79,11 +47,12 @@ def test_a_killed_job_leaves_no_process(project, how):
         command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_hears_hangup
     )
     assert wait_for((project / "here").exists), "the notebook did not begin in a minute"
-    assert any("ipykernel" in words for words in alive(project)) and any("sleep" in words for words in alive(project))
+    words = " ".join(processes(project).values())
+    assert "ipykernel" in words and "sleep" in words
     number = getattr(signal, how.split()[0])
     (os.killpg if how.endswith("group") else os.kill)(process.pid, number)
     process.wait(30)
-    assert wait_for(lambda: not alive(project), 20), alive(project)
+    assert wait_for(lambda: not processes(project), 20), processes(project)
     assert not list((project / "work").rglob("runs/*")) and not list((project / "work").rglob("*.part"))
 
 
@@ -91,7 +60,7 @@ def test_a_job_that_is_over_leaves_no_process(project, monkeypatch):
     monkeypatch.setenv("TEST_WAIT", "0")
     with pytest.raises(ModtsError, match="pretrain simulated_icu SAITS failed"):  # this notebook writes no run file
         jobs.run_job(profiles.read_profile("small").job(RUN))
-    assert (project / "here").exists() and wait_for(lambda: not alive(project), 5), alive(project)
+    assert (project / "here").exists() and wait_for(lambda: not processes(project), 5), processes(project)
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("kill -11 $$", -11)])

@@ -6,11 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from core_fixture import snakemake_command
+from project_fixture import make_project, wait_for, write_notebook
 
 pytest.importorskip("snakemake", reason="the workflow needs the extra `workflow`")
 from modts import runs
@@ -34,25 +34,22 @@ transfer:
   - {source: simulated_icu, cohort: simulated_ward, backbones: [SAITS]}
 """
 # A notebook that is over at once, or waits as long as TEST_WAIT says: only the engine around it is tested here.
-CELLS = {
-    "parameters": 'profile = "small"\n',
-    "": "import os, time\nfrom modts import runs\nfrom modts.study import params\n"
-    "checked = params.validate('pretrain', {n: globals()[n] for n in NAMES})\n"
-    "time.sleep(float(os.environ.get('TEST_WAIT', 0)))\nruns.Run('pretrain', checked.model_dump()).finish()",
-}
+WAITING = """
+import os, time
+from modts import runs
+from modts.study import params
+checked = params.validate('pretrain', {n: globals()[n] for n in NAMES})
+time.sleep(float(os.environ.get('TEST_WAIT', 0)))
+runs.Run('pretrain', checked.model_dump()).finish()
+"""
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with the small profile, the real notebooks and its own work and results."""
-    (tmp_path / "_toc.yml").write_text("")
+    make_project(tmp_path, monkeypatch, small=SMALL)
     shutil.copytree(HOME / "notebooks", tmp_path / "notebooks")
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "small.yaml").write_text(SMALL)
-    for name, folder in {"MODTS_HOME": "", "MODTS_WORK": "work", "MODTS_RESULTS": "results"}.items():
-        monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -232,19 +229,7 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
         "profile: small\ncohorts:\n  simulated_icu: {stages: [pretrain], backbones: [SAITS]}\n"
     )
     job = next(iter(profiles.read_profile("small").jobs.values()))
-    cells = [
-        {
-            "cell_type": "code",
-            "metadata": {"tags": [tag] if tag else []},
-            "source": source.replace("NAMES", repr(list(job.params))),
-            "outputs": [],
-            "execution_count": None,
-        }
-        for tag, source in CELLS.items()
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
-    (project / "notebooks" / "pretrain.ipynb").write_text(json.dumps(notebook))
+    write_notebook(project, "pretrain", WAITING.replace("NAMES", repr(list(job.params))), 'profile = "small"\n')
     process = subprocess.Popen(
         [*snakemake_command("profiles/small.yaml", 1), "--rerun-incomplete"],
         cwd=project,
@@ -254,10 +239,7 @@ def test_a_killed_grid_leaves_no_half_file_and_goes_on(project):
         stderr=subprocess.DEVNULL,
     )
     executed = project / "work" / "small" / "logs" / f"{job.run}.ipynb"
-    for _ in range(1200):
-        if executed.exists():
-            break
-        time.sleep(0.1)
+    wait_for(executed.exists, 120)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert executed.exists(), "the job did not start in two minutes"
