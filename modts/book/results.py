@@ -302,7 +302,7 @@ POINT = ("", "point")  # pretraining's pattern on the main pages
 
 
 BETWEEN = "between"  # the profile of a page of its own: other pages show nothing of it
-PROFILES = ("study", "paper", "cpu", "headline", "crossing", "latency", "proof", BETWEEN, "quick")  # whose rows speak first
+PROFILES = ("study", "paper", "cpu", "headline", "crossing", "latency", "proof", BETWEEN, "quick")  # in this order
 
 ABOUT = {  # what a heading says of a profile, where a page has several of one cohort
     "study": "the study", "paper": "the paper's sizes", "cpu": "the earlier protocol", "headline": "the published sizes, on a GPU",
