@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ALL, METRIC_NAMES
+from modts.learning import HIGHER_IS_BETTER
+from modts.study import ALL, LEVEL, METRIC_NAMES
 
 from . import fragments
 from .effects import each, interval, labels
@@ -34,6 +35,14 @@ TUNED_OTHERS = {
 VERBS = {"better": "does better than", "worse": "does worse than", "equivalent": "does as well as"}
 UNTOLD = "cannot be told from"
 MAIN = tuple(OTHERS)
+
+
+def verb(row: pd.Series) -> str:
+    """What the first side of an effect does beside the second. Where they are equivalent and yet surely apart, the word says so."""
+    if row["verdict"] != "equivalent" or not row["p_holm"] < LEVEL:
+        return VERBS.get(row["verdict"], UNTOLD)
+    ahead = (row["difference"] > 0) == HIGHER_IS_BETTER[row["metric"]]
+    return "does barely better than" if ahead else "does nearly as well as"
 
 
 def who(rows: pd.DataFrame) -> str:
@@ -68,14 +77,15 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = F
     (lead, row), *others = found.items()
     whose = {question: who(rows[rows["question"] == question]) for question in found}
     with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
-    words = f"{subject[0].upper()}{subject[1:]} {VERBS.get(row['verdict'], UNTOLD)} {sides[lead]} {with_}".rstrip()
+    words = f"{subject[0].upper()}{subject[1:]} {verb(row)} {sides[lead]} {with_}".rstrip()
     out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {whose[lead]}.{_each(rows, metric, share, lead)}"]
     for question, row in others:
-        verb = VERBS.get(row["verdict"], UNTOLD)
         apart = row["verdict"] == "cannot tell" and row["low"] * row["high"] > 0
         corrected = ", which is not enough after the correction for several tests" if apart else ""
         corrected += f", {whose[question]}" * (whose[question] != whose[lead])
-        out.append(f"It {verb} {sides[question]}: {interval(row)}{corrected}.{_each(rows, metric, share, question)}")
+        out.append(
+            f"It {verb(row)} {sides[question]}: {interval(row)}{corrected}.{_each(rows, metric, share, question)}"
+        )
     return out
 
 

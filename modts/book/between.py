@@ -6,14 +6,13 @@ from statistics import median
 
 import pandas as pd
 
-from modts.study import arm_name, margin, question_name
+from modts.study import LEVEL, arm_name, margin, question_name
 
 from . import answers, effects, fragments, plots, tables
 from .figures import save
 from .prose import labels_words, plural, setting
 from .results import BETWEEN, Results, at, fractions, run_ids
 from .tables import Cell, Table
-from .verdicts import LEVEL
 
 ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
 WAYS = {  # question -> what is trained beside the head; the last is asked the other way round, see `turned`
@@ -56,7 +55,7 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
     for share in fractions(rows):
         parts = []
         for question, row in answers.means(rows, metric, share, WAYS).items():
-            verb = answers.VERBS.get(row["verdict"], answers.UNTOLD)
+            verb = answers.verb(row)
             parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}")
             ahead += [f"training {WAYS[question]} with {effects.labels(share)}"] if row["verdict"] == "better" else []
             sure = row["verdict"] == "equivalent" and row["low"] > 0 and row["p_holm"] < LEVEL

@@ -46,7 +46,7 @@ def larger(found: Results, cohort: str) -> list[str]:
             for _, row in part[part["question"] == question].iterrows():
                 draws = f", {plural(int(row['n_draws']), 'draw')} of them" if row["label_fraction"] < 1 else ""
                 said.append(
-                    f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {other} with {effects.labels(row['label_fraction'])}{draws}: "
+                    f"{answers.verb(row)} {other} with {effects.labels(row['label_fraction'])}{draws}: "
                     f"{answers.interval(row)}"
                 )
         splits = plural(int(part["n_splits"].max()), "split")
@@ -111,5 +111,5 @@ def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
     """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"."""
     for metric in ("auroc", "mae"):
         for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
-            return f"{answers.VERBS.get(row['verdict'], answers.UNTOLD)} {sides[question]}"
+            return f"{answers.verb(row)} {sides[question]}"
     return ""

@@ -60,7 +60,7 @@ def _contrast(found: Results) -> list[str]:
     return [
         f"**The main contrast.** With {effects.labels(row['label_fraction'])}, the paper's modular CSAI lies "
         f"{number(figures['P4']['auroc'] - figures['P3']['csai'])} in AUROC above its end-to-end CSAI. Here, at the same size, "
-        f"a linear layer on frozen CSAI {answers.VERBS.get(row['verdict'], answers.UNTOLD)} CSAI as PyPOTS ships it, by {answers.interval(row)}"
+        f"a linear layer on frozen CSAI {answers.verb(row)} CSAI as PyPOTS ships it, by {answers.interval(row)}"
         f"{effects.on_external(rows)}{_on_splits(own, row)}.{_same_head(*(at(some, row['label_fraction']) for some in (levels, outside)))}\n"
         for _, row in rows.iterrows()
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ALL, margin
+from modts.study import ALL, LEVEL, margin
 
 from . import answers, beyond, checks, effects, fragments, prediction
 from .prose import listed, plural, seeds
@@ -101,12 +101,12 @@ def _clause(effects_, question: str, other: str, it: str = "it") -> str:
     said: dict[str, list[float]] = {}
     for share, part in effects_.items():
         if question in part:
-            said.setdefault(part[question]["verdict"], []).append(share)
+            said.setdefault(answers.verb(part[question]), []).append(share)
     clauses = []
-    for verdict_, shares in said.items():
+    for verb, shares in said.items():
         whole = len(said) == 1 and len(shares) == len(effects_)
         where = "" if whole else f" with {' and '.join(map(effects.labels, shares))}"
-        clauses.append(f"{answers.VERBS.get(verdict_, answers.UNTOLD)} {it if clauses else other}{where}")
+        clauses.append(f"{verb} {it if clauses else other}{where}")
     return ", and ".join(clauses)
 
 
@@ -159,18 +159,27 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
     alone = len(_networks(found, rows)) == 1
     out = [_on_what(found, rows, models, effects_)]
     some = effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0])
-    matters = f"of more than {number(margin('auroc', 0.0), 2)}"
     for share, part in effects_.items():
         if QUESTIONS[0] in part:
             row = part[QUESTIONS[0]]
-            words = {
-                "equivalent": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is ruled out.",
-                "cannot tell": f"A {'' if alone else 'mean '}difference that would matter ({matters}) is not ruled out.",
-            }.get(row["verdict"], f"The difference stands after the correction for {plural(len(effects_), 'test')}.")
+            words = _surely(row, len(effects_), alone)
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}")
     names = _networks(found, rows)
     return [*out, *_advice(effects_, names, _of(some, names)), *beyond.elsewhere(found, rows)]
+
+
+def _surely(row: pd.Series, tests: int, alone: bool) -> str:
+    """What an interval rules out, and what stands after the correction for so many tests; alone: of one network, not of a mean."""
+    stands = f"after the correction for {plural(tests, 'test')}"
+    if row["verdict"] not in ("equivalent", "cannot tell"):
+        return f"The difference stands {stands}."
+    matters = (
+        f"A {'' if alone else 'mean '}difference that would matter (of more than {number(margin('auroc', 0.0), 2)}) is"
+    )
+    if row["verdict"] == "cannot tell":
+        return f"{matters} not ruled out."
+    return f"{matters} ruled out{f'; that it is not zero stands {stands}' * (row['p_holm'] < LEVEL)}."
 
 
 def further(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
@@ -341,13 +350,13 @@ def _advice(effects_, names: list[str], some: pd.DataFrame) -> list[str]:
     ahead = [share for share, word in trees.items() if word == "better"]
     if not trees and single.empty:
         return []
+    better = {share: at(single[single["verdict"] == "better"], share) for share in effects_}
+    said = [
+        f"{fragments.plain(row['backbone'])} with {effects.labels(share)}, {answers.interval(row)}"
+        for share, some in better.items()
+        for _, row in some.iterrows()
+    ]
     if not trees:
-        better = {share: at(single[single["verdict"] == "better"], share) for share in effects_}
-        said = [
-            f"{fragments.plain(row['backbone'])} with {effects.labels(share)}, {answers.interval(row)}"
-            for share, some in better.items()
-            for _, row in some.iterrows()
-        ]
         words = (
             f"{first}; ahead of them was a head on a frozen {'; '.join(said)}"
             if said
@@ -358,7 +367,9 @@ def _advice(effects_, names: list[str], some: pd.DataFrame) -> list[str]:
     elif ahead:
         words = f"{first}; add {head} where labels are few (here: {listed(list(map(effects.labels, ahead)))})"
     else:
-        words = f"{first}: {head} was not ahead of them here"
+        words = f"{first}: {head} was not ahead of them here" + f" in the mean; ahead alone: {'; '.join(said)}" * bool(
+            said
+        )
     return [
         f"**What to do with it.** {words}. [](results/best.md) shows what both together reach, [](which.md) which network fills gaps best."
     ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modts.study import holm
+from modts.study import LEVEL, holm
 
 from .checks import (
     AGREES,
@@ -34,8 +34,6 @@ from .checks import (
     p_words,
 )
 from .results import Results, run_ids, training_record, written
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = door(
         "profiles": "read_profile read_yaml tuned_path",
         "jobs": "Job MEMORY drop_foreign start_count",
         "collect": "LATENCY_COLUMNS",
-        "effects": "ALL EFFECT_COLUMNS SEARCHED holm margin profile_of",
+        "effects": "ALL EFFECT_COLUMNS LEVEL SEARCHED holm margin profile_of",
         "questions": "ASKED FURTHER LEADING QUESTIONS TRANSFERS",
         "tuned": "SEARCH_COLUMNS",
         "published": "check_published",

@@ -439,7 +439,34 @@ def _effect(**values):
         "metric": "mae", "test": "split", "difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.001, "p_holm": 0.01, "family": "f",
         "n_splits": 3, "n_draws": 1, "verdict": "worse", "run": "r",
     }  # fmt: skip
-    return base | values
+    return base | ({"p_holm": 0.4} if values.get("verdict") == "equivalent" else {}) | values
+
+
+def test_two_that_are_equivalent_and_surely_apart_are_told_so():
+    def verb(**values):
+        return answers.verb(pd.Series(_effect(verdict="equivalent", **values)))
+
+    assert verb(metric="auroc", difference=-0.011, p_holm=0.001) == "does nearly as well as"
+    assert verb(metric="auroc", difference=0.011, p_holm=0.001) == "does barely better than"
+    assert verb(metric="mae", difference=0.011, p_holm=0.049) == "does nearly as well as"
+    assert verb(metric="auroc", difference=-0.011, p_holm=0.05) == "does as well as"
+    assert answers.verb(pd.Series(_effect(verdict="worse"))) == "does worse than"
+    row = pd.Series(_effect(metric="auroc", verdict="equivalent", p_holm=0.01))
+    ruled = "A mean difference that would matter (of more than 0.02) is ruled out"
+    assert front._surely(row, 2, False) == f"{ruled}; that it is not zero stands after the correction for two tests."
+    row["p_holm"] = 0.2
+    assert front._surely(row, 2, False) == f"{ruled}."
+
+
+def test_the_advice_names_the_network_that_is_ahead_of_trees_where_the_mean_is_not():
+    about = {"metric": "auroc", "question": "frozen - LightGBM", "label_fraction": 0.1}
+    some = pd.DataFrame([_effect(**about), *(_effect(**about, backbone=name) for name in ("GRU-D", "SAITS"))])
+    means = {0.1: {"frozen - LightGBM": some.iloc[0]}}
+    (line,) = front._advice(means, ["GRU-D", "SAITS"], some)
+    assert "a head on a frozen imputer was not ahead of them here. " in line
+    some.loc[some["backbone"] == "GRU-D", "verdict"] = "better"
+    (line,) = front._advice(means, ["GRU-D", "SAITS"], some)
+    assert "not ahead of them here in the mean; ahead alone: GRU-D with 10 % of the labels, +0.100 (+0.050" in line
 
 
 def test_effects_in_sentences():
@@ -1005,7 +1032,7 @@ def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
     start = "**Elsewhere.** Moved to other patients ([](results/transfer.md), GRU-D): the frozen imputer"
     lost = "A moved network also loses the variables that two cohorts do not share."
     assert line == f"{start} {worse} (a to b). {lost}"
-    found.effects.loc[0, "verdict"] = "equivalent"
+    found.effects.loc[0, ["verdict", "p_holm"]] = "equivalent", 0.4
     (line,) = beyond.elsewhere(found, found.summary)
     assert line == (
         f"{start} {worse} (a to b). a to b, the published sizes, for the transfer: it "
