@@ -179,7 +179,7 @@ def _surely(row: pd.Series, tests: int, alone: bool) -> str:
     )
     if row["verdict"] == "cannot tell":
         return f"{matters} not ruled out."
-    return f"{matters} ruled out{f'; that it is not zero stands {stands}' * (row['p_holm'] < LEVEL)}."
+    return f"{matters} ruled out{f'; that it is not zero stands {stands}' * bool(row['p_holm'] < LEVEL)}."
 
 
 def further(found: Results, rows: pd.DataFrame, effects_) -> list[str]:

@@ -451,7 +451,7 @@ def test_two_that_are_equivalent_and_surely_apart_are_told_so():
     assert verb(metric="mae", difference=0.011, p_holm=0.049) == "does nearly as well as"
     assert verb(metric="auroc", difference=-0.011, p_holm=0.05) == "does as well as"
     assert answers.verb(pd.Series(_effect(verdict="worse"))) == "does worse than"
-    row = pd.Series(_effect(metric="auroc", verdict="equivalent", p_holm=0.01))
+    row = pd.Series(_effect(metric="auroc", verdict="equivalent", p_holm=np.float64(0.01)))
     ruled = "A mean difference that would matter (of more than 0.02) is ruled out"
     assert front._surely(row, 2, False) == f"{ruled}; that it is not zero stands after the correction for two tests."
     row["p_holm"] = 0.2
