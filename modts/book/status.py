@@ -114,8 +114,8 @@ def again(found: Results) -> str:
         inside, reach = int(pd.to_numeric(new["inside"]).sum()), apart[new.index]
         words.append(
             f"On a split that nobody used, {count(inside, 'none')} of {plural(len(new), 'number')} "
-            f"{'lies' if inside == 1 else 'lie'} inside the published interval; the differences reach from {signed(float(reach.min()))} to "
-            f"{signed(float(reach.max()))}."
+            f"{'lies' if inside == 1 else 'lie'} inside the published interval, which is of a mean over splits (one "
+            f"split strays further); the differences reach from {signed(float(reach.min()))} to {signed(float(reach.max()))}."
         )
     body = [
         [
