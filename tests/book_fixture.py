@@ -298,7 +298,7 @@ def benchmark_rows(backbones=SIX) -> list[dict]:
         rounds = 1000 if name.endswith("p99") else 3
         low, high = ("", "") if part == "economics" else (0.9 * theirs / ours, 1.05 * theirs / ours)
         values = (part, name, peer, ours, theirs, ratio, low, high, unit, target, rounds, note, HARDWARE, run)
-        rows.append(dict(zip(results.BENCHMARKS, values, strict=True)))
+        rows.append(dict(zip(results.TABLES["benchmarks"], values, strict=True)))
 
     add("heads", "400 simple heads, classification", "one after another, full batch", 2, 42, "s", 15, "100 steps each")
     add("heads", "400 simple heads, classification", "scikit-learn LogisticRegression", 2, 6, "s", 4, "same, or nearly")
@@ -334,14 +334,17 @@ def roofline_rows(rows: list[dict]) -> list[dict]:
             counted = (200, 1, 5000) if row["part"] == "heads" else (1, 2, 100)
             best = 3 if "scikit" in row["peer"] else 20 if row["part"] == "heads" else 0.95
             values = (row["name"], row["peer"], *counted, row["ours"], best, 200, 20, 1, HARDWARE, row["run"])
-            out.append(dict(zip(results.ROOFLINE, values, strict=True)))
+            out.append(dict(zip(results.TABLES["roofline"], values, strict=True)))
     return out
 
 
 def write_benchmarks(folder: Path, rows: list[dict]) -> None:
     """`benchmarks.csv` with these rows, `roofline.csv`, and a file for each of their runs."""
     (folder / "benchmarks").mkdir(parents=True, exist_ok=True)
-    tables = {"benchmarks.csv": (results.BENCHMARKS, rows), "roofline.csv": (results.ROOFLINE, roofline_rows(rows))}
+    tables = {
+        "benchmarks.csv": (results.TABLES["benchmarks"], rows),
+        "roofline.csv": (results.TABLES["roofline"], roofline_rows(rows)),
+    }
     for name, (columns, content) in tables.items():
         _write_table(folder / name, columns, content)
     for run in {row["run"] for row in rows}:

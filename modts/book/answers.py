@@ -34,6 +34,7 @@ TUNED_OTHERS = {
 }
 VERBS = {"better": "does better than", "worse": "does worse than", "equivalent": "does as well as"}
 UNTOLD = "cannot be told from"
+BARELY, NEARLY = "does barely better than", "does nearly as well as"  # equivalent, and surely apart
 MAIN = tuple(OTHERS)
 
 
@@ -42,7 +43,7 @@ def verb(row: pd.Series) -> str:
     if row["verdict"] != "equivalent" or not row["p_holm"] < LEVEL:
         return VERBS.get(row["verdict"], UNTOLD)
     ahead = (row["difference"] > 0) == HIGHER_IS_BETTER[row["metric"]]
-    return "does barely better than" if ahead else "does nearly as well as"
+    return BARELY if ahead else NEARLY
 
 
 def who(rows: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 
 import pandas as pd
 
-from modts.study import LEVEL, arm_name, margin, question_name
+from modts.study import arm_name, margin, question_name
 
 from . import answers, effects, fragments, plots, tables
 from .figures import save
@@ -58,10 +58,8 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
             verb = answers.verb(row)
             parts.append(f"training {WAYS[question]} {verb} the head alone, {effects.interval(row)}")
             ahead += [f"training {WAYS[question]} with {effects.labels(share)}"] if row["verdict"] == "better" else []
-            sure = row["verdict"] == "equivalent" and row["low"] > 0 and row["p_holm"] < LEVEL
-            slight += (
-                [f"training {WAYS[question]} with {effects.labels(share)}, {effects.interval(row)}"] if sure else []
-            )
+            told = f"training {WAYS[question]} with {effects.labels(share)}, {effects.interval(row)}"
+            slight += [told] if verb == answers.BARELY else []
             asked.add(question)
         if parts:
             said.append(f"With {effects.labels(share)}, {'; '.join(parts)}.")

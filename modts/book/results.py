@@ -17,23 +17,9 @@ import pandas as pd
 
 from modts import runs
 from modts.cohorts import EXTERNAL, SPLIT
-from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCH_COLUMNS, SEARCHED, profile_of
+from modts.study import EFFECT_COLUMNS, LATENCY_COLUMNS, SEARCHED, profile_of
 
-from .columns import (
-    AGAIN,
-    BENCHMARKS,
-    BEST,
-    CARELESS,
-    CHOICES,
-    DRIFT,
-    LONG,
-    MEMORY,
-    MISSINGNESS,
-    MOVES,
-    NUMBERS,
-    ROOFLINE,
-    TABLES,
-)
+from .columns import NUMBERS, TABLES
 
 PUBLISHED, LOCAL = "published", "this machine"
 
@@ -97,18 +83,18 @@ class Results:
     external: pd.DataFrame = _no_rows((*runs.COLUMNS, "place", "device", "seeds"))
     cohorts: dict = field(default_factory=dict)
     runs: dict = field(default_factory=dict)
-    benchmarks: pd.DataFrame = _no_rows(BENCHMARKS)
-    roofline: pd.DataFrame = _no_rows(ROOFLINE)
-    drift: pd.DataFrame = _no_rows(DRIFT)
-    careless: pd.DataFrame = _no_rows(CARELESS)
-    again: pd.DataFrame = _no_rows(AGAIN)
-    best: pd.DataFrame = _no_rows(BEST)
-    long: pd.DataFrame = _no_rows(LONG)
-    missingness: pd.DataFrame = _no_rows(MISSINGNESS)
-    moves: pd.DataFrame = _no_rows(MOVES)
-    memory: pd.DataFrame = _no_rows(MEMORY)
-    choices: pd.DataFrame = _no_rows(CHOICES)
-    search: pd.DataFrame = _no_rows(SEARCH_COLUMNS)
+    benchmarks: pd.DataFrame = _no_rows(TABLES["benchmarks"])
+    roofline: pd.DataFrame = _no_rows(TABLES["roofline"])
+    drift: pd.DataFrame = _no_rows(TABLES["drift"])
+    careless: pd.DataFrame = _no_rows(TABLES["careless"])
+    again: pd.DataFrame = _no_rows(TABLES["again"])
+    best: pd.DataFrame = _no_rows(TABLES["best"])
+    long: pd.DataFrame = _no_rows(TABLES["long"])
+    missingness: pd.DataFrame = _no_rows(TABLES["missingness"])
+    moves: pd.DataFrame = _no_rows(TABLES["moves"])
+    memory: pd.DataFrame = _no_rows(TABLES["memory"])
+    choices: pd.DataFrame = _no_rows(TABLES["choices"])
+    search: pd.DataFrame = _no_rows(TABLES["search"])
 
     def title(self, cohort: str) -> str:
         """The cohort's title in words, or its name where no description was kept; own data without a title are told apart by their name."""

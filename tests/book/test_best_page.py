@@ -22,7 +22,7 @@ def row(recipe, share, difference, half=0.005, test="external", metric="auroc"):
         "draws": "25",
     }
     return (
-        dict.fromkeys(results.BEST, "")
+        dict.fromkeys(results.TABLES["best"], "")
         | about
         | {"value": value, "low": value, "high": value}
         | {name: f"{value:.4f}" for name, value in numbers.items()}
@@ -43,7 +43,7 @@ def found():
                 }
                 rows += [row(recipe, share, value, test=test, metric=metric) for recipe, value in some.items()]
     made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    made.best = pd.DataFrame(rows, columns=list(results.BEST))
+    made.best = pd.DataFrame(rows, columns=list(results.TABLES["best"]))
     return made
 
 

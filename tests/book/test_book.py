@@ -842,7 +842,7 @@ def test_a_99th_percentile_is_printed_of_a_thousand_calls_alone(measured):
     assert internals.memory(results.collect().memory.iloc[:0]) == []
     one = dict(
         zip(
-            results.MEMORY,
+            results.TABLES["memory"],
             ["1000000", "48", "35", "GRU-D", "6.26", "1.92", "3.00", "600", "abc", "CPU of a test"],
             strict=True,
         )

@@ -7,14 +7,14 @@ from modts.book import careless, fragments, results, verdicts
 
 
 def rows(ways, *tests, backbone="SAITS"):
-    base = dict.fromkeys(results.CARELESS, "x") | {"backbone": backbone, "ways": ways, "seconds": 60.0}
+    base = dict.fromkeys(results.TABLES["careless"], "x") | {"backbone": backbone, "ways": ways, "seconds": 60.0}
     return [base | {"seed": str(seed), "test": str(test)} for seed, test in enumerate(tests)]
 
 
 def found(*some):
     empty = pd.DataFrame()
     made = results.Results(empty, empty, empty)
-    made.careless = pd.DataFrame([row for part in some for row in part], columns=list(results.CARELESS))
+    made.careless = pd.DataFrame([row for part in some for row in part], columns=list(results.TABLES["careless"]))
     return made
 
 

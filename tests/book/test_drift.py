@@ -12,7 +12,7 @@ from modts.study import profiles, tuned_path
 
 
 def row(**values):
-    return {**dict.fromkeys(results.DRIFT, ""), "cohort": "italy_air", "capped": 0, **values}
+    return {**dict.fromkeys(results.TABLES["drift"], ""), "cohort": "italy_air", "capped": 0, **values}
 
 
 ROWS = [
@@ -30,7 +30,7 @@ ROWS = [
 def found(rows=ROWS, runs=None):
     empty = pd.DataFrame()
     made = results.Results(empty, empty, empty, runs=runs or {}, cohorts={"italy_air": {"title": "Italy & air"}})
-    made.drift = pd.DataFrame(rows, columns=list(results.DRIFT))
+    made.drift = pd.DataFrame(rows, columns=list(results.TABLES["drift"]))
     return made
 
 
@@ -145,7 +145,7 @@ def test_rows_made_again_are_told(monkeypatch, tmp_path):
     monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
     assert "benchmarks/again.py" in status.again(found())
     made = found()
-    base = dict.fromkeys(results.AGAIN, "") | {
+    base = dict.fromkeys(results.TABLES["again"], "") | {
         "backbone": "SAITS",
         "arm": "frozen",
         "head": "simple",
@@ -170,7 +170,7 @@ def test_rows_made_again_are_told(monkeypatch, tmp_path):
             }
             for kind, value, apart, inside in rows
         ],
-        columns=list(results.AGAIN),
+        columns=list(results.TABLES["again"]),
     )
     text = status.again(made)
     assert "one of two numbers came back to the third digit; the largest difference is 0.004." in text

@@ -11,7 +11,7 @@ from modts.book import fragments, ledger, long, results
 
 
 def row(backbone, steps, **values):
-    base = dict.fromkeys(results.LONG, "") | {
+    base = dict.fromkeys(results.TABLES["long"], "") | {
         "cohort": "ett_m1",
         "backbone": backbone,
         "steps": str(steps),
@@ -39,7 +39,7 @@ SOME = (
 
 def found(*rows):
     made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    made.long = pd.DataFrame(rows, columns=list(results.LONG))
+    made.long = pd.DataFrame(rows, columns=list(results.TABLES["long"]))
     return made
 
 
@@ -74,9 +74,9 @@ def script():
 
 
 def test_a_process_of_its_own_brings_a_row_and_says_where_it_stops(script, monkeypatch):
-    known = dict(zip(results.LONG[:3], ("simulated_air", "GRU-D", "24"), strict=True))
+    known = dict(zip(results.TABLES["long"][:3], ("simulated_air", "GRU-D", "24"), strict=True))
     made = script.limited("simulated_air", "GRU-D", 24, 0.5, 16)
-    assert float(made["mae"]) > 0 and made["epochs"] >= 1 and set(made | known) <= set(results.LONG)
+    assert float(made["mae"]) > 0 and made["epochs"] >= 1 and set(made | known) <= set(results.TABLES["long"])
     assert script.limited("simulated_air", "GRU-D", 24, 0.05, 1) == {"stopped": "memory"}
     monkeypatch.setattr(script, "__file__", "/dev/null")
     with pytest.raises((RuntimeError, OSError)):

@@ -15,7 +15,7 @@ HEADS = {"point": (0.80, 0.82), "block": (0.79, 0.83)}  # a split each
 
 
 def row(backbone, trained, seed, **values):
-    return dict.fromkeys(results.MISSINGNESS, "x") | {
+    return dict.fromkeys(results.TABLES["missingness"], "x") | {
         "cohort": "simulated_icu", "backbone": backbone, "trained": trained, "seed": str(seed), "seconds": 60.0, "hidden": "0.3", "capped": 0,
     } | values  # fmt: skip
 
@@ -33,7 +33,7 @@ def found():
                     row(name, trained, seed, scored="head", rate="0.1", metric="auroc", value=HEADS[trained][seed])
                 )
     made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    made.missingness = pd.DataFrame(rows, columns=list(results.MISSINGNESS))
+    made.missingness = pd.DataFrame(rows, columns=list(results.TABLES["missingness"]))
     return made
 
 
@@ -133,7 +133,9 @@ def test_the_script_fills_the_plan_with_the_same_cells_for_all(monkeypatch):
     line = script.carry_out({"cohort": "simulated_icu", "backbone": "Linear interpolation", "seed": 0, "trained": ""})
     mean = script.carry_out({"cohort": "simulated_icu", "backbone": "Mean", "seed": 0, "trained": ""})
     assert [r["hidden"] for r in line] == [r["hidden"] for r in mean] and len(line) == 7
-    assert {r["scored"] for r in line} == {*script.TRAINED, script.REALLY} and {*line[0]} == {*results.MISSINGNESS}
+    assert {r["scored"] for r in line} == {*script.TRAINED, script.REALLY} and {*line[0]} == {
+        *results.TABLES["missingness"]
+    }
     assert float(line[0]["value"]) < float(mean[0]["value"]) and abs(float(line[0]["hidden"]) - 0.3) < 0.01
 
 

@@ -22,12 +22,12 @@ def found(gains=(0.01, 0.02, 0.03, 0.04, 0.05, 0.06), verdict="cannot tell"):
             values = {"shared": 20, "overlap": 0.5 + 0.05 * place, "missing": (-1) ** place, "source_size": 100}
             values |= {"mae": 0.3 + seed / 1000, "line_mae": 0.4}
             row = {"source": source, "cohort": cohort, "backbone": "GRU-D", "seed": seed}
-            known.append(dict.fromkeys(results.MOVES, "") | row | values)
+            known.append(dict.fromkeys(results.TABLES["moves"], "") | row | values)
         row = dict.fromkeys([*EFFECT_COLUMNS, "place"], "") | {"cohort": cohort, "source": source, "profile": "study"}
         row |= {"question": moves.GAIN, "metric": "auroc", "backbone": "GRU-D", "label_fraction": 1.0, "test": "split"}
         told.append(row | {"difference": gain, "low": gain - 0.05, "high": gain + 0.05, "verdict": verdict})
     made = results.Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(told))
-    made.moves = pd.DataFrame(known, columns=list(results.MOVES)).astype(str)
+    made.moves = pd.DataFrame(known, columns=list(results.TABLES["moves"])).astype(str)
     return made
 
 

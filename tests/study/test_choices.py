@@ -85,7 +85,7 @@ def test_the_page_shows_each_choice_and_marks_what_is_clear(choices):
         rows.append({**run, **dict.fromkeys(choices.MEASURED, value), "head_metric": "auroc", "capped": 1})
     empty = pd.DataFrame()
     found = results.Results(empty, empty, empty)
-    found.choices = pd.DataFrame(rows, columns=list(results.CHOICES))
+    found.choices = pd.DataFrame(rows, columns=list(results.TABLES["choices"]))
     text = page.choices(found)
     assert text.count("<table") == 2 and "20 % instead of 10 %" in text and "32 runs, 32 ended at their cap" in text
     assert re.search(r"−0\.(099|10\d)\*", text)
