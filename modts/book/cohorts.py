@@ -7,6 +7,8 @@ import re
 
 import pandas as pd
 
+from modts.cohorts import cohort_names
+
 from . import fragments, tables
 from .results import Results
 from .tables import Cell, Table
@@ -60,7 +62,8 @@ def cohorts(found: Results) -> str:
     for row in order:
         source = str(row.get("source", ""))
         source = f"<{source}>" if re.fullmatch(r"https?://[^\s<>`\"']+", source) else fragments.plain(source)
-        call = fragments.code(f'modts.load_cohort("{row["name"]}")')
+        here = row["name"] in cohort_names()  # else a file's, and only its owner knows where it lies
+        call = fragments.code(f'modts.load_cohort("{row["name"]}")') if here else "A cohort file (`.npz`)."
         out.append(f"{fragments.heading(2, found.title(row['name']))}\n{call}\n")
         out.append(
             fragments.bullets(

@@ -305,9 +305,11 @@ def rank(profile: str, first: str = "") -> int:
 def blocks(rows: pd.DataFrame, first: str = ""):
     """(cohort, profile, device) and its rows: what may share a table.
 
-    The cohort `first`, then real data, of them other splits of PhysioNet 2012 late and what settings were searched on last.
+    The cohort `first`, then real data, what was run by most networks in most ways before the rest; of them other splits of PhysioNet 2012 late
+    and what settings were searched on last.
     """
     rows = rows[rows["profile"] != BETWEEN]
+    ways = rows[["cohort", "backbone", "arm"]].drop_duplicates()["cohort"].value_counts()
     keys = rows[["cohort", "profile", "device"]].drop_duplicates().itertuples(index=False)
     order = sorted(
         keys,
@@ -317,6 +319,7 @@ def blocks(rows: pd.DataFrame, first: str = ""):
             key[0] in SEARCHED,
             key[0].startswith("physionet_2012_"),  # other splits of the same stays
             not key[0].startswith("physionet"),
+            -ways[key[0]],
             key[0],
             rank(key[1]),
             key[2],

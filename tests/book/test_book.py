@@ -29,6 +29,7 @@ from modts.book import (
     answers,
     beyond,
     checks,
+    cohorts,
     effects,
     figures,
     fragments,
@@ -46,6 +47,7 @@ from modts.book import (
 )
 from modts.book import claims as claims_page
 from modts.book import speed as speed_pages
+from modts.cohorts import load_cohort
 from modts.errors import ModtsError
 from modts.learning import auroc
 
@@ -1087,6 +1089,30 @@ def test_a_head_has_the_training_of_its_own_backbone():
     assert results.training_record(records, "transfer")["run"] == "moved"
     assert results.training_record(records, "lost") == {}
     assert results.training_record(records, "small")["run"] == "small"
+
+
+def test_what_most_networks_ran_stands_before_what_few_did():
+    rows = pd.DataFrame(
+        [
+            (cohort, "study", "CPU", backbone, "frozen")
+            for cohort, backbone in [("air", "A"), ("sea", "A"), ("sea", "B")]
+        ]
+        + [("simulated_x", "study", "CPU", name, "frozen") for name in "ABC"],
+        columns=["cohort", "profile", "device", "backbone", "arm"],
+    )
+    assert [key[0] for key, _ in results.blocks(rows)] == ["sea", "air", "simulated_x"]
+    assert [key[0] for key, _ in results.blocks(rows, "air")] == ["air", "sea", "simulated_x"]
+
+
+def test_a_cohort_file_is_not_said_to_be_loaded_by_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(fragments, "out_dir", lambda: tmp_path)
+    here = load_cohort("simulated_icu").describe()
+    made = types.SimpleNamespace(
+        cohorts={name: here | {"name": name} for name in ("simulated_icu", "mine.3f09ac")}, title=str
+    )
+    text = cohorts.cohorts(made)
+    assert '`modts.load_cohort("simulated_icu")`' in text
+    assert text.count("A cohort file (`.npz`).") == 1 and 'load_cohort("mine' not in text
 
 
 def test_what_a_transfer_runs_again_stands_on_its_page_alone():

@@ -8,6 +8,7 @@ from book_fixture import ROOT
 from core_fixture import places  # noqa: F401
 
 from modts.book import drift, fragments, results, status
+from modts.cohorts import load_cohort
 from modts.study import profiles, tuned_path
 
 
@@ -121,20 +122,28 @@ def test_what_is_missing_of_the_study_is_said(monkeypatch):
     assert ">all of them<" in text and ">every backbone<" in text
 
 
+STAY = "work/eicu_stay.npz"  # the one cohort of the plan that is a file
+
+
 def test_every_part_of_the_plan_can_be_run():
     from modts.cohorts import cohort_names
 
     for row in status.plan():
-        assert row["cohort"] in cohort_names() and row["source"] in ("", *cohort_names()) and row["stages"]
+        assert row["cohort"] in (*cohort_names(), STAY) and row["source"] in ("", *cohort_names()) and row["stages"]
 
 
-def test_the_profile_holds_the_plan(monkeypatch):
+def test_the_profiles_hold_the_plan(monkeypatch, tmp_path):
     """Each network whose settings were searched, in each of its parts."""
     monkeypatch.setenv("MODTS_HOME", str(ROOT))
-    jobs = profiles.read_profile(str(ROOT / "profiles" / "study.yaml")).jobs.values()
-    there = {
-        (job.stage, job.params["cohort"], job.params.get("source", ""), job.params.get("backbone", "")) for job in jobs
-    }
+    file = load_cohort("simulated_icu").save(tmp_path / "eicu_stay.npz")
+    stay = (ROOT / "profiles" / "stay.yaml").read_text(encoding="utf-8")
+    assert STAY in stay and STAY in (ROOT / "benchmarks" / "eicu_stay.py").read_text(encoding="utf-8")
+    (tmp_path / "stay.yaml").write_text(stay.replace(f"  {STAY}:", f"  {file}:"), encoding="utf-8")
+    there = set()
+    for path in (ROOT / "profiles" / "study.yaml", tmp_path / "stay.yaml"):
+        for job in profiles.read_profile(str(path)).jobs.values():
+            cohort = job.params["cohort"].replace(str(file), STAY)
+            there.add((job.stage, cohort, job.params.get("source", ""), job.params.get("backbone", "")))
     for row in status.plan():
         for name in [name for name in row["of"].split() if tuned_path(name).is_file()] or [""]:
             wanted = {(stage, row["cohort"], row["source"], name) for stage in row["stages"].split()}

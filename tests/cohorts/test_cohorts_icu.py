@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from core_fixture import benchmark
 
 from modts.cohorts import load_cohort
 from modts.errors import ModtsError
@@ -127,3 +128,52 @@ def test_a_yes_or_no_at_every_hour(folder):
     assert (c.task, c.split_by) == ("stepwise", "random") and c.y.shape == (12, 4)
     i = list(c.ids).index("100")
     assert c.y[i, :2].tolist() == [0, 1] and np.isnan(c.y[i, 2:]).all()
+
+
+# --- length of stay, asked once ---
+
+
+@pytest.fixture
+def long_stays(tmp_path, monkeypatch):
+    """MODTS_DATA with sixty stays of 20 to 49 hours, every other stay the next one's twin in age, sex, height and weight."""
+    folder = tmp_path / "data" / "yaib_demo" / "los" / "eicu_demo"
+    folder.mkdir(parents=True)
+    hours = pd.DataFrame([(i, h) for i in range(60) for h in range(20 + i % 30)], columns=["stay_id", "time"])
+    hours.assign(hr=hours.stay_id + hours.time / 100.0).to_parquet(folder / "dyn.parquet")
+    left = hours.groupby("stay_id").time.transform("max") - hours.time
+    hours.assign(label=left.astype(float)).to_parquet(folder / "outc.parquet")
+    twins = np.arange(60) // 2
+    weight = np.where(twins == 20, np.nan, 60.0 + twins)
+    pd.DataFrame(
+        {"stay_id": range(60), "age": 50.0, "sex": "Male", "height": 170.0, "weight": weight},
+    ).to_parquet(folder / "sta.parquet")
+    monkeypatch.setenv("MODTS_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_length_of_stay_reads_the_first_day_alone(long_stays):
+    file = long_stays / "eicu_stay.npz"
+    assert benchmark("eicu_stay").main([str(file)]) == 0
+    c = load_cohort(str(file), seed=3)
+    assert (c.task, c.target_unit, c.features) == ("regression", "h", ("hr",)) and c.X.shape[1:] == (25, 1)
+    stays = c.ids.astype(int)
+    assert sorted(stays) == [i for i in range(60) if 20 + i % 30 > 24]  # who left before hour 24 is not asked about
+    np.testing.assert_array_equal(c.y, 20 + stays % 30 - 1 - 24)
+    np.testing.assert_allclose(c.X[..., 0], stays[:, None] + np.arange(25) / 100, rtol=1e-6)
+
+
+def test_twins_stay_on_one_side(long_stays):
+    file = long_stays / "eicu_stay.npz"
+    benchmark("eicu_stay").main([str(file)])
+    for seed in range(5):
+        c = load_cohort(str(file), seed=seed)
+        where = {int(c.ids[i]): name for name, rows in c.splits.items() for i in rows}
+        pairs = [(i, i + 1) for i in range(0, 60, 2) if i in where and i != 40]
+        assert len(pairs) == 23 and all(where[a] == where[b] for a, b in pairs)
+    assert len(set(c.groups[np.isin(c.ids, ["40", "41"])])) == 2  # a weight that is not known makes no twins
+
+
+def test_a_file_of_another_kind_is_not_written(long_stays, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        benchmark("eicu_stay").main([str(long_stays / "stay.csv")])
+    assert "must end with .npz" in capsys.readouterr().err
