@@ -1,8 +1,8 @@
-"""The best that modular can do: latents of every backbone of the study beside simple statistics, against boosted trees on these alone.
+"""The best that modular can do: latents of several backbones beside simple statistics, against boosted trees on these alone.
 
-    MODTS_DATA=/data/tsdb python benchmarks/best.py          # writes results/best.csv; after `modts grid study`, from its predictions in work/
+    MODTS_DATA=/data/tsdb python benchmarks/best.py          # writes results/best.csv; after `modts grid best`, from its predictions in work/
 
-Nothing is trained and nothing is chosen here. The log-odds of each ingredient are averaged, those of an ingredient first, with equal weights
+No weight is trained and nothing is chosen here. The log-odds of each ingredient are averaged, those of an ingredient first, with equal weights
 that were written down before any of it was scored; what each is worth is told by leaving it out.
 """
 
@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 
 import numpy as np
 
 from modts import runs
 from modts.book.columns import BEST
-from modts.cohorts import EXTERNAL, SPLIT, load_cohort
+from modts.cohorts import EXTERNAL, SPLIT, by_test, load_cohort
 from modts.learning import contrasts, score_seeds
+from modts.study.arms import labelled
+from modts.study.artefacts import baseline_for, tested
 from modts.study.collect import read_runs, table
+from modts.study.params import Baselines
 
 COHORT, OUTSIDE, SHARES = "physionet_2012", "physionet_2012_c", (1.0, 0.1)
 INGREDIENTS = {  # arm, head, pooling as the keys of predictions begin
@@ -31,16 +35,34 @@ ALL, BARE, RIVAL = "all of them", "without any latents", "boosted trees on stati
 
 
 def predictions(profile: str) -> tuple[list[dict[str, np.ndarray]], list[dict]]:
-    """What heads of each backbone, and the baselines, predict for the cohort; and the records of their runs."""
+    """What heads of each backbone predict for the cohort, and the records of their runs."""
     folder = runs.work_dir() / profile
     records = [
         record
         for record in read_runs(folder / "runs")
-        if record["cohort"] == COHORT
-        and record["stage"] in ("heads", "baselines")
-        and not record["params"].get("variant")
+        if record["cohort"] == COHORT and record["stage"] == "heads" and not record["params"].get("variant")
     ]
     return [runs.read_arrays(folder / "predictions" / f"{record['run']}.npz") for record in records], records
+
+
+def statistics(found: list[dict]) -> dict[str, np.ndarray]:
+    """What trees and the linear model on statistics predict from the labels of every place of the heads, under keys like theirs.
+
+    They are the baselines' own, from disk where the grid has fitted them.
+    """
+    start = INGREDIENTS["heads on latents, the paper's pooling"][0] + "|"
+    places = sorted({key.removeprefix(start) for arrays in found for key in arrays if key.startswith(start)})
+    made = {}
+    for place in (place for place in places if not place.endswith(f"|{EXTERNAL}")):
+        share, seed, _, draw = place.split("|")
+        params = Baselines(cohort=COHORT, external=OUTSIDE, seeds=[int(seed)])
+        cohort = tested(COHORT, OUTSIDE, int(seed))
+        rows = labelled(cohort, float(share), int(seed), int(draw))
+        for (key,) in (INGREDIENTS[name] for name in INGREDIENTS if name.endswith(" on statistics")):
+            said = baseline_for(params, key.split("|")[0], int(seed), rows)[0]["test"]
+            for test, which in by_test(cohort).items():
+                made[f"{key}|{place}" + (f"|{EXTERNAL}" if test == EXTERNAL else "")] = said[which]
+    return made
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:
@@ -94,11 +116,16 @@ def entries(found: list[dict], share: float, test: str) -> tuple[list[tuple], li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="study")
+    parser.add_argument("--profile", default="best")
     args = parser.parse_args()
     found, records = predictions(args.profile)
+    if not found:
+        sys.exit(
+            f"No heads of the profile {args.profile!r} in {runs.work_dir()}; `modts grid {args.profile}` trains them."
+        )
+    found.append(statistics(found))
     names = [record["run"] for record in records]
-    backbones = sorted({record["params"]["backbone"] for record in records if record["stage"] == "heads"})
+    backbones = sorted({record["params"]["backbone"] for record in records})
     every = {"backbones": " ".join(backbones), "runs": " ".join(names), "code": runs.code_version()}
     pairs = {name: [(name, RIVAL)] for name in recipes()}
     lacking = [name for name in recipes() if name.startswith("without ")]

@@ -12,7 +12,7 @@ from modts.study import METRIC_NAMES, margin
 
 from . import effects, fragments
 from .figures import grid, legend, save
-from .prose import count
+from .prose import count, listed
 from .results import Results
 from .tables import Cell, Table, between, interval, number, percent, signed
 
@@ -63,7 +63,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
     own = rows[(rows["recipe"] == ALL) & (rows["test"] == "split")].sort_values("label_fraction", ascending=False)
     rows = rows[rows["test"] == EXTERNAL]
     whole = rows[rows["recipe"] == ALL].sort_values("label_fraction", ascending=False)
-    names = " and ".join(whole["backbones"].iloc[0].split())
+    names = listed(whole["backbones"].iloc[0].split())
     parts = [
         f"{number(row.value)} with {effects.labels(row.label_fraction)}, {span(row)}{_small(row)}"
         for row in whole.itertuples()

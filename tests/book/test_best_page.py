@@ -1,5 +1,7 @@
 """The page on mixtures: what is told of made-up rows; and the script, which averages log-odds and trains nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ from core_fixture import benchmark, places  # noqa: F401
 
 from modts import runs
 from modts.book import best, fragments, results
+from modts.cohorts import load_cohort
+from modts.learning import fit_baseline
 
 
 def row(recipe, share, difference, half=0.005, test="external", metric="auroc"):
@@ -129,8 +133,8 @@ def test_every_split_and_draw_has_its_own_stays(script, monkeypatch):
     ]
 
 
-def test_it_reads_the_runs_of_heads_and_baselines_alone(script, places):  # noqa: F811
-    folder = runs.work_dir() / "study"
+def test_it_reads_the_runs_of_heads_alone(script, places):  # noqa: F811
+    folder = runs.work_dir() / "best"
     (folder / "runs").mkdir(parents=True)
     (folder / "predictions").mkdir()
     for name, stage, variant in (
@@ -142,4 +146,30 @@ def test_it_reads_the_runs_of_heads_and_baselines_alone(script, places):  # noqa
         record = {"run": name, "stage": stage, "cohort": "physionet_2012", "params": {"variant": variant}, "rows": []}
         runs.write_json(folder / "runs" / f"{name}.json", record)
         runs.write_arrays(folder / "predictions" / f"{name}.npz", x=np.zeros(2))
-    assert [record["run"] for record in script.predictions("study")[1]] == ["a", "b"]
+    assert [record["run"] for record in script.predictions("best")[1]] == ["a"]
+
+
+def test_statistics_are_told_from_the_labels_that_the_heads_had(script, monkeypatch, places, tmp_path):  # noqa: F811
+    own = load_cohort("simulated_icu")
+    other = replace(own, name="others", ids=np.char.add("x", own.ids))
+    monkeypatch.setattr(script, "COHORT", "simulated_icu")
+    monkeypatch.setattr(script, "OUTSIDE", str(other.save(tmp_path / "others.npz")))
+    heads = {f"frozen|simple|paper|{place}": np.zeros(1) for place in ("0.2|3|3|1", "0.2|3|3|1|external")}
+    made = script.statistics([heads, {"frozen|complex|paper|1|9|9|0": np.zeros(1)}])
+    assert sorted(made) == [
+        f"{name}||statistics|0.2|3|3|1{end}"
+        for name in ("LightGBM", "Logistic regression")
+        for end in ("", "|external")
+    ]
+    here = own.resplit(3)
+    rows = here.labelled(0.2, runs.epoch_seed(3, -3))
+    for name in ("LightGBM", "Logistic regression"):
+        want = fit_baseline(name, here, rows, 3)
+        np.testing.assert_allclose(made[f"{name}||statistics|0.2|3|3|1"], want(here.part("test")[0]), rtol=1e-5)
+        assert len(made[f"{name}||statistics|0.2|3|3|1|external"]) == other.n_samples
+
+
+def test_without_heads_it_says_what_trains_them(script, places, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("sys.argv", ["best.py"])
+    with pytest.raises(SystemExit, match="modts grid best"):
+        script.main()
