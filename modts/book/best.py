@@ -26,7 +26,7 @@ def best(found: Results) -> str:
     rows = typed(found.best)
     if rows.empty:
         return fragments.note(
-            "Nothing has been put together yet: `python benchmarks/best.py` does, from the study's predictions."
+            "Nothing has been put together yet: `python benchmarks/best.py` does, after `modts grid best`."
         )
     said, main = answer(rows), rows[(rows["metric"] == "auroc") & (rows["test"] == EXTERNAL)]
     drawn = save(
