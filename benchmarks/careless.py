@@ -49,7 +49,7 @@ class Way:
     kept
         "copy" of the best weights; or a "reference" to them, which goes on training.
     labels
-        The label of a window is its "own", or, with "other" rows, that of some other window.
+        The label of a window is its "own"; or, with "other" rows, that of some other training window; or, "everywhere", of validation too.
     """
 
     shipped: bool = False
@@ -70,6 +70,7 @@ WAYS = {
     "best weights kept by reference": {"kept": "reference"},
     "batches in one order": {"shuffled": False},
     "labels of other rows": {"labels": "other"},
+    "labels of other rows, in validation too": {"labels": "everywhere"},
     "sigmoid into cross-entropy": {"squashed": True},
     "raw units": {"scaled": False},
     "score of the other class": {"column": 0},
@@ -112,9 +113,15 @@ def measure(cohort, backbone: str, seed: int, way: Way, epochs: int = EPOCHS) ->
         ones = np.ones(cohort.n_features, np.float32)
         network.scaler = Scaler(0 * ones, ones)
     labelled = np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(SHARE, seed)))
-    y = torch.from_numpy(targets["train"].y[labelled])
-    if way.labels == "other":
-        y = y[torch.from_numpy(np.random.default_rng(seed).permutation(len(y)))]
+    y, truth, drawn = (
+        torch.from_numpy(targets["train"].y[labelled]),
+        {part: targets[part].y for part in ("val", "test")},
+        np.random.default_rng(seed),
+    )
+    if way.labels != "own":
+        y = y[torch.from_numpy(drawn.permutation(len(y)))]
+    if way.labels == "everywhere":
+        truth["val"] = drawn.permutation(truth["val"])
     data = {name: Windows(network, cohort.part(name)[0]) for name in ("train", "val", "test")}
     model = _model(network, way, targets, data["train"], labelled, y, seed)
     size, every = max(16, len(labelled) // 8), len(data["train"])
@@ -131,7 +138,7 @@ def measure(cohort, backbone: str, seed: int, way: Way, epochs: int = EPOCHS) ->
         return model.loss(hidden, Z, "classification", y[indices])
 
     def score(part):
-        return auroc(targets[part].y, outputs(model, data[part])[:, 0].numpy())
+        return auroc(truth[part], outputs(model, data[part])[:, 0].numpy())
 
     def validate():
         if not way.early:  # every epoch is the best so far

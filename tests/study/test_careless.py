@@ -46,6 +46,7 @@ def test_every_change_but_the_last_trains_another_network(careless, cohort, monk
     assert other["test"] == pytest.approx(1 - study["test"], abs=2e-5) and other["validation"] == study["validation"]
     for name in (
         "labels of other rows",
+        "labels of other rows, in validation too",
         "batches in one order",
         "raw units",
         "sigmoid into cross-entropy",
