@@ -76,7 +76,8 @@ def answer(rows: pd.DataFrame, metric: str, share: float = 1.0, subject: str = F
     if not found:
         return []
     (lead, row), *others = found.items()
-    whose = {question: who(rows[rows["question"] == question]) for question in found}
+    asked = at(rows[rows["metric"] == metric], share)
+    whose = {question: who(asked[asked["question"] == question]) for question in found}
     with_ = f"with {labels(share)}" if rows["label_fraction"].nunique() > 1 else ""
     words = f"{subject[0].upper()}{subject[1:]} {verb(row)} {sides[lead]} {with_}".rstrip()
     out = [f"**{words}**: {METRIC_NAMES[metric]} {interval(row)}, {whose[lead]}.{_each(rows, metric, share, lead)}"]

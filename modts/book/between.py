@@ -11,7 +11,7 @@ from modts.study import arm_name, margin, question_name
 from . import answers, effects, fragments, plots, tables
 from .figures import save
 from .prose import labels_words, plural, setting
-from .results import BETWEEN, Results, at, fractions, run_ids
+from .results import ABOUT, BETWEEN, PROFILES, Results, at, fractions, run_ids
 from .tables import Cell, Table
 
 ARMS = tuple((name, "simple") for name in ("untrained", "frozen", "norm", "last_block", "lora", "finetune"))
@@ -71,8 +71,20 @@ def answer(rows: pd.DataFrame, metric: str = "auroc") -> list[str]:
         by = " by what matters" if slight else ""
         lead = f"**Of {plural(len(asked), 'way')} to train more, none does better than the head alone{by}**"
     if slight:
-        said.insert(0, f"A gain that is sure, and too small to matter: {'; '.join(slight)}.")
-    return [f"{lead}: AUROC, {answers.who(rows)}.", *said]
+        said.insert(0, f"A gain that stands after the correction, and is too small to matter: {'; '.join(slight)}.")
+    splits = plural(int(rows["n_splits"].max()), "split")
+    return [f"{lead}: AUROC, {answers.who(rows)}, {splits}.", *said]
+
+
+def _others(found: Results, cohort: str, asked: pd.DataFrame) -> list[str]:
+    """What fine-tuning gains over the head alone in networks of other profiles that are not on this page, in a sentence."""
+    profile = next((name for name in PROFILES if name != BETWEEN and len(effects.effects_of(found, cohort, name))), "")
+    some = turned(effects.effects_of(found, cohort, profile))
+    some = effects.singles(at(some, 1.0), "finetune - frozen")
+    some = some[~some["backbone"].isin(asked["backbone"])]
+    told = [f"{fragments.plain(row['backbone'])} {effects.span(row)}" for _, row in some.iterrows()]
+    lead = f"Other networks have not been run here. What training everything gains in them, {effects.labels(1.0)}, {ABOUT.get(profile, profile)}"
+    return [f"{lead}: {'; '.join(told)}."] if told else []
 
 
 def _own_splits(own: pd.DataFrame, deciding: pd.DataFrame) -> list[str]:
@@ -104,6 +116,7 @@ def _cohort(found: Results, key) -> str:
     asked = asked[asked["question"].isin(WAYS)]
     said = answer(asked)
     said += _own_splits(turned(effects.on_own_splits(found, cohort, BETWEEN)), asked) if where else []
+    said += _others(found, cohort, asked) if said else []
     scores = [
         tables.main(at(rows, share), "auroc", f"AUROC, {title}{where}{labels_words(share)}", ARMS, [])
         for share in fractions(rows)

@@ -11,6 +11,7 @@ from . import answers, best, checks, effects, fragments
 from .prose import count, listed, plural
 from .results import ABOUT, Results, rank
 
+TREES = "frozen - LightGBM"
 OTHERWISE = "heads on latents, mean, maximum and last"  # a recipe of `best`
 
 
@@ -64,12 +65,17 @@ def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
     real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
     for task, what in (("regression", "A number instead of an outcome"), ("classification", "Other patients")):
         alike: dict = {}
+        behind: list[str] = []
         for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
             profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
-            clause = _first_answer(effects.effects_of(found, cohort, profile), answers.OTHERS)
+            some, title = effects.effects_of(found, cohort, profile), fragments.plain(found.title(cohort))
+            clause = _first_answer(some, answers.OTHERS)
             if clause:
-                alike.setdefault(clause, []).append(fragments.plain(found.title(cohort)))
+                alike.setdefault(clause, []).append(title)
+            if _first_answer(some, {TREES: answers.OTHERS[TREES]}).startswith(answers.VERBS["worse"]):
+                behind.append(title)
         said = [f"frozen {clause} on {listed(titles)}" for clause, titles in alike.items()]
+        said += [f"boosted trees are ahead of it on {listed(behind)}"] if behind else []
         out += [f"{what} ([](results/{task}.md)): {'; '.join(said)}."] if said else []
     out += _moved(found)
     return [f"**Elsewhere.** {' '.join(out)}"] if out else []
@@ -84,9 +90,11 @@ def _moved(found: Results) -> list[str]:
         clause = _first_answer(effects.effects_of(found, cohort, profile, source), answers.MOVED_OTHERS)
         if clause:
             ways.setdefault((source, cohort), {})[profile] = clause
-    alike, others = {}, []
+    alike, others, spoken = {}, [], set()
     for (source, cohort), clauses in ways.items():
         first = min(clauses, key=rank)
+        there = (moved["cohort"] == cohort) & (moved["source"] == source) & (moved["profile"] == first)
+        spoken |= set(moved.loc[there, "backbone"]) - {ALL}
         title = f"{fragments.plain(found.title(source))} to {fragments.plain(found.title(cohort))}"
         alike.setdefault(clauses[first], []).append(title)
         others += [
@@ -101,7 +109,7 @@ def _moved(found: Results) -> list[str]:
     ]
     if not said:
         return []
-    names = listed(sorted(fragments.plain(name) for name in set(moved["backbone"]) - {ALL}))
+    names = listed(sorted(map(fragments.plain, spoken)))
     start = f"Moved to other patients ([](results/transfer.md), {names}): the frozen imputer"
     lost = "A moved network also loses the variables that two cohorts do not share."
     return [f"{start} {'; it '.join(said)}. {''.join(f'{other}. ' for other in others)}{lost}"]

@@ -12,11 +12,12 @@ from statistics import NormalDist
 import pandas as pd
 
 from modts.backbones import SIX
-from modts.study import SEARCHED
+from modts.study import SEARCHED, margin
 
+from . import timing
 from .effects import interval
 from .prose import plural, said
-from .results import Results, device, rank, run_ids
+from .results import ABOUT, Results, device, rank, run_ids
 from .tables import auroc_standard_error, number, signed
 
 AGREES, DIFFERS, SMALL, NOISE = "agrees", "differs", "differs at small size", "inside the noise"
@@ -112,7 +113,8 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
         return Part(NOISE, f"{what}: {said(row)}, without an interval yet.", ran, **two)
     two |= {"low": low, "high": high}
     if low <= figure <= high:
-        return Part(AGREES, f"{what}: {said(row)}.", ran, **two)
+        word, words = _holds(row["metric"], figure, low, high)
+        return Part(word, f"{what}: {said(row)}{words}.", ran, **two)
     side = f"{what}: {said(row)}, {'above' if row['value'] > figure else 'below'} the paper's {number(figure)}"
     if theirs is None:
         return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
@@ -122,12 +124,22 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
     )
 
 
+def _holds(metric: str, figure: float, low: float, high: float) -> tuple[str, str]:
+    """The word for an interval that holds the paper's figure, and what to say of it: one that is wide enough holds every figure."""
+    wide = (high - low) / 2 > 2 * margin(metric, figure)
+    return (
+        (NOISE, ", an interval that holds the paper's figure and is too wide to agree with it")
+        if wide
+        else (AGREES, "")
+    )
+
+
 def _outside(results: Results, row: pd.Series) -> str:
     """The same networks on stays from outside, in a sentence; "" where there are none."""
     rows = results.external
     same = ("run", "backbone", "arm", "head", "pooling", "label_fraction", "metric", "source")
     rows = rows[(rows[list(same)] == row[list(same)]).all(axis=1)]
-    return f" On the {rows['n_test'].max():.0f} stays of the external test: {said(rows.iloc[0])}." if len(rows) else ""
+    return f" On the {rows['n_test'].max():,.0f} stays of the external test: {said(rows.iloc[0])}." if len(rows) else ""
 
 
 def figure_error(results: Results, cohort: str, metric: str, figure: float) -> float | None:
@@ -201,7 +213,8 @@ def _chance_given(results: Results, ran: tuple[str, ...]) -> str:
     if not of:
         return ""
     draws, rates = plural(of[0]["e2e_draws"], "draw"), plural(len(of[0]["e2e_lrs"]), "learning rate")
-    return f" Each split had {draws} of the labels, and its validation stays chose among {rates} and when to stop."
+    chose = f"chose {'between' if len(of[0]['e2e_lrs']) == 2 else 'among'} {rates} and when to stop"
+    return f" Each split had {draws} of the labels, and its validation stays {chose}."
 
 
 def _csai(results, figure, fraction):
@@ -243,34 +256,41 @@ def p6(results, figures):
 
 def _heads(results, cohorts, metric):
     """The paired tests of Complex against Simple on these cohorts, backbone by backbone, and how many are decided, in words."""
+    rows = results.effects[results.effects["cohort"].isin(cohorts) & results.effects["backbone"].isin(SIX)]
+    rows = rows[(rows["question"] == "complex - simple") & (rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
     largest = pick(results, cohort=cohorts, metric=metric, arm="frozen")[["profile", "cohort"]].drop_duplicates()
-    rows = results.effects.merge(largest, on=["profile", "cohort"])
-    rows = rows[(rows["question"] == "complex - simple") & rows["backbone"].isin(SIX)]
-    rows = rows[(rows["metric"] == metric) & (rows["label_fraction"] == 1.0)]
-    names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in rows["cohort"]))
-    better, worse, same = (rows[rows["verdict"] == word] for word in ("better", "worse", "equivalent"))
-    words = (
-        f"On {names}, paired on the same windows and corrected, Complex is better in {len(better)} of "
-        f"{len(rows)} backbone and cohort pairs, worse in {len(worse)}, equivalent in {len(same)}; the rest cannot be told."
-    )
+    mine = rows.merge(largest, on=["profile", "cohort"])
+    better, worse = (mine[mine["verdict"] == word] for word in ("better", "worse"))
+    names = ", ".join(dict.fromkeys(results.title(cohort) for cohort in mine["cohort"]))
+    words = f"On {names}, paired on the same windows and corrected, Complex is {_tally(mine)}."
     words += " The correction over all the claims comes on top." if len(better) or len(worse) else ""
-    tally = f"{len(better)} better, {len(worse)} worse of {len(rows)}"
-    return (
-        rows,
-        better,
-        worse,
-        words,
-        tally,
-        tuple(run_ids(rows["run"])),
-    )
+    others = rows[~rows["profile"].isin([*mine["profile"], "quick"])]
+    for profile, part in others.groupby("profile", sort=False):
+        words += f" By {ABOUT.get(profile, f'the profile {profile}')} it is {_tally(part)}."
+    tally = f"{len(better)} better, {len(worse)} worse of {len(mine)}"
+    return mine, better, worse, words, tally, tuple(run_ids(mine["run"]))
+
+
+def _tally(rows: pd.DataFrame) -> str:
+    """ "better in 1 of 2 pairs of a backbone and a cohort, equivalent in 1"; what is in none is not told."""
+    kinds = {word: int((rows["verdict"] == word).sum()) for word in ("better", "worse", "equivalent")}
+    left = len(rows) - sum(kinds.values())
+    if len(rows) == 1:
+        only = rows.iloc[0]
+        return f"{'not told apart' if left else only['verdict']} for {only['backbone']}, the one backbone run there"
+    first = f"better in {kinds['better']} of {len(rows)} pairs of a backbone and a cohort"
+    told = [f"{word} in {kinds[word]}" for word in ("worse", "equivalent") if kinds[word]]
+    return ", ".join([first, *told, *([f"and in {left} it cannot be told"] if left else [])])
 
 
 def p7(results, figures):
+    """The claim is about every backbone: one in which the heads are equal is a pair in which it does not hold."""
     rows, better, worse, words, tally, ran = _heads(results, SERIES, "mae")
     if rows.empty:
         return []
-    every = len(better) == len(rows) and rows["backbone"].nunique() >= MOST  # the claim is about every backbone
-    word = AGREES if every else PARTLY_AGREES if len(better) else NOISE
+    every = len(better) == len(rows) and rows["backbone"].nunique() >= MOST
+    open_ = len(better) and not rows["verdict"].isin(["worse", "equivalent"]).any()
+    word = AGREES if every else PARTLY_AGREES if open_ else NOISE
     return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0, tally=tally)]
 
 
@@ -330,7 +350,8 @@ def _beside(results: Results, change: pd.Series, pair: tuple[float, float], what
     }
     ran = tuple(run_ids([change["run"]]))
     if change["low"] <= theirs <= change["high"]:
-        return Part(AGREES, f"{what}.", ran, **two)
+        word, words = _holds(change["metric"], pair[0], change["low"], change["high"])
+        return Part(word, f"{what}{words}.", ran, **two)
     side = f"{what}; the paper has {signed(theirs)} (from {number(pair[0])} to {number(pair[1])})"
     if their_error is None:
         return Part(CANNOT_TELL, f"{side}, of which no error is known.", ran, **two)
@@ -342,51 +363,20 @@ def _beside(results: Results, change: pd.Series, pair: tuple[float, float], what
 
 
 def p10(results, figures):
-    ratios = latency_ratios(results)
+    ratios = timing.latency_ratios(results)
     ratios = ratios[~ratios["cohort"].str.startswith("simulated")]
     if ratios.empty:
         return []
     high = ratios.loc[ratios["ratio"].idxmax()]
     near = 0.75 * figures["ratio"] <= high["ratio"] <= 1.25 * figures["ratio"]
-    words = f"Latency's median end to end over its median modular, over all batch sizes: from {ends(ratios)}."
+    words = f"Latency's median end to end over its median modular, over all batch sizes: from {timing.ends(ratios)}."
     two = {"ours": float(high["ratio"]), "theirs": figures["ratio"], "digits": 2}
     kinds = " and ".join(sorted({device(text) for text in ratios["hardware"]}))
     two["no_error"] = f"no error of either: ours is one run on a {kinds} whose single calls are not stored"
     timed = results.latency[results.latency["run"].isin(ratios["run"])]
-    shares = stage_shares(timed)
-    two["no_error"] += f", and whose stages add up to {span_of(shares)} of their total" if len(shares) else ""
+    shares = timing.stage_shares(timed)
+    two["no_error"] += f", and whose stages add up to {timing.span_of(shares)} of their total" if len(shares) else ""
     return [Part(AGREES if near else CANNOT_TELL, words, tuple(dict.fromkeys(ratios["run"])), **two)]
-
-
-def ends(ratios: pd.DataFrame) -> str:
-    """ "0.61 (Autoformer, batch 8) to 1.56 (BRITS, batch 8)": the least and the largest of these ratios, and whose they are."""
-    rows = ratios.loc[[ratios["ratio"].idxmin(), ratios["ratio"].idxmax()]]
-    return " to ".join(f"{row['ratio']:.2f} ({row['backbone']}, batch {row['batch']:g})" for _, row in rows.iterrows())
-
-
-def stage_shares(timed: pd.DataFrame) -> pd.Series:
-    """For each network, arm and batch: the medians of the stages added up, as a share of the median of the whole."""
-    wide = timed.pivot_table(index=["backbone", "arm", "batch"], columns="stage", values="p50_ms")
-    stages = wide.drop(columns="total").dropna(how="all")
-    return (
-        (stages.sum(axis=1) / wide["total"].reindex(stages.index)).dropna() if len(stages) else pd.Series(dtype=float)
-    )
-
-
-def span_of(shares: pd.Series) -> str:
-    """ "47 to 151 %"."""
-    return f"{100 * shares.min():.0f} to {100 * shares.max():.0f} %"
-
-
-def latency_ratios(results: Results) -> pd.DataFrame:
-    """Median latency, raw window to prediction, of each end-to-end arm over the modular one (same cohort and batch)."""
-    total = results.latency[results.latency["stage"] == "total"]
-    keys = ["profile", "cohort", "backbone", "batch", "hardware"]
-    columns = [*keys, "arm", "ratio", "run"]
-    both = total[total["arm"] == "frozen"].merge(
-        total[total["arm"].isin(["e2e", "e2e_shipped"])], on=keys, suffixes=("_modular", "")
-    )
-    return both.assign(ratio=both["p50_ms"] / both["p50_ms_modular"])[columns]
 
 
 CHECKS = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P9": p9, "P10": p10}

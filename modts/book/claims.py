@@ -75,14 +75,13 @@ def _same_head(*tests: pd.DataFrame) -> str:
             for arm, head in (("frozen", "complex"), ("e2e_shipped", ""), ("e2e", "complex"))
         )
         if frozen and shipped:
-            said.append(
-                f"{frozen[0]} and {shipped[0]} {where}{f', where end to end as done here has {whole[0]}' if whole else ''}"
-            )
+            also = f" and end to end as done here, also with that head, {whole[0]}" if whole else ""
+            said.append(f"{where} frozen CSAI has {frozen[0]}, the classifier as shipped {shipped[0]}{also}")
     if not said:
         return ""
     return (
-        f" With the paper's Complex head in place of the linear layer the two have {'; '.join(said)}. One is a mean over more draws of the "
-        "labels than the others, and these differences were not named beforehand, so they are not tested."
+        f" With the paper's Complex head in place of the linear layer, {'; '.join(said)}. The frozen one is a mean over more draws "
+        "of the labels than the other two, and these differences were not named beforehand, so they are not tested."
     )
 
 

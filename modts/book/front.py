@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from modts.study import ALL, LEVEL, margin
+from modts.study import ALL, LEVEL, SEARCHED, margin
 
 from . import answers, beyond, checks, effects, fragments, prediction
 from .prose import listed, plural, seeds
@@ -171,12 +171,12 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
 
 def _surely(row: pd.Series, tests: int, alone: bool) -> str:
     """What an interval rules out, and what stands after the correction for so many tests; alone: of one network, not of a mean."""
-    stands = f"after the correction for {plural(tests, 'test')}"
+    stands = f"after the correction for {'this one test' if tests == 1 else 'its two shares of the labels' if tests == 2 else f'{tests} tests'}"
+    allowed = margin("auroc", 0.0)
     if row["verdict"] not in ("equivalent", "cannot tell"):
-        return f"The difference stands {stands}."
-    matters = (
-        f"A {'' if alone else 'mean '}difference that would matter (of more than {number(margin('auroc', 0.0), 2)}) is"
-    )
+        open_ = row["low"] < allowed < row["high"] or row["low"] < -allowed < row["high"]
+        return f"The difference stands {stands}{f'; whether it is more than {number(allowed, 2)} cannot be told' * bool(open_)}."
+    matters = f"A {'' if alone else 'mean '}difference that would matter (of more than {number(allowed, 2)}) is"
     if row["verdict"] == "cannot tell":
         return f"{matters} not ruled out."
     return f"{matters} ruled out{f'; that it is not zero stands {stands}' * bool(row['p_holm'] < LEVEL)}."
@@ -251,6 +251,10 @@ def _on_what(found: Results, rows: pd.DataFrame, models: pd.DataFrame, effects_)
             f" A split trains on the labels of {about['train']:,} stays{few}, and {about['val']:,} more labelled stays choose settings and "
             "say when to stop."
         )
+    params = [found.runs.get(run, {}).get("params", {}) for run in models["run"]]
+    searched = " and ".join(fragments.plain(found.title(name)) for name in SEARCHED)
+    if trained and any(each.get("config") for each in params):
+        trained += f" The networks' settings had been searched before, on labelled stays of {searched}; the trees had no such search."
     no_others, mean = (
         ("this network", "") if len(names) == 1 else ("these networks", "; each difference is a mean over the networks")
     )

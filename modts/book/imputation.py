@@ -78,13 +78,13 @@ def _beside_interpolation(found: Results, key, rows: pd.DataFrame) -> list[str]:
     ahead = int((models["value"] < line["value"].iloc[0]).sum())
     best = models.loc[models["value"].idxmin()]
     if len(models) == 1:
-        word = "a lower" if ahead else "no lower"
+        word = "lower" if ahead else "not lower"
         return [
-            f"{best['backbone']} has {word} mean error on {title}, {said(best)}, than linear interpolation, {said(line.iloc[0])}{apart}."
+            f"{best['backbone']}'s mean error on {title}, {said(best)}, is {word} than linear interpolation's, {said(line.iloc[0])}{apart}."
         ]
     words = (
-        f"{count(ahead, 'none').capitalize()} of {plural(len(models), 'backbone')} "
-        f"{'has' if ahead == 1 else 'have'} a lower mean error "
+        f"{count(ahead, 'none').capitalize()} of the {plural(len(models), 'backbone')} "
+        f"{'has' if ahead < 2 else 'have'} a lower mean error "
         f"on {title} than linear interpolation, "
         f"{said(line.iloc[0])}{apart}; the lowest is {best['backbone']}, {said(best)}."
     )

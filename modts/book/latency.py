@@ -7,7 +7,7 @@ import pandas as pd
 from modts.serving import ENOUGH
 from modts.study import STAGE_NAMES, TIMED_NAMES
 
-from . import checks, fragments, plots, sections, tables
+from . import fragments, plots, sections, tables, timing
 from .figures import save
 from .results import Results, device
 from .tables import Cell, Table, amount
@@ -15,7 +15,7 @@ from .tables import Cell, Table, amount
 
 def latency(found: Results) -> str:
     """From raw window to sections, stage by stage, modular and end to end."""
-    rows, ratios = found.latency, checks.latency_ratios(found)
+    rows, ratios = found.latency, timing.latency_ratios(found)
     if rows.empty:
         return fragments.note("No latency has been measured yet. `make book` measures it on this machine.")
     rows = rows.assign(device=[device(text) for text in rows["hardware"]])
@@ -41,7 +41,7 @@ def _block(found: Results, key, part: pd.DataFrame, ratios: pd.DataFrame) -> tup
     ]
     if len(near):
         sentences.append(
-            f"Over all batch sizes the ratio reaches from {checks.ends(near)}; those between are in the downloads."
+            f"Over all batch sizes the ratio reaches from {timing.ends(near)}; those between are in the downloads."
         )
     lead = [f"**{sentences[0]}**\n\n"] if sentences else []
     answer = "".join([*lead, fragments.bullets([*sentences[1:], *_stages_and_total(part), *_as_served(total)])])
@@ -78,11 +78,11 @@ def _from_to(ratios: pd.Series) -> str:
 
 def _stages_and_total(part: pd.DataFrame) -> list[str]:
     """How near the medians of the stages come to the median of the whole."""
-    share = checks.stage_shares(part)
+    share = timing.stage_shares(part)
     if share.empty:
         return []
     away = share[(share - 1).abs() > 0.1]
-    out = f"The stages add up to {checks.span_of(share)} of the total"
+    out = f"The stages add up to {timing.span_of(share)} of the total"
     if away.empty:
         return [f"{out}."]
     return [

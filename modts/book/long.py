@@ -69,8 +69,10 @@ def answer(rows: pd.DataFrame) -> list[str]:
     longest = int(rows["steps"].max())
     last = rows[rows["steps"] == longest]
     through = last[last["stopped"] == ""]
-    who = count(len(through), "none").capitalize()
-    out = [f"{who} of {plural(len(last), 'backbone')} trained on windows of {longest:,} steps."]
+    who = f"{count(len(through), 'none').capitalize()} of the {plural(len(last), 'backbone')} tried there"
+    if len(last) == 1 and len(through):
+        who = f"{fragments.plain(last['backbone'].iloc[0])}, the only one of {plural(rows['backbone'].nunique(), 'backbone')} tried there,"
+    out = [f"{who} trained on windows of {longest:,} steps."]
     stopped = rows[rows["stopped"] != ""].drop_duplicates("backbone")
     if len(stopped):
         where = "; ".join(f"{row.backbone} at {row.steps:,} ({row.stopped})" for row in stopped.itertuples())
@@ -84,6 +86,15 @@ def answer(rows: pd.DataFrame) -> list[str]:
             ahead = int((part[metric] < part[rival]).sum())
             words.append(f"{ahead} of {len(part)} at {steps:,}")
         out.append(f"{PANELS[metric][0].capitalize()} below that of {named}: {', '.join(words)}.")
+    for name, part in rows[rows["stopped"] == ""].groupby("backbone", sort=False):
+        if len(part) > 1:
+            told = ", ".join(f"{number(row.mae)} at {row.steps:,}" for row in part.itertuples())
+            out.append(f"Error on hidden values of {fragments.plain(name)} as windows get longer: {told}.")
+    capped = int((pd.to_numeric(rows["capped"]) == 1).sum())
+    if capped:
+        some = "All" if capped == len(rows) else f"{count(capped).capitalize()} of the"
+        ended = f"{some} {plural(len(rows), 'training')} ended at the cap of epochs or of time"
+        out.append(f"{ended}: errors might have gone on falling.")
     return out
 
 
@@ -133,6 +144,7 @@ def _draw(rows: pd.DataFrame, narrow: bool):
 def _made(rows: pd.DataFrame) -> str:
     capped = int((rows["capped"] == 1).sum())
     lead = (
-        f"{plural(len(rows), 'network')}, one initialisation, of which {capped} ended at the cap of epochs or of time"
+        f"{plural(len(rows), 'training')} of {plural(rows['backbone'].nunique(), 'backbone')}, one initialisation each"
     )
+    lead += f", of which {capped} ended at the cap of epochs or of time"
     return f"{lead}; {fragments.made_by(rows, 'minutes')}"

@@ -7,6 +7,8 @@ import math
 
 import pandas as pd
 
+from modts.study import LEVEL
+
 from . import effects, fragments
 from .prose import count, plural
 from .results import Results, at
@@ -14,6 +16,7 @@ from .tables import Cell, Table, number, percent, signed
 
 GAIN = "transfer - untrained"
 UNTOLD = "no rank correlation can be told from none"
+TOO_FEW = "are too few to tell what goes with a gain"
 KNOWN = {  # column -> in a sentence, at the head of a column
     "overlap": ("the share of the target's variables that the source has", "Shared variables"),
     "missing": ("how far apart the two are in how often each shared variable is missing", "Gaps apart"),
@@ -78,15 +81,19 @@ def answer(rows: pd.DataFrame) -> list[str]:
     )
     found = {name: (*correlation(list(rows[name]), list(rows["difference"])), renamed(rows, name)) for name in KNOWN}
     cohorts = len({*rows["source"], *rows["cohort"]})
-    least = min(p for *_, p in found.values())
-    told = UNTOLD if least * len(found) > 0.05 else "at least one rank correlation can be told from none"
+    ways, least = math.factorial(cohorts), min(p for *_, p in found.values())
+    few = 1 / ways > LEVEL
+    told = UNTOLD if least * len(found) > LEVEL else "at least one rank correlation can be told from none"
+    told = f"{count(cohorts)} cohorts {TOO_FEW}" if few else told
     said = [f"**In {gained}, with all labels; {told}.**"]
     for name, (rho, low, high, p) in found.items():
-        said.append(f"With {KNOWN[name][0]}: {signed(rho, 2)} ({signed(low, 2)} to {signed(high, 2)}), p {p:.2f}.")
-    ways = math.factorial(cohorts)
+        span = "" if few else f" ({signed(low, 2)} to {signed(high, 2)})"
+        said.append(f"With {KNOWN[name][0]}: {signed(rho, 2)}{span}, p {p:.2f}.")
+    lead = f"{count(cohorts).capitalize()} cohorts make pairs that share them, so p goes over the {ways} ways to rename the cohorts (QAP)"
     said.append(
-        f"{count(cohorts).capitalize()} cohorts make pairs that share them. The intervals take the pairs as independent, and are too narrow; "
-        f"p goes over the {ways} ways to rename the cohorts (QAP), so that it cannot fall below {1 / ways:.2g}."
+        f"{lead}, and whatever the order of the pairs it could not fall below {1 / ways:.2g}."
+        if few
+        else f"{lead}. It cannot fall below {1 / ways:.2g}. The intervals take the pairs as independent, and are too narrow."
     )
     return said
 

@@ -2,7 +2,7 @@
 
 A verdict is computed from rows and never typed. What stored rows say to the parts of a claim is in `checks`. So:
 
-- *agrees*: our 95 % interval holds the paper's figure, or its statement holds for every pair;
+- *agrees*: our 95 % interval holds the paper's figure and is no wider than four margins of equivalence, or its statement holds for every pair;
 - *differs*: both errors together say so, after Holm's correction over all that is compared for the claims, by runs that had the chance of the
   paper's arm: its size, and training that ended because it was done;
 - *differs at small size*: the same by runs of less chance, which decide nothing against the paper;

@@ -15,7 +15,7 @@ from modts.learning import HIGHER_IS_BETTER
 from modts.study import HEAD_NAMES
 
 from . import checks, fragments
-from .prose import count, plural, said
+from .prose import count, listed, plural, said
 from .results import ABOUT, Results, at, fractions
 from .tables import Cell, Table, amount, number, percent
 
@@ -157,8 +157,8 @@ def _times(found: Results) -> list[str]:
 
 
 def _beside(found: Results, uses: list) -> str:
-    """Whether any of them is needed: what simple methods reach."""
-    out = []
+    """Whether any of them is needed: how often a method without one has the best score, and case by case what it reaches."""
+    out, wins = [], {use: [0, 0] for use in USES.values()}  # cases in which a simple method is best, all cases
     for use, cohort, test, metric, rows, simple in uses:
         where = f"{use}, {found.title(cohort)}, {test}"
         if simple.empty:
@@ -170,21 +170,31 @@ def _beside(found: Results, uses: list) -> str:
         best = best_of(simple, metric)
         ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
         near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
-        better = f"{count(ahead, 'none')} of the {plural(len(rows), 'network')} run "
-        better += "have a better score" if ahead > 1 else "has a better score"
-        apart = f"the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
-        if len(rows) == 1:
-            better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"
-        out.append(
-            f"{where}: {best['backbone']} reaches {said(best)}; {better}, and {apart if near else 'no interval overlaps with its own'}."
-        )
+        case = wins[use.partition(",")[0]]
+        case[0], case[1] = case[0] + (not ahead), case[1] + 1
+        out.append(f"{where}: {best['backbone']} reaches {said(best)}; {_networks(rows, ahead, near)}.")
     if not out:
         return ""
-    return (
-        fragments.heading(2, "Is a network needed at all?")
-        + "\n\nBeside them stand methods that need none:\n\n"
-        + fragments.bullets(out)
+    said_ = [f"{use[0].lower()}{use[1:]} in {won} of {n} cases" for use, (won, n) in wins.items() if n]
+    lead = (
+        f"**A method without a pretrained network had the best score: {listed(said_)}.** A case is a cohort, a test and a share of the labels. "
+        "The networks' best is taken from several, which favours them; scores stand side by side, untested, and differences in pairs stand on "
+        "the result pages."
     )
+    body = fragments.fold("Case by case", fragments.bullets(out))
+    return f"{fragments.heading(2, 'Is a network needed at all?')}\n\n{lead}\n\n{body}"
+
+
+def _networks(rows: pd.DataFrame, ahead: int, near: int) -> str:
+    """How many of the networks have a better score than the best simple method, and how many intervals overlap with its own."""
+    if len(rows) == 1:
+        overlap = "and their intervals overlap" if near else "and their intervals lie apart"
+        return f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score, {overlap}"
+    none = "neither" if len(rows) == 2 else "none"
+    better = f"{count(ahead, none)} of the {plural(len(rows), 'network')} run {'have' if ahead > 1 else 'has'} a better score"
+    if not near:
+        return f"{better}, and no interval overlaps with its own"
+    return f"{better}, and the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"
 
 
 PIECES = {"which": which}

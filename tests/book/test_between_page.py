@@ -25,6 +25,7 @@ def effect(question, difference, verdict, share=1.0, backbone="GRU-D", metric="a
         "p_holm": 0.03 if verdict != "equivalent" or difference > 0.01 else 0.9,  # as the interval says
         "family": "some",
         "verdict": verdict,
+        "n_splits": 3,
         "run": "between-end_to_end-physionet_2012-GRU-D",
         "profile": "between",
         "place": "published",
@@ -81,24 +82,27 @@ def test_fine_tuning_is_told_from_the_head_as_the_others_are():
     assert [full["difference"], full["low"], full["high"]] == pytest.approx([0.03, 0.01, 0.04])
     assert full["verdict"] == "better"
     assert between.answer(rows) == [
-        "**Better than the head alone: training the last block with all labels; training everything with all labels**: AUROC, GRU-D alone.",
+        "**Better than the head alone: training the last block with all labels; training everything with all labels**: AUROC, GRU-D alone, "
+        "three splits.",
         "With all labels, training the normalisation layers (or biases) does as well as the head alone, +0.001 "
         "(−0.009 to +0.021); training the last block does better than the head alone, +0.030 (+0.020 to +0.050); "
         "training everything does better than the head alone, +0.030 (+0.010 to +0.040).",
         "With 10 % of the labels, training everything does worse than the head alone, −0.020 (−0.040 to −0.010).",
     ]
     (lead, _) = between.answer(rows[rows["label_fraction"] == 0.1])
-    assert lead == "**Of one way to train more, none does better than the head alone**: AUROC, GRU-D alone."
+    assert (
+        lead == "**Of one way to train more, none does better than the head alone**: AUROC, GRU-D alone, three splits."
+    )
 
 
 def test_a_gain_that_is_sure_and_small_is_told():
     (lead, sure, _) = between.answer(pd.DataFrame([effect("lora - frozen", 0.012, "equivalent")]))
     assert lead.startswith("**Of one way to train more, none does better than the head alone by what matters**")
     assert sure.startswith(
-        "A gain that is sure, and too small to matter: training low-rank additions (LoRA) with all labels, +0.012"
+        "A gain that stands after the correction, and is too small to matter: training low-rank additions (LoRA) with all labels, +0.012"
     )
     unsure = pd.DataFrame([effect("lora - frozen", 0.012, "equivalent") | {"p_holm": 0.06}])
-    assert "sure" not in " ".join(between.answer(unsure))
+    assert "stands" not in " ".join(between.answer(unsure))
 
 
 def test_where_the_own_test_splits_say_another_word_it_is_told():
@@ -110,6 +114,20 @@ def test_where_the_own_test_splits_say_another_word_it_is_told():
     )
     assert "with all labels, +0.001 (−0.009 to +0.021), better; training everything with 10 % of the labels" in line
     assert "last block" not in line and between._own_splits(deciding, deciding) == []
+
+
+def test_networks_that_have_not_been_run_here_are_told_from_the_study():
+    made, here = found(), between.turned(found().effects)
+    assert between._others(made, "physionet_2012", here) == []
+    study = [
+        effect("frozen - finetune", -0.04, "worse", backbone=name) | {"profile": "study"} for name in ("SAITS", "GRU-D")
+    ]
+    made.effects = pd.concat([made.effects, pd.DataFrame(study)])
+    (line,) = between._others(made, "physionet_2012", here)
+    assert line == (
+        "Other networks have not been run here. What training everything gains in them, all labels, the study: "
+        "SAITS +0.040 (+0.020 to +0.050), better."
+    )
 
 
 def test_a_training_costs_its_median_with_all_labels():

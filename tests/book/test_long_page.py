@@ -46,11 +46,18 @@ def found(*rows):
 def test_who_gets_through_who_stops_and_who_is_ahead():
     said = long.answer(long.typed(found(*SOME).long))
     assert said == [
-        "One of two backbones trained on windows of 10,000 steps.",
+        "One of the two backbones tried there trained on windows of 10,000 steps.",
         "Where the others stop: SAITS at 10,000 (memory). The limits were 16 GB a process and 6 minutes a pretraining.",
         "Error on hidden values below that of linear interpolation: 1 of 2 at 1,000, 0 of 1 at 10,000.",
         "Error of the target at every step below that of ridge regression: 2 of 2 at 1,000, 0 of 1 at 10,000.",
+        "Error on hidden values of BRITS as windows get longer: 0.100 at 1,000, 0.300 at 10,000.",
+        "One of the four trainings ended at the cap of epochs or of time: errors might have gone on falling.",
     ]
+    (first, *_, last) = long.answer(
+        long.typed(found(row("SAITS", 100), row("GRU-D", 100, capped=1), row("GRU-D", 300, capped=1)).long)
+    )
+    assert first == "GRU-D, the only one of two backbones tried there, trained on windows of 300 steps."
+    assert last.startswith("Two of the three trainings")
 
 
 def test_the_page_has_a_picture_and_a_table(monkeypatch, tmp_path):
@@ -58,13 +65,19 @@ def test_the_page_has_a_picture_and_a_table(monkeypatch, tmp_path):
     text = long.long(found(*SOME))
     svg = (tmp_path / "long-ett_m1-wide.svg").read_text(encoding="utf-8")
     assert "linear interpolation" in svg and "ridge regression" in svg and "seconds an epoch" in svg
-    assert "stopped: memory" in text and "four networks, one initialisation, of which 1 ended at the cap" in text
+    assert (
+        "stopped: memory" in text
+        and "four trainings of two backbones, one initialisation each, of which 1 ended at the cap" in text
+    )
     assert "benchmarks/long_series.py" in long.long(found())
 
 
 def test_the_ledger_tells_it():
     (one,) = ledger.ANSWERS["N3"](found(*SOME))
-    assert one["verdict"] == "measured" and "One of two backbones trained on windows of 10,000 steps" in one["why"]
+    assert (
+        one["verdict"] == "measured"
+        and "One of the two backbones tried there trained on windows of 10,000 steps" in one["why"]
+    )
     assert ledger.ANSWERS["N3"](found()) == []
 
 
