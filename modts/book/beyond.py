@@ -59,7 +59,7 @@ def larger(found: Results, cohort: str) -> list[str]:
 
 
 def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
-    """What was found on other cohorts, other tasks and of transfers, in words: a sentence a kind, what has the same answer told together."""
+    """What was found on other cohorts, other tasks and of transfers, in words: a line a kind, what has the same answer told together."""
     summary, out = found.summary, []
     real = summary[~summary["cohort"].str.startswith("simulated") & ~summary["cohort"].isin(SEARCHED)]
     real = real[(real["profile"] != "quick") & (real["cohort"] != rows["cohort"].iloc[0]) & (real["arm"] == "frozen")]
@@ -76,9 +76,8 @@ def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
                 behind.append(title)
         said = [f"frozen {clause} on {listed(titles)}" for clause, titles in alike.items()]
         said += [f"boosted trees are ahead of it on {listed(behind)}"] if behind else []
-        out += [f"{what} ([](results/{task}.md)): {'; '.join(said)}."] if said else []
-    out += _moved(found)
-    return [f"**Elsewhere.** {' '.join(out)}"] if out else []
+        out += [f"**{what}** ([](results/{task}.md)): {'; '.join(said)}."] if said else []
+    return [*out, *_moved(found)]
 
 
 def _moved(found: Results) -> list[str]:
@@ -103,14 +102,17 @@ def _moved(found: Results) -> list[str]:
             if clause != clauses[first]
         ]
     several = len(ways) > 1
-    said = [
-        clause + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if several else f" ({titles[0]})")
-        for clause, titles in sorted(alike.items(), key=lambda pair: -len(pair[1]))
-    ]
+    said: list[str] = []
+    for clause, titles in sorted(alike.items(), key=lambda pair: -len(pair[1])):
+        told = next((side for side in answers.MOVED_OTHERS.values() if said and said[0].find(side) > 0), "")
+        words = clause.removesuffix(told) + "it" if told and clause.endswith(told) else clause
+        said.append(
+            words + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if several else f" ({titles[0]})")
+        )
     if not said:
         return []
     names = listed(sorted(map(fragments.plain, spoken)))
-    start = f"Moved to other patients ([](results/transfer.md), {names}): the frozen imputer"
+    start = f"**Moved to other patients** ([](results/transfer.md), {names}): the frozen imputer"
     lost = "A moved network also loses the variables that two cohorts do not share."
     return [f"{start} {'; it '.join(said)}. {''.join(f'{other}. ' for other in others)}{lost}"]
 

@@ -46,7 +46,7 @@ def front(found: Results) -> str:
         out.append(fragments.bullets(how_sure(found, rows, effects_), markup=True))
         out.append(effects.forest(found, key, "auroc", "front", QUESTIONS, slide=_slide(found, key, rows)))
         more = fragments.bullets(further(found, rows, effects_), markup=True)
-        out.append(fragments.fold("Each network, larger ones, other tests", more))
+        out.append(fragments.fold("Each network, larger ones, other data and tests", more))
     return "\n".join(out)
 
 
@@ -166,7 +166,7 @@ def how_sure(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
             between = f"Frozen minus end to end: a difference in AUROC of {answers.interval(row)}."
             out.append(f"**How sure, with {effects.labels(share)}.** {between} {words}{_by_auprc(some, share, row)}")
     names = _networks(found, rows)
-    return [*out, *_advice(effects_, names, _of(some, names)), *beyond.elsewhere(found, rows)]
+    return [*out, *_advice(effects_, names, _of(some, names))]
 
 
 def _surely(row: pd.Series, tests: int, alone: bool) -> str:
@@ -183,11 +183,16 @@ def _surely(row: pd.Series, tests: int, alone: bool) -> str:
 
 
 def further(found: Results, rows: pd.DataFrame, effects_) -> list[str]:
-    """What each network, larger ones, more of them, and other tests say; and what may change the answer."""
+    """What each network, other data, larger networks, more of them, and other tests say; and what may change the answer."""
     cohort, models = rows["cohort"].iloc[0], rows[(rows["arm"] != "baseline") & (rows["source"] == "")]
     mine = _of(effects.effects_of(found, *rows[["cohort", "profile"]].iloc[0]), _networks(found, rows))
     out = [*_one_by_one(mine, effects_), *_heads_alone(found, rows, effects_)]
-    out += [*beyond.larger(found, cohort), *_others(found, rows), *_own_splits(found, rows)]
+    out += [
+        *beyond.elsewhere(found, rows),
+        *beyond.larger(found, cohort),
+        *_others(found, rows),
+        *_own_splits(found, rows),
+    ]
     records = [record for name, record in found.runs.items() if name in set(models["run"])]
     small = "small" in {record.get("params", {}).get("size") for record in records}
     short = any(training_record(found.runs, record["run"]).get("capped") for record in records)

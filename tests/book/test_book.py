@@ -711,7 +711,12 @@ def test_the_claim_on_moved_backbones_is_about_the_change_with_all_labels(low, h
 
 @pytest.mark.parametrize(
     ("low", "high", "word"),
-    [(-0.02, 0.01, checks.CANNOT_TELL), (-0.12, -0.05, checks.AGREES), (-0.07, -0.03, checks.CANNOT_TELL)],
+    [
+        (-0.02, 0.01, checks.CANNOT_TELL),
+        (-0.12, -0.06, checks.AGREES),
+        (-0.12, -0.05, checks.NOISE),  # so wide that it would hold other figures, too
+        (-0.07, -0.03, checks.CANNOT_TELL),
+    ],
 )
 def test_the_claim_on_autoformers_heads_is_about_the_change(low, high, word):
     cell = {"cohort": "beijing_air", "backbone": "Autoformer", "profile": "study", "metric": "mae"}
@@ -943,7 +948,7 @@ def test_the_claims_at_the_published_sizes_are_told_by_the_runs_that_had_them(mo
     for name, profile in {"P3": "headline", "P4": "headline", "P5": "headline", "P9": "crossing"}.items():
         assert outcome[name].runs and all(run.startswith(f"{profile}-") for run in outcome[name].runs)
         assert verdicts.had_its_chance(found, outcome[name].runs) == (True, "")
-        assert ("On the 3998 stays of the external test: 0." in outcome[name].found) == (name != "P9")
+        assert ("On the 3,998 stays of the external test: 0." in outcome[name].found) == (name != "P9")
     assert checks.pick(found, cohort="physionet_2012")["profile"].iloc[0] != checks.HEADLINE  # other pages
     one = {"cohort": "physionet_2012", "metric": "auroc", "arm": "frozen"}
     best = checks.pick(found, every=True, **one)["value"].max()
@@ -1031,7 +1036,7 @@ def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
     found.external_effects = found.effects.iloc[:0]
     (line,) = beyond.elsewhere(found, found.summary)
     worse = "does worse than the same layer on this cohort's own imputer"
-    start = "**Elsewhere.** Moved to other patients ([](results/transfer.md), GRU-D): the frozen imputer"
+    start = "**Moved to other patients** ([](results/transfer.md), GRU-D): the frozen imputer"
     lost = "A moved network also loses the variables that two cohorts do not share."
     assert line == f"{start} {worse} (a to b). {lost}"
     found.effects.loc[0, ["verdict", "p_holm"]] = "equivalent", 0.4
@@ -1045,8 +1050,7 @@ def test_the_front_page_tells_a_transfer_once_however_many_profiles_moved_it():
         [told[1] | {"cohort": name, "verdict": word} for name, word in zip("bcde", words, strict=True)]
     )
     (line,) = beyond.elsewhere(found, found.summary)
-    better = worse.replace("worse", "better")
-    assert line == f"{start} {worse} in three of four ways; it {better} in one of four ways. {lost}"
+    assert line == f"{start} {worse} in three of four ways; it does better than it in one of four ways. {lost}"
 
 
 def test_the_front_page_says_where_the_own_test_splits_say_something_else():
