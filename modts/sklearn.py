@@ -23,16 +23,19 @@ from modts.asked import (
     Predictor,
     Pretraining,
     all_known,
+    every_class,
     held,
+    plain_targets,
     r2,
     settings,
     share_right,
     spelt,
     take,
     turn,
+    whose,
 )
 from modts.backbones import Scaler
-from modts.cohorts import seeded, unmasked
+from modts.cohorts import seeded
 from modts.errors import choose
 from modts.learning import (
     ARMS,
@@ -142,7 +145,7 @@ class ImputerLatents(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Pretrain
     def fit(self, X, y=None, groups=None):
         """Pretrain on X (N, T, F); y (N,) only stratifies the held-out windows where it holds classes, groups (N,) keeps patients together."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        train, val = given_halves(self, X, y, seed, groups)
+        train, val = given_halves(self, X, y, seed, whose(groups))
         with seeded(seed):
             ends = (self._ends(X[train]), self._ends(X[val])) if self.padded else None
             self.backbone_ = self._recipe(X, seed).pretrained(X[train], X[val], self.cache, ends)
@@ -321,7 +324,8 @@ class ModularClassifier(ClassifierMixin, _Modular):
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
         """
         X, seed = self._windows(X, fitting=True), self._seed()
-        self.classes_, targets, rows = given_classes(self, X, unmasked(y), seed, groups)
+        every_class(y)
+        self.classes_, targets, rows = given_classes(self, X, plain_targets(y), seed, whose(groups))
         self._fit(X, targets, rows, None, seed)
         return self
 
@@ -369,8 +373,8 @@ class ModularRegressor(RegressorMixin, _Modular):
     def fit(self, X, y=None, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        targets, scaler, rows = given_numbers(self, X, unmasked(y), seed, groups)
-        held(np.asarray(unmasked(y), dtype=np.float64).reshape(len(X), -1), range(targets.n_outputs), "target")
+        targets, scaler, rows = given_numbers(self, X, plain_targets(y), seed, whose(groups))
+        held(np.asarray(plain_targets(y), dtype=np.float64).reshape(len(X), -1), range(targets.n_outputs), "target")
         self._flat = targets.n_outputs == 1
         self._fit(X, targets, rows, scaler, seed)
         return self

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = door(
         "windows": "Windows windows_from_table",
         "estimators": "PADDED Pretraining all_known enough r2 share_right take",
         "calls": "Head mask series_back stream",
+        "plain": "every_class plain_targets plain_windows whose",
         "scales": "held",
         "turns": "turn",
         "words": "spelt",

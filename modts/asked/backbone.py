@@ -15,7 +15,8 @@ from modts.backbones import load_backbone as loaded
 from modts.cohorts import Cohort, mask
 from modts.errors import ModtsError, notice
 
-from .suspects import unended, unlike_training
+from .plain import plain_windows
+from .suspects import long_enough, unended, unlike_training
 from .turns import turn
 from .words import kind, path_of, spelt
 
@@ -40,6 +41,7 @@ class Backbone(Room):
 
     @spelt
     def latents(self, X, pooling="paper", batch_size=256, features=None, lengths=None):
+        X = plain_windows(X)
         with turn(self):
             found = super().latents(X, pooling, batch_size, features, lengths)
         self._look(X, lengths)
@@ -47,6 +49,7 @@ class Backbone(Room):
 
     @spelt
     def impute(self, X, batch_size=256, features=None, lengths=None):
+        X = plain_windows(X)
         with turn(self):
             found = super().impute(X, batch_size, features, lengths)
         self._look(X, lengths)
@@ -87,6 +90,7 @@ def build(name, cohort, *args, **given):
     for part, value in (given["config"] if isinstance(given.get("config"), dict) else {}).items():
         if SIZE.search(str(part)) and isinstance(value, int) and value < 1:
             raise ModtsError(f"{name} cannot be built with the config {given['config']}: {part} must be 1 or more.")
+    long_enough(name, cohort.n_steps)
     try:
         return ours(built(name, cohort, *args, **given), said(cohort))
     except ModtsError:

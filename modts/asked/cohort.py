@@ -18,6 +18,7 @@ from modts.errors import ModtsError, choose, whole
 
 from .alike import look_alike
 from .codes import remembered
+from .plain import plain_targets, plain_windows
 from .scales import held
 from .suspects import unended
 from .words import path_of, spelt
@@ -105,6 +106,7 @@ def cohort_from_arrays(X, y=None, **given):
         raise ModtsError(
             "X is a dictionary; hand on what it holds: cohort_from_arrays(data['X'], data['y']), where data is the dictionary."
         )
+    X, y = plain_windows(X), plain_targets(y)
     if not isinstance(X, (list, tuple)):
         unended(X, given.get("lengths"))
     y = y if given.get("task") in ("multilabel", "stepwise") else _flat(y)

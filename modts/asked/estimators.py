@@ -13,8 +13,9 @@ from modts.cohorts import codes_in, ends_of, unmasked
 from modts.errors import ModtsError, notice
 from modts.learning import Recipe, given_windows
 
+from .plain import plain_windows
 from .scales import held
-from .suspects import unended
+from .suspects import long_enough, unended
 from .training import settings
 
 PADDED = "say padded=True"
@@ -58,13 +59,13 @@ class Pretraining(BaseEstimator):
             raise ModtsError(
                 "X is a list of series of different lengths; say padded=True, and each ends where it ends."
             )
-        X = [unmasked(x) for x in X] if isinstance(X, (list, tuple)) else unmasked(X)
-        X = given_windows(X, self.padded)
+        X = given_windows(plain_windows(X), self.padded)
         if not self.padded and (fitting or not hasattr(self, "predictor_")):  # a predictor looks for itself
             unended(X, how=PADDED)
         if fitting:
             self.n_steps_in_, self.n_features_in_ = X.shape[1:]
             enough(X)
+            long_enough(self.backbone, X.shape[1])
             names = self._names(X.shape[2])
             held(X, names)
             look_for_codes(X, names)

@@ -11,6 +11,7 @@ from modts.serving import Predictor as PredictorRoom
 from modts.serving import load_predictor as loaded
 
 from .backbone import NOTE, noted, ours
+from .plain import plain_windows
 from .suspects import LENGTHS, empty, unended, unlike_training
 from .turns import turn
 from .words import kind, path_of, spelt
@@ -29,6 +30,7 @@ class _Looking:
 
     @spelt
     def predict(self, X, batch_size=256, features=None, lengths=None):
+        X = plain_windows(X)
         empty(X, lengths)
         with turn(self.backbone):
             answers = super().predict(X, batch_size, features, lengths)

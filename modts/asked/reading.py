@@ -107,6 +107,8 @@ def cohort_from_series(frame, **given):
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("value" if frame.name is None else frame.name)
     if time is None and isinstance(frame, pd.DataFrame):
+        if frame.index.nlevels > 1 or frame.columns.duplicated().any():
+            return series_read(frame, **given)  # and say what is wrong
         named_time(one_name_each(frame), [*(given.get("features") or []), target])
         times = pd.Series(frame.index)
     else:

@@ -35,6 +35,10 @@ def numbers(times: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(times) and not pd.api.types.is_bool_dtype(times)
 
 
+def durations(times: pd.Series) -> bool:
+    return getattr(times.dtype, "kind", "O") == "m"
+
+
 def _given(step, unit, times: pd.Series) -> tuple[float, str]:
     if not isinstance(step, Real):
         return pd.Timedelta(step).total_seconds(), "s"

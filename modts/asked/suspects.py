@@ -11,12 +11,19 @@ from modts.errors import ModtsError, notice
 LENGTHS = "give lengths=, which are in Cohort.lengths_of(part) or windows_from_table(...).lengths"
 SOME = 128  # windows that are enough to see how they end
 TAIL, CHANCE, SHARE = 3, 1e-3, 0.02  # steps, how likely gaps alone would make them, and of how many windows
+LEAST = {"SAITS": 2, "TimesNet": 4}  # steps; of fewer SAITS answers NaN, and TimesNet finds no period
 FEW = 32  # windows; of more, Backbone.check compares mean and spread of all
 FAR, APART, TIMES = (
     8,
     3,
     6,
 )  # deviations; deviations of what is also so many times the training mean, or so small a part of it
+
+
+def long_enough(name, n_steps: int) -> None:
+    """Refuse windows that are too short for a backbone of the table."""
+    if n_steps < LEAST.get(name, 1):
+        raise ModtsError(f"{name} needs windows of {LEAST[name]} steps or more, and these have {n_steps}.")
 
 
 def windows_of(X) -> np.ndarray | None:

@@ -21,6 +21,7 @@ from modts.learning import pretrain as pretrained
 from modts.learning import score as scored
 
 from .cohort import Rows
+from .plain import plain_targets, plain_windows
 from .suspects import unended
 from .words import kind, path_of, spelt
 
@@ -52,6 +53,7 @@ def pretrain(backbone, X_train, X_val, *, lengths=None, **given):
     _no_folder(given.get("checkpoint"))
     if lengths is not None and (not isinstance(lengths, (tuple, list)) or len(lengths) != 2):
         raise ModtsError("lengths must be a pair, those of X_train and those of X_val.")
+    X_train, X_val = plain_windows(X_train), plain_windows(X_val)
     for X, ends in zip((X_train, X_val), lengths or (None, None), strict=True):
         unended(X, ends)
     history = pretrained(backbone, X_train, X_val, lengths=lengths, **given)
@@ -152,6 +154,7 @@ def adapt(arm, head, targets, labelled, *, latents=None, backbone=None, windows=
     else:
         kind(backbone, Backbone, f"The backbone of arm {arm!r}", "modts.build or modts.load_backbone")
         _parts(windows, "windows", targets, "as cohort.part(...)[0] gives them")
+        windows = {part: plain_windows(windows[part]) for part in PARTS}
         for part in PARTS:
             unended(windows[part], (given.get("lengths") or {}).get(part))
     _something_to_learn(targets["train"], labelled)
@@ -214,6 +217,7 @@ def _resampling(given: dict) -> None:
 @wraps(scored)
 def score(task, y, p, *args, **given):
     _resampling(given)
+    y = plain_targets(y)
     _in_one_unit(y, p)
     return scored(task, y, p, *args, **given)
 
@@ -222,5 +226,6 @@ def score(task, y, p, *args, **given):
 @wraps(compared)
 def paired(task, metric, y, p_a, p_b, *args, **given):
     _resampling(given)
+    y = plain_targets(y)
     _in_one_unit(y, p_a, p_b)
     return compared(task, metric, y, p_a, p_b, *args, **given)

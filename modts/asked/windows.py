@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from modts.cohorts import cohort_from_table
+from modts.cohorts import cohort_from_table, dated
 from modts.errors import ModtsError, ModtsWarning, notice
 
-from .steps import cut_off, near_zero, numbers, on_edges, plain, same_step
+from .steps import cut_off, durations, near_zero, numbers, on_edges, plain, same_step
 from .words import WrongKind, spelt
 from .written import as_written, leading_on, named_time, plain_columns
 
@@ -35,6 +35,8 @@ class Windows:
         Of one long series: the row of `index` at which each window starts.
     index : pandas.Index, or None
         Of one long series: its times.
+    features : tuple of str
+        Names of the variables.
     """
 
     X: np.ndarray
@@ -42,6 +44,7 @@ class Windows:
     lengths: np.ndarray | None = None
     starts: np.ndarray | None = None
     index: pd.Index | None = None
+    features: tuple[str, ...] = ()
 
     def series(self, values) -> pd.DataFrame:
         """Values at every step, (N, T, K) or (N, T) for the windows of one long series, as one table on its own times; their mean where windows
@@ -56,8 +59,8 @@ class Windows:
             raise ModtsError(
                 "These windows are of several series; only one long series (id=None) can be put together again."
             )
-        values = np.asarray(values, dtype=np.float64)
-        values = values[..., None] if values.ndim == 2 else values
+        given = np.asarray(values, dtype=np.float64)
+        values = given[..., None] if given.ndim == 2 else given
         if values.ndim != 3 or values.shape[:2] != self.X.shape[:2]:
             raise ModtsError(
                 f"One value or several are needed at each step of {self.X.shape[:2]} windows and steps, not {values.shape}."
@@ -68,7 +71,8 @@ class Windows:
             inside = min(T, n - start)
             total[start : start + inside] += window[:inside]
             times[start : start + inside] += 1
-        return pd.DataFrame((total / times).astype(np.float32), index=self.index)
+        names = list(self.features) if len(self.features) == K and given.ndim == 3 else None
+        return pd.DataFrame((total / times).astype(np.float32), index=self.index, columns=names)
 
 
 @spelt
@@ -140,6 +144,8 @@ def windows_from_table(
         table = table.rename_axis(time).reset_index()  # a series with its times in the index
     frame = as_written(table, [id, variable])
     if variable is None:
+        called = {str(name): name for name in frame.columns}
+        frame = frame.rename(columns={called[name]: name for name in features if name in called})
         lacking = [name for name in features if name not in frame.columns]
         if lacking:
             raise ModtsError(
@@ -153,6 +159,8 @@ def windows_from_table(
     if long:
         id = "\0id"
         frame = frame.assign(**{id: "0"})
+    elif id in frame.columns and frame[id].isna().any():
+        raise ModtsError(f"Column {id!r} is empty in row {int(np.flatnonzero(frame[id].isna())[0])}.")
     columns = [id, time, *((variable, value) if variable else features)]
     absent = [name for name in columns if name not in frame.columns]
     if absent:
@@ -161,18 +169,23 @@ def windows_from_table(
         )
     if not len(frame):
         raise ModtsError("The table has no row.")
+    if long and frame[time].notna().all():  # text is sorted as the times that it says, and not by its letters
+        with leading_on(frame[time], long, new=True):
+            frame = frame.assign(**{time: dated(frame[time], time)})
     step, time_unit = same_step(
         _made_for(like).get("step"), frame[time], frame[id], plain(step), time_unit, _named(like)
     )
     start = 0
-    if long and step is not None and numbers(frame[time]):  # counted from the first, as in cohort_from_series
+    counted = numbers(frame[time]) or durations(frame[time])
+    if long and step is not None and counted:  # from the first, as in cohort_from_series
         start = frame[time].min()
         frame = frame.assign(**{time: frame[time] - start})
     near_zero(frame[time], step, time_unit)
     on_edges(frame[time], frame[id], step, time_unit, long)
     if not long:
         cut_off(frame[time], frame[id], step, time_unit, n_steps, _named(like))
-    order = list(dict.fromkeys(map(str, frame[id].sort_values(kind="stable"))))
+    whose = frame[id].map(str) if frame[id].dtype == object else frame[id]  # numbers and words mixed cannot be sorted
+    order = list(dict.fromkeys(map(str, whose.sort_values(kind="stable"))))
     frame = plain_columns(frame[columns].assign(**{id: frame[id].map(str)}), [value] if variable else features)
     missing = _made_for(like).get("missing", ()) if missing is None else missing
     given = {"time": time, "step": step, "time_unit": time_unit, "repeats": repeats, "missing": missing}
@@ -192,8 +205,9 @@ def windows_from_table(
     X = cohort.X[own]
     lengths = np.full(len(X), X.shape[1]) if cohort.lengths is None else cohort.lengths[own]
     if not long:
-        return Windows(X, cohort.ids[own], None if (lengths == n_steps).all() else lengths)
-    return _cut(X[0], int(lengths[0]), n_steps, _times(frame[time], step, time_unit, start, int(lengths[0])))
+        return Windows(X, cohort.ids[own], None if (lengths == n_steps).all() else lengths, features=tuple(features))
+    made = _cut(X[0], int(lengths[0]), n_steps, _times(frame[time], step, time_unit, start, int(lengths[0])))
+    return replace(made, features=tuple(features))
 
 
 def _named(like) -> str:
@@ -247,9 +261,12 @@ def _beside(frame: pd.DataFrame, id: str, time: str, variable: str | None, value
 def _times(column: pd.Series, step, unit, start, n: int) -> pd.Index:
     """The times of the steps of one series; plain numbers begin at `start`."""
     if step is None:
-        return pd.Index(np.sort(column.unique()), name=column.name)[:n]
+        return pd.Index(column.unique(), name=column.name).sort_values()[:n]
     if numbers(column):
         width = pd.Timedelta(step) / pd.Timedelta(f"1{unit}") if isinstance(step, str) else step
+        return pd.Index(start + np.arange(n) * width, name=column.name)
+    if durations(column):
+        width = pd.Timedelta(step if isinstance(step, str) else f"{step}s")
         return pd.Index(start + np.arange(n) * width, name=column.name)
     start = pd.to_datetime(column).min()
     return pd.Index(

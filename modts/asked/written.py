@@ -136,6 +136,10 @@ def leading_on(times: pd.Series | None = None, series: bool = False, new: bool =
 def plain_columns(frame: pd.DataFrame, columns) -> pd.DataFrame:
     """Numbers, or True and False, in a column of another kind (categories, or objects such as a database gives them) as numbers."""
     for name in columns:
+        if name in frame.columns and isinstance(frame[name].dtype, pd.ArrowDtype):
+            if pd.api.types.is_bool_dtype(frame[name]) or pd.api.types.is_numeric_dtype(frame[name]):  # decimals too
+                frame = frame.assign(**{name: frame[name].to_numpy(dtype=float, na_value=np.nan)})
+            continue
         if name not in frame.columns or not (
             frame[name].dtype == object or isinstance(frame[name].dtype, pd.CategoricalDtype)
         ):

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = door(
         "tables": "cohort_from_table",
         "files": "read_table",
         "long_series": "cohort_from_series series_back",
+        "clock": "dated",
         "checks": "codes_of pad unmasked without_codes",
         "suspicions": "KNOWN_CODES codes_in look",
         "lengths": "ends_of",

@@ -304,6 +304,10 @@ def _baselines(args) -> None:
         raise ModtsError(
             "The parameters are not readable; give each as -p NAME VALUE, for example -p cohort italy_air."
         ) from None
+    names = [name for name, _ in args.parameter]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ModtsError(f"The parameter {twice[0]!r} is given twice; keep one of them.")
     _run_stage("baselines", values)
 
 

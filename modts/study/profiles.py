@@ -146,6 +146,7 @@ def read_profile(name: str | Path) -> Profile:
                     f"{path}: {job.run} needs {need}, so add that stage and backbone to its cohort in the profile."
                 )
     _same_pretraining(path, jobs)
+    _same_files(path, jobs)
     return Profile(file.profile, path, file.reuse_published, jobs)
 
 
@@ -326,6 +327,22 @@ def _same_pretraining(path: Path, jobs: dict[str, Job]) -> None:
                         f"{path}: {job.run} has {name} = {job.params[name]!r} but {need} has {other[name]!r}; "
                         "a backbone's pretraining settings must be the same in both."
                     )
+
+
+def _same_files(path: Path, jobs: dict[str, Job]) -> None:
+    """Refuse a relative path that jobs, which run in the project's folder, would read from another place than this command."""
+    for job in jobs.values():
+        for name in ("backbone", "cohort", "source", "external", "unlabelled", "tabular_checkpoint"):
+            value = str(job.params.get(name) or "")
+            own = runs.own_file(value) if name == "backbone" else None
+            if not own and not value.endswith(".npz") and name != "tabular_checkpoint":
+                continue
+            file = own.path if own else Path(value)
+            if value and (Path.cwd() / file).resolve() != (runs.root() / file).resolve():
+                raise ModtsError(
+                    f"{path}: {name} {value!r} is read from {runs.root()}, where jobs run, and this command runs in {Path.cwd()}; give a whole "
+                    "path, or start it there."
+                )
 
 
 def _hint(name: str, allowed: list[str]) -> str:
