@@ -36,6 +36,8 @@ def plain_targets(y):
 
 def every_class(y):
     """Refuse a missing class among words or dates, which are told apart by sorting them."""
+    if y is None:  # which the estimator refuses by itself
+        return
     y = np.atleast_1d(np.asarray(plain_targets(y)))
     if y.dtype.kind in "OM" and y.size == len(y) and pd.isna(y).any():  # of several labels some may be unknown
         raise ModtsError("Input y contains NaN or infinity; every window needs a label.")
