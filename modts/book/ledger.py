@@ -182,13 +182,10 @@ def _patterns(found: Results, heads: bool) -> list[dict]:
 
 
 def _interpolation(found: Results) -> list[dict]:
-    """On each series: for how many of the six the error on hidden values is above that of linear interpolation."""
-    records, some = (
-        found.runs,
-        checks.pick(found, task="imputation", metric="mae", cohort=checks.SERIES, pattern="point"),
-    )
-    out = []
-    for cohort, part in some.groupby("cohort", sort=False):
+    """On each series, by each profile that ran it: for how many of the six the error on hidden values is above that of linear interpolation."""
+    records, out = found.runs, []
+    some = checks.pick(found, every=True, task="imputation", metric="mae", cohort=checks.SERIES, pattern="point")
+    for (cohort, profile), part in some.groupby(["cohort", "profile"], sort=False):
         line, six = part[part["backbone"] == "Linear interpolation"], part[part["backbone"].isin(SIX)]
         if line.empty or six.empty:
             continue
@@ -197,12 +194,14 @@ def _interpolation(found: Results) -> list[dict]:
             (six["low"] > line.iloc[0]["high"]).sum(),
             (six["high"] < line.iloc[0]["low"]).sum(),
         )
-        word = SUPPORTED if behind > len(six) / 2 else NOT_SUPPORTED if ahead >= len(six) / 2 else CANNOT_TELL
+        half = len(SIX) / 2  # most of the six is asked: those that were not run count for neither side
+        word = SUPPORTED if behind > half else NOT_SUPPORTED if ahead >= half else CANNOT_TELL
         centred = any(records.get(run, {}).get("params", {}).get("centre") for run in six["run"])
-        why = (
-            f"{found.title(cohort)}, windows {'centred' if centred else 'not centred'}: mean absolute error of interpolation {said(row)}; "
-            f"{behind} of {len(six)} backbones are clearly behind it, {ahead} clearly ahead"
+        where = (
+            f"{found.title(cohort)} ({ABOUT.get(profile, profile)}), windows {'centred' if centred else 'not centred'}"
         )
+        why = f"{where}: mean absolute error of interpolation {said(row)}; of {plural(len(six), 'backbone')} run {behind} "
+        why += f"{'is' if behind == 1 else 'are'} clearly behind it, {ahead} clearly ahead"
         ran = ",".join(dict.fromkeys([row["run"], *six["run"]]))
         out.append(
             {"ours": row["value"], "low": row["low"], "high": row["high"], "verdict": word, "why": why, "run": ran}

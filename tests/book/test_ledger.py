@@ -1,5 +1,6 @@
 """The ledger: a row for whatever the paper claims, leaves open or makes one suspect, and a verdict that follows the stored effects."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -114,3 +115,12 @@ def test_what_one_run_says_of_two_things_stands_apart(published):
     (trees,) = ledger.ANSWERS["S3"](published)
     assert trees["verdict"] == "inside the noise" and trees["low"] < trees["paper"] == 0.85 < trees["ours"]
     assert "+0.003 apart, with a standard error of 0.027" in trees["why"]
+
+
+def test_interpolation_is_ahead_of_most_only_where_most_of_the_six_ran(published):
+    rows = ledger.ANSWERS["S4"](published)
+    for row in rows:
+        behind, _, ahead = re.search(r"run (\d) (is|are) clearly behind it, (\d) clearly ahead", row["why"]).groups()
+        word = "supported" if int(behind) > 3 else "not supported" if int(ahead) >= 3 else "cannot tell yet"
+        assert row["verdict"] == word, row["why"]
+    assert {"supported", "cannot tell yet"} <= {row["verdict"] for row in rows}
