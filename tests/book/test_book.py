@@ -455,9 +455,16 @@ def test_two_that_are_equivalent_and_surely_apart_are_told_so():
     assert answers.verb(pd.Series(_effect(verdict="worse"))) == "does worse than"
     row = pd.Series(_effect(metric="auroc", verdict="equivalent", p_holm=np.float64(0.01)))
     ruled = "A mean difference that would matter (of more than 0.02) is ruled out"
-    assert front._surely(row, 2, False) == f"{ruled}; that it is not zero stands after the correction for two tests."
+    assert (
+        front._surely(row, 2, False)
+        == f"{ruled}; that it is not zero stands after the correction for its two shares of the labels."
+    )
     row["p_holm"] = 0.2
     assert front._surely(row, 2, False) == f"{ruled}."
+    sure = "The difference stands after the correction for its two shares of the labels"
+    better = pd.Series(_effect(metric="auroc", verdict="better", low=0.01, high=0.03))
+    assert front._surely(better, 2, False) == f"{sure}; whether it is more than 0.02 cannot be told."
+    assert front._surely(pd.Series({**better, "low": 0.021}), 2, False) == f"{sure}."
 
 
 def test_the_advice_names_the_network_that_is_ahead_of_trees_where_the_mean_is_not():
@@ -727,7 +734,9 @@ def test_the_claim_on_autoformers_heads_is_about_the_change(low, high, word):
     found = results.Results(pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame([change, *wrong]), runs={})
     (part,) = checks.p6(found, {"simple": 0.338, "complex": 0.25})
     assert part.word == word and part.p == 1 and part.theirs == pytest.approx(-0.088) and part.change
-    assert "(from 0.500 to 0.494)" in part.found and ("of which no error is known" in part.found) == (word != "agrees")
+    assert "(from 0.500 to 0.494)" in part.found and ("of which no error is known" in part.found) == (
+        word == checks.CANNOT_TELL
+    )
 
 
 def test_a_table_of_effects_from_before_transfers_is_read(tmp_path, monkeypatch):
