@@ -58,7 +58,7 @@ def statistics(found: list[dict]) -> dict[str, np.ndarray]:
         params = Baselines(cohort=COHORT, external=OUTSIDE, seeds=[int(seed)])
         cohort = tested(COHORT, OUTSIDE, int(seed))
         rows = labelled(cohort, float(share), int(seed), int(draw))
-        for (key,) in (INGREDIENTS[name] for name in INGREDIENTS if name.endswith(" on statistics")):
+        for (key,) in (INGREDIENTS[name] for name in recipes()[BARE]):
             said = baseline_for(params, key.split("|")[0], int(seed), rows)[0]["test"]
             for test, which in by_test(cohort).items():
                 made[f"{key}|{place}" + (f"|{EXTERNAL}" if test == EXTERNAL else "")] = said[which]

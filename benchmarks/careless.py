@@ -113,11 +113,8 @@ def measure(cohort, backbone: str, seed: int, way: Way, epochs: int = EPOCHS) ->
         ones = np.ones(cohort.n_features, np.float32)
         network.scaler = Scaler(0 * ones, ones)
     labelled = np.flatnonzero(np.isin(cohort.splits["train"], cohort.labelled(SHARE, seed)))
-    y, truth, drawn = (
-        torch.from_numpy(targets["train"].y[labelled]),
-        {part: targets[part].y for part in ("val", "test")},
-        np.random.default_rng(seed),
-    )
+    y, truth = torch.from_numpy(targets["train"].y[labelled]), {part: targets[part].y for part in ("val", "test")}
+    drawn = np.random.default_rng(seed)
     if way.labels != "own":
         y = y[torch.from_numpy(drawn.permutation(len(y)))]
     if way.labels == "everywhere":

@@ -324,8 +324,7 @@ class ModularClassifier(ClassifierMixin, _Modular):
         y (N, K) of 0 and 1, NaN where not known: a yes or no to each of K labels, or at every step where K is the number of steps.
         """
         X, seed = self._windows(X, fitting=True), self._seed()
-        every_class(y)
-        self.classes_, targets, rows = given_classes(self, X, plain_targets(y), seed, whose(groups))
+        self.classes_, targets, rows = given_classes(self, X, every_class(y), seed, whose(groups))
         self._fit(X, targets, rows, None, seed)
         return self
 
@@ -373,8 +372,9 @@ class ModularRegressor(RegressorMixin, _Modular):
     def fit(self, X, y=None, groups=None):
         """Train on windows X (N, T, F) and targets y (N,) or (N, K), NaN where one of several is not known; groups (N,) are held out whole."""
         X, seed = self._windows(X, fitting=True), self._seed()
-        targets, scaler, rows = given_numbers(self, X, plain_targets(y), seed, whose(groups))
-        held(np.asarray(plain_targets(y), dtype=np.float64).reshape(len(X), -1), range(targets.n_outputs), "target")
+        y = plain_targets(y)
+        targets, scaler, rows = given_numbers(self, X, y, seed, whose(groups))
+        held(np.asarray(y, dtype=np.float64).reshape(len(X), -1), range(targets.n_outputs), "target")
         self._flat = targets.n_outputs == 1
         self._fit(X, targets, rows, scaler, seed)
         return self

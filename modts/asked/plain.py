@@ -35,12 +35,15 @@ def plain_targets(y):
 
 
 def every_class(y):
-    """Refuse a missing class among words or dates, which are told apart by sorting them."""
+    """`plain_targets`, and a missing class among words or dates, which are told apart by sorting them, is refused."""
+    y = plain_targets(y)
     if y is None:  # which the estimator refuses by itself
-        return
-    y = np.atleast_1d(np.asarray(plain_targets(y)))
-    if y.dtype.kind in "OM" and y.size == len(y) and pd.isna(y).any():  # of several labels some may be unknown
+        return y
+    each = np.atleast_1d(np.asarray(y))
+    single = each.size == len(each)  # of several labels some may be unknown
+    if single and each.dtype.kind in "OM" and pd.isna(each).any():
         raise ModtsError("Input y contains NaN or infinity; every window needs a label.")
+    return y
 
 
 def whose(groups):

@@ -104,7 +104,7 @@ def _moved(found: Results) -> list[str]:
     several = len(ways) > 1
     said: list[str] = []
     for clause, titles in sorted(alike.items(), key=lambda pair: -len(pair[1])):
-        told = next((side for side in answers.MOVED_OTHERS.values() if said and said[0].find(side) > 0), "")
+        told = next((side for side in answers.MOVED_OTHERS.values() if said and side in said[0]), "")
         words = clause.removesuffix(told) + "it" if told and clause.endswith(told) else clause
         said.append(
             words + (f" in {count(len(titles))} of {plural(len(ways), 'way')}" if several else f" ({titles[0]})")

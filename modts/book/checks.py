@@ -127,11 +127,8 @@ def _against(results: Results, row: pd.Series, figure: float, what: str) -> Part
 def _holds(metric: str, figure: float, low: float, high: float) -> tuple[str, str]:
     """The word for an interval that holds the paper's figure, and what to say of it: one that is wide enough holds every figure."""
     wide = (high - low) / 2 > 2 * margin(metric, figure)
-    return (
-        (NOISE, ", an interval that holds the paper's figure and is too wide to agree with it")
-        if wide
-        else (AGREES, "")
-    )
+    too_wide = ", an interval that holds the paper's figure and is too wide to agree with it"
+    return (NOISE, too_wide) if wide else (AGREES, "")
 
 
 def _outside(results: Results, row: pd.Series) -> str:
