@@ -19,7 +19,7 @@ NOTES = {  # what a cohort's notes are called; others by their own names, in wor
     "subset": "Part of the data set",
     "stations": "Stations",
     "mechanism": "How values are lost",
-    "best_auroc": "Best AUROC that any model could reach",
+    "best_auroc": "AUROC of the true risk, on the drawn outcomes of all stays",
     "best_auroc_expected": "The same, on average over all outcomes that could be drawn",
     "best_auroc_how": "How that is known",
 }

@@ -23,10 +23,11 @@ def way(found: Results) -> str:
         "learn-way",
         f"Six panels for one simulated stay. Raw: pulse and blood pressure at most hours, lactate at {seen} hours, late ones. Mask: which cells "
         "were measured. z-scores: the same cells in colours, missing ones grey. States: a map of 128 units over 48 hours, which "
-        "changes smoothly. Latent: 128 numbers as a block of colours. Risk score: all test stays on a line by outcome, "
+        "changes smoothly; the last column of its upper half and the first of its lower half are framed. Latent: 128 numbers as a block of colours. Risk score: all test stays on a line by outcome, "
         f"this one at {made.chance:.2f}, far to the right.",
-        "One stay on its way through a frozen imputer (BRITS, small, pretrained as in the quick profile) and its head. In the panel of the "
-        "states the upper half read forward in time, the lower half backward. The layout of the latent means nothing.",
+        "One stay on its way through a frozen imputer (BRITS, small, pretrained as in the quick profile) and its head. The raw values have a "
+        "logarithmic axis. Of the states, the upper half read forward in time, so its last state is at the right edge; the lower half read "
+        "backward, and its last is at the left edge. Both are framed: they are the latent. Its layout means nothing.",
     )
 
 
@@ -60,7 +61,6 @@ def readings(found: Results) -> str:
     ahead = "more" if drawn["statistics", "severity"] > drawn["pretrained", "severity"] else "less"
     sick, much = (numbers.learnt().set_index("read").loc[what] for what in ("severity", "measured"))
     value, low, high = numbers.head_auroc()
-    best = numbers.lesson()[1].notes["best_auroc"]
 
     def minus(row):
         return f"{signed(row['value'], 2)} ({signed(row['low'], 2)} to {signed(row['high'], 2)})"
@@ -75,8 +75,8 @@ def readings(found: Results) -> str:
             f"Plain statistics of the same window explain {one('statistics', 'severity')}: {ahead} than the latent does.",
             f"How much was measured: pretrained {one('pretrained', 'measured')}, untrained {one('untrained', 'measured')}, a difference of "
             f"{minus(much)}. No training is needed for that.",
-            f"The head of this chapter reaches an AUROC of {value:.2f} ({interval(low, high, 2)}) on the test stays; the best possible is "
-            f"{best:.2f}.",
+            f"The head of this chapter reaches an AUROC of {value:.2f} ({interval(low, high, 2)}) on the test stays. The true risk, which "
+            f"no model sees, itself reaches {numbers.true_auroc():.2f} on these stays.",
         ]
     )
     table = Table(
@@ -113,7 +113,8 @@ def made(found: Results) -> str:
         f"The file holds {card['backbone']['name']}, pretrained for {past['epochs']} epochs on {past['windows']} windows "
         f"(`{card['made_by']}`, profile {card['profile']}, weights "
         f"`{card['backbone']['weights_hash']}`). So short a training makes no good imputer: its "
-        f"error on hidden validation values is {own:.2f} standard deviations, that of a straight line {line:.2f}.\n"
+        f"error on hidden validation values is {own:.2f} standard deviations, that of a straight line {line:.2f}. Its head has no weight decay "
+        "and was best on the validation stays after its first few steps; the heads behind the results choose among several decays there.\n"
     )
 
 

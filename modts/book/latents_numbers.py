@@ -167,6 +167,13 @@ def learnt() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["read", "value", "low", "high", "from", "to"])
 
 
+def true_auroc() -> float:
+    """AUROC of the true risk of death on the test stays: no bound, as chance drew who died, but what a perfect model would say."""
+    _, cohort = lesson()
+    test = cohort.splits["test"]
+    return float(auroc(cohort.y[test], world().risk[test]))
+
+
 def head_auroc() -> tuple[float, float, float]:
     """AUROC of the chapter's head on the test stays, with its interval."""
     found = steps()

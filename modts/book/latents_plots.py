@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from . import latents_numbers as numbers
 from .figures import NARROW, WIDE, legend
@@ -39,7 +40,7 @@ def way(narrow: bool) -> Figure:
     raw.set_yscale("log")
     raw.set_yticks([1, 10, 100], ["1", "10", "100"])
     raw.minorticks_off()
-    raw.set_ylabel("own units")
+    raw.set_ylabel("own units, log scale")
     raw.legend(loc="center left", fontsize=7.5, borderpad=0.2)
     raw.set_title("1 Raw: three of the variables", loc="left")
     _map(mask, found.seen.T, "2 Mask: dark where measured", "", cmap="Greys", vmin=0, vmax=1.3)
@@ -57,7 +58,15 @@ def way(narrow: bool) -> Figure:
         vmin=-1,
         vmax=1,
     )
-    states.axhline(found.states.shape[1] / 2 - 0.5, color="#222222", linewidth=0.8)
+    half, hours_ = found.states.shape[1] / 2, len(found.states)
+    states.axhline(half - 0.5, color="#222222", linewidth=0.8)
+    for hour, unit in (
+        (hours_ - 1, 0),
+        (0, half),
+    ):  # the last state of each direction; the lower half is drawn in time's order, not its own
+        states.add_patch(
+            Rectangle((hour - 0.5, unit - 0.5), 1, half, fill=False, edgecolor="#222222", linewidth=1.6, clip_on=False)
+        )
     figure.colorbar(bar, ax=states, ticks=(-1, 0, 1), aspect=12, pad=0.02)
     for axis in (raw, mask, z, states):
         axis.set(xlim=(-0.5, cohort.n_steps - 0.5), xticks=range(0, cohort.n_steps, 12), xlabel="hour")

@@ -26,6 +26,7 @@ MECHANISMS = {  # name -> how a value gets lost, in a reader's words
 }
 EXCEPTION = "only odd values noted (MNAR)"
 FEATURES = {"counts": "counts alone", "values": "values alone", "both": "values and counts"}
+MUCH = 0.8  # a larger share lost, to see what grows with it
 RUN = 12  # hours of a gap that is one piece
 DRAWS = 500  # resamples behind an interval: enough for two digits
 
@@ -93,6 +94,14 @@ def imputers() -> pd.DataFrame:
             for kind, values in _errors(X, hidden, truth, name).items():
                 rows.append((mechanism, name, kind, *values))
     return pd.DataFrame(rows, columns=["mechanism", "imputer", "kind", "value", "low", "high"])
+
+
+@cache
+def pulse() -> dict[str, float]:
+    """Interpolation's error on "scored" and "true" cells where the pulse decides (MAR) and `MUCH` is lost."""
+    cohort = load_cohort("simulated_icu", seed=SEED, mechanism="MAR", rate=MUCH)
+    found = _errors(cohort.X, hide(cohort.X), cohort.truth, "Linear interpolation")
+    return {kind: value for kind, (value, *_) in found.items()}
 
 
 def distances(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

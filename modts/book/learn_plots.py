@@ -19,6 +19,16 @@ NAMES = {
     "RespRate": "Breathing rate",
     "Temp": "Temperature",
     "SaO2": "Oxygen saturation",
+    # the ward's own names
+    "hr": "Pulse",
+    "map": "Blood pressure",
+    "resp": "Breathing rate",
+    "temp": "Temperature",
+    "o2sat": "Oxygen saturation",
+    "crea": "Creatinine",
+    "wbc": "WBC",
+    "plt": "Platelets",
+    "glu": "Glucose",
 }
 
 
@@ -85,7 +95,7 @@ def maps(cohorts: list[Cohort], narrow: bool) -> Figure:
         axis.set(
             title=cohort.title,
             yticks=range(cohort.n_features),
-            yticklabels=[name.replace("_", " ") for name in cohort.features],
+            yticklabels=[name_of(name).replace("_", " ") for name in cohort.features],
             xticks=range(0, cohort.n_steps, 12 if cohort.n_steps > 24 else 6),
         )
         axis.tick_params(axis="y", labelsize=8, length=0)
@@ -93,7 +103,7 @@ def maps(cohorts: list[Cohort], narrow: bool) -> Figure:
         axis.grid(visible=False)
     axes[-1].set_xlabel("hour")
     bar = figure.colorbar(drawn, ax=axes, location="top", aspect=40, shrink=0.8, ticks=(0, 0.5, 1))
-    bar.ax.set_xticklabels(["never measured", "half the time", "always"])
+    bar.ax.set_xticklabels(["never", "half the time", "always"])
     return figure
 
 

@@ -87,7 +87,7 @@ def _block(found: Results, key, part: pd.DataFrame, task: str, metrics: tuple[st
     return answers.shown(lead, f"{stem}-effects" if forest else ""), "\n".join(
         [
             EXTERNAL if effects.on_external(answers_) else "",
-            fragments.bullets(best_possible(found, cohort)),
+            fragments.bullets(true_risk(found, cohort)),
             forest,
             fragments.tables(first),
             setting(found, key, shown if own else part),
@@ -332,11 +332,15 @@ def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["run"].map(own).astype(bool)]
 
 
-def best_possible(results: Results, cohort: str) -> list[str]:
-    """The best AUROC there can be, where the data are simulated and it is known."""
+def true_risk(results: Results, cohort: str) -> list[str]:
+    """The AUROC of the true risk, where the data are simulated and it is known: no bound, as it is that of all stays and these outcomes."""
     best = (results.cohorts.get(cohort, {}).get("notes") or {}).get("best_auroc")
-    words = "The best possible AUROC is known here, because the data are simulated: "
-    return [f"{words}{number(best)}."] if isinstance(best, float) else []  # a note may be anything
+    words = "The true risk is known here, because the data are simulated. Over all stays it has an AUROC of "
+    return (
+        [f"{words}{number(best)}; on the test stays of one split it may have more or less."]
+        if isinstance(best, float)
+        else []
+    )  # a note may be anything
 
 
 def changes(rows: pd.DataFrame) -> list[tuple[str, float, int]]:

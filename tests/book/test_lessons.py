@@ -3,16 +3,17 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from book_fixture import NOTEBOOKS, ROOT
+from scipy.stats import spearmanr
 
-from modts.backbones import build
 from modts.book import quiz, results
-from modts.cohorts import load_cohort
-from modts.learning import auroc
+from modts.learning import HEAD_ALONE, adapt, auroc
+from modts.study import experiments, params
 
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -48,11 +49,21 @@ def solved():
 def test_the_solutions_say_what_comes_out(solved):
     errors = solved["pretrain"]["errors"]
     assert abs(errors["mse"] - errors["mae"]) < 0.02  # "close"
-    assert solved["pretrain"]["in_gaps"] > solved["pretrain"]["on_hidden"]  # "the real gaps are harder"
+    told, true = solved["pretrain"]["on_hidden"], solved["pretrain"]["in_gaps"]
+    assert sorted(told, key=told.get) == sorted(true, key=true.get)  # "the order is the same"
+    more = {name: true[name] - told[name] for name in told}
+    assert min(more["Linear interpolation"], more["LOCF"]) > 0.01 > more["Mean"]  # "the amount is not"
     widths = solved["extract"]["widths"]
     assert widths["BRITS"] == 2 * widths["GRU-D"] and widths["TimesNet"] == max(widths.values())
     moved = solved["extract"]["moved"]
     assert moved["here"] < 1e-5 < 0.01 < moved["as PyPOTS ships it"]
+    notebook = json.loads((ROOT / "notebooks" / "heads.ipynb").read_text(encoding="utf-8"))
+    chapter = {}
+    exec("".join(notebook["cells"][2]["source"]), chapter)
+    used = [chapter["head_lrs"], chapter["head_epochs"], chapter["head_patience"]]
+    assert (
+        used == [[HEAD_ALONE.lr], HEAD_ALONE.epochs, HEAD_ALONE.patience] and "HEAD_ALONE" in cells("heads")[-1]
+    )  # "this chapter's"
     difference, by_chance = solved["heads"]["difference"], solved["heads"]["by_chance"]
     assert difference["low"] < 0 < difference["high"]  # "the interval holds zero"
     assert abs(np.mean(by_chance) - 0.5) < 0.08 and max(by_chance) > 0.6 and len(by_chance) == 20
@@ -96,15 +107,48 @@ def test_what_to_notice_is_in_the_stored_outputs():
     assert "is behind Linear interpolation" in stored("pretrain")[1]  # "the lines below Run say what it reaches"
 
 
-def test_an_untrained_network_separates_the_outcomes_too():
-    """As the chapter on extracting says of the first component."""
-    cohort = load_cohort("simulated_icu", seed=0)
-    network = build("SAITS", cohort, seed=0)
-    train, test = (network.latents(cohort.part(part)[0]) for part in ("train", "test"))
-    middle, spread = train.mean(0), train.std(0) + 1e-6
-    axis = np.linalg.svd((train - middle) / spread, full_matrices=False)[2][0]
-    value = float(auroc(cohort.part("test")[1], (test - middle) / spread @ axis))
-    assert max(value, 1 - value) > 0.6
+def test_the_first_component_goes_with_measuring_and_not_with_the_outcome(tmp_path, monkeypatch):
+    """As the chapter on extracting says of what it draws, pretrained and untrained, by its own call."""
+    monkeypatch.setenv("MODTS_WORK", str(tmp_path))
+    settings = {}
+    exec(cells("extract")[2], settings)
+    checked = params.validate("extract", settings)
+    for which in ("random", "pretrained"):
+        latents, data, _ = experiments.latents_for(checked, checked.seeds[0], which, checked.poolings[0])
+        centred = (latents["test"] - latents["train"].mean(0)) / (latents["train"].std(0) + 1e-6)
+        first = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+        X, y = data.part("test")
+        assert abs(float(auroc(y, first)) - 0.5) < 0.05  # "hardly better than a coin"
+        assert abs(spearmanr(first, (~np.isnan(X)).sum((1, 2)))[0]) > 0.4  # "goes with how much was measured"
+
+
+def test_a_shuffled_head_takes_the_direction_of_death_with_a_random_sign(solved):
+    """Why single shuffles stray, as the chapter on heads says: not because deaths are few, and not where the direction is taken out."""
+    names = solved["heads"]
+    cohort, backbone, targets = names["cohort"], names["backbone"], names["targets"]
+    Z, train = backbone.latents(cohort.X), cohort.splits["train"]
+    Z = (Z - Z[train].mean(0)) / (Z[train].std(0) + 1e-6)
+    direction = Z[cohort.y == 1].mean(0) - Z[cohort.y == 0].mean(0)
+    direction /= np.linalg.norm(direction)
+    assert auroc(cohort.y, Z @ direction) > 0.75  # "a direction that goes with death"
+    spread = {}
+    for words, told in (("whole", Z), ("without", Z - np.outer(Z @ direction, direction))):
+        latents = {part: told[rows].astype(np.float32) for part, rows in cohort.splits.items()}
+        latents["test"], draw, reached = (
+            told.astype(np.float32),
+            np.random.default_rng(0),
+            [],
+        )  # all stays: five times the deaths
+        for seed in range(20):
+            y = {part: replace(some, y=draw.permutation(some.y)) for part, some in targets.items()}
+            y["test"] = replace(targets["test"], y=cohort.y)
+            made = adapt(
+                "frozen", "simple", y, np.arange(len(train)), latents=latents, training=replace(HEAD_ALONE, seed=seed)
+            )
+            reached.append(float(auroc(cohort.y, made.prediction)))
+        spread[words] = np.std(reached)
+    assert spread["whole"] > 0.06 > 3 * spread["without"]
+    assert np.std(names["by_chance"]) < 1.6 * spread["whole"]  # "more deaths would not help"
 
 
 def test_every_question_of_the_quiz_has_one_right_answer_and_a_chapter():
