@@ -168,8 +168,8 @@ def imputers(found: Results) -> str:
     words = fragments.bullets(
         [
             f"**By chance** the score is right: interpolation scores {chance[0]}, and its error under the real gaps is {chance[1]}.",
-            f"**By the pulse** it is a little too good, though a mean could be repaired: {pulse[0]}, and {pulse[1]} under the real gaps. The more "
-            f"is lost, the further apart: {more['scored']} and {more['true']} with {100 * numbers.MUCH:.0f} % of the other variables gone.",
+            f"**By the pulse** it is a little too good, though a mean could be repaired: {pulse[0]}, and {pulse[1]} under the real gaps. The "
+            f"more is lost, the further apart: {more['scored']} and {more['true']} with {100 * numbers.MUCH:.0f} % of the other variables gone.",
             f"**By its own height** the score is too good: interpolation scores {height[0]}, and is {height[1]} off where it matters.",
             f"**As on a ward** it is too good as well: {ward['all']['scored']}, and {ward['all']['true']} under the real gaps. A gap is about "
             f"{ward['near']['true']} hours away from the nearest value that is seen, a hidden value {ward['near']['scored']}, and more of the "
