@@ -23,8 +23,8 @@ def way(found: Results) -> str:
         "learn-way",
         f"Six panels for one simulated stay. Raw: pulse and blood pressure at most hours, lactate at {seen} hours, late ones. Mask: which cells "
         "were measured. z-scores: the same cells in colours, missing ones grey. States: a map of 128 units over 48 hours, which "
-        "changes smoothly; the last column of its upper half and the first of its lower half are "
-        "framed. Latent: 128 numbers as a block of colours. Risk score: all test stays on a line by outcome, "
+        "changes smoothly; the last column of its upper half and the first of its lower half are framed. Latent: 128 "
+        "numbers as a block of colours. Risk score: all test stays on a line by outcome, "
         f"this one at {made.chance:.2f}, far to the right.",
         "One stay on its way through a frozen imputer (BRITS, small, pretrained as in the quick profile) and its head. The raw values have a "
         "logarithmic axis. Of the states, the upper half read forward in time, so its last state is at the right edge; the lower half read "

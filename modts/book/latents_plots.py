@@ -58,12 +58,10 @@ def way(narrow: bool) -> Figure:
         vmin=-1,
         vmax=1,
     )
-    half, hours_ = found.states.shape[1] / 2, len(found.states)
+    half = found.states.shape[1] / 2
     states.axhline(half - 0.5, color="#222222", linewidth=0.8)
-    for hour, unit in (
-        (hours_ - 1, 0),
-        (0, half),
-    ):  # the last state of each direction; the lower half is drawn in time's order, not its own
+    # the last state of each direction; the lower half is drawn in time's order, not its own
+    for hour, unit in ((cohort.n_steps - 1, 0), (0, half)):
         states.add_patch(
             Rectangle((hour - 0.5, unit - 0.5), 1, half, fill=False, edgecolor="#222222", linewidth=1.6, clip_on=False)
         )

@@ -335,12 +335,10 @@ def native(found: Results, rows: pd.DataFrame) -> pd.DataFrame:
 def true_risk(results: Results, cohort: str) -> list[str]:
     """The AUROC of the true risk, where the data are simulated and it is known: no bound, as it is that of all stays and these outcomes."""
     best = (results.cohorts.get(cohort, {}).get("notes") or {}).get("best_auroc")
+    if not isinstance(best, float):  # a note may be anything
+        return []
     words = "The true risk is known here, because the data are simulated. Over all stays it has an AUROC of "
-    return (
-        [f"{words}{number(best)}; on the test stays of one split it may have more or less."]
-        if isinstance(best, float)
-        else []
-    )  # a note may be anything
+    return [f"{words}{number(best)}; on the test stays of one split it may have more or less."]
 
 
 def changes(rows: pd.DataFrame) -> list[tuple[str, float, int]]:

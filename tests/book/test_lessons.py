@@ -57,13 +57,11 @@ def test_the_solutions_say_what_comes_out(solved):
     assert widths["BRITS"] == 2 * widths["GRU-D"] and widths["TimesNet"] == max(widths.values())
     moved = solved["extract"]["moved"]
     assert moved["here"] < 1e-5 < 0.01 < moved["as PyPOTS ships it"]
-    notebook = json.loads((ROOT / "notebooks" / "heads.ipynb").read_text(encoding="utf-8"))
     chapter = {}
-    exec("".join(notebook["cells"][2]["source"]), chapter)
+    exec(cells("heads")[2], chapter)
     used = [chapter["head_lrs"], chapter["head_epochs"], chapter["head_patience"]]
-    assert (
-        used == [[HEAD_ALONE.lr], HEAD_ALONE.epochs, HEAD_ALONE.patience] and "HEAD_ALONE" in cells("heads")[-1]
-    )  # "this chapter's"
+    assert used == [[HEAD_ALONE.lr], HEAD_ALONE.epochs, HEAD_ALONE.patience]  # "this chapter's, but for the decay"
+    assert "HEAD_ALONE" in cells("heads")[-1]
     difference, by_chance = solved["heads"]["difference"], solved["heads"]["by_chance"]
     assert difference["low"] < 0 < difference["high"]  # "the interval holds zero"
     assert abs(np.mean(by_chance) - 0.5) < 0.08 and max(by_chance) > 0.6 and len(by_chance) == 20
@@ -134,11 +132,8 @@ def test_a_shuffled_head_takes_the_direction_of_death_with_a_random_sign(solved)
     spread = {}
     for words, told in (("whole", Z), ("without", Z - np.outer(Z @ direction, direction))):
         latents = {part: told[rows].astype(np.float32) for part, rows in cohort.splits.items()}
-        latents["test"], draw, reached = (
-            told.astype(np.float32),
-            np.random.default_rng(0),
-            [],
-        )  # all stays: five times the deaths
+        latents["test"] = told.astype(np.float32)  # all stays: five times the deaths
+        draw, reached = np.random.default_rng(0), []
         for seed in range(20):
             y = {part: replace(some, y=draw.permutation(some.y)) for part, some in targets.items()}
             y["test"] = replace(targets["test"], y=cohort.y)
