@@ -146,6 +146,27 @@ def test_a_shuffled_head_takes_the_direction_of_death_with_a_random_sign(solved)
     assert np.std(names["by_chance"]) < 1.6 * spread["whole"]  # "more deaths would not help"
 
 
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("notebooks/extract.ipynb", "separates them too"),  # not what is drawn there: see above
+        ("notebooks/heads.ipynb", "with few deaths, luck alone"),
+        ("book/data/quiz.yaml", "copy of the hidden value"),  # most of what is hidden was never measured
+        ("book/learn/holes.md", "the score is too good or too bad"),  # it may be
+        ("book/learn/missing_values.md", "is nearly always there"),  # the pulse
+        ("book/learn/missing_values.md", "and blocks"),  # a mean over windows cannot show them
+        ("book/learn/latents.md", "is one line of Python"),
+        ("book/learn/latents.md", "does worse"),  # its interval holds zero
+        (
+            "modts/book/learn.py",
+            '"Hollow: what one can measure on real data. Diamond: what one wants to know. The longer',
+        ),
+    ],
+)
+def test_what_does_not_hold_is_not_said_again(path, words):
+    assert words not in " ".join((ROOT / path).read_text(encoding="utf-8").split())
+
+
 def test_every_question_of_the_quiz_has_one_right_answer_and_a_chapter():
     rows = quiz.questions()
     assert len(rows) >= 8 and {row["see"] for row in rows} >= {"missing_values", "holes", "latents"}
