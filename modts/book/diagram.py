@@ -20,7 +20,7 @@ from .figures import Picture, save
 STOPS = (
     ("Cohort", "windows with gaps,\nsplit by stay or time"),
     ("Missingness", "some known values\nhidden on purpose"),
-    ("Backbone", "learns to impute\nwhat was hidden"),
+    ("Backbone", "learns to fill gaps,\nwithout labels"),
     ("Latents", "its inner state,\none vector a window"),
     ("Head", "one linear layer,\nor a small MLP"),
     ("Scores", "on test windows\nseen once"),

@@ -11,7 +11,7 @@ from .learn import draw, folded, output
 from .results import Results
 from .tables import Cell, Table, interval, number, signed
 
-CELLS = ("raw", "mask", "z-scores", "states", "latent", "risk-score", "map")
+CELLS = ("raw", "mask", "z-scores", "states", "one-hour", "latent", "risk-score", "map")
 
 
 def way(found: Results) -> str:

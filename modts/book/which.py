@@ -1,4 +1,4 @@
-"""Which backbone for what: for each use the one that came out best in the rows there are, and those that cannot be told from it.
+"""Which backbone for what: for each use the one that came out best in the rows there are, and those whose interval overlaps with its own.
 
 Profiles differ in the size of the networks, which a reader chooses too: of each backbone its best row counts, whichever profile made it.
 """
@@ -14,7 +14,7 @@ from modts.backbones import BACKBONES, SIX
 from modts.learning import HIGHER_IS_BETTER
 from modts.study import HEAD_NAMES
 
-from . import checks, fragments
+from . import checks, effects, fragments
 from .prose import count, listed, plural, said
 from .results import ABOUT, Results, at, fractions
 from .tables import Cell, Table, amount, number, percent
@@ -24,6 +24,14 @@ USES = {  # (task, metric): the use
     ("classification", "auroc"): "Predicting an outcome",
     ("regression", "mae"): "Predicting a number",
 }
+PAIRED = (
+    "cohort",
+    "task",
+    "metric",
+    "backbone",
+    "profile",
+    "test",
+)  # what a row and its difference from a simple method share
 OWN, OUTSIDE = "its own test splits", "the external test"
 
 
@@ -75,7 +83,7 @@ def _outside(found: Results, cohort: str, task: str) -> bool:
 
 
 def which(found: Results) -> str:
-    """The answer, a row a use: the best, and who cannot be told from it; whether any is needed; below it what one window takes."""
+    """The answer, a row a use: the best, and whose interval overlaps with its own; whether any is needed; below it what one window takes."""
     uses = list(_uses(found))
     body = []
     for use, cohort, test, metric, rows, _ in uses:
@@ -94,7 +102,7 @@ def which(found: Results) -> str:
         return fragments.note("No real cohort has been run with more than one backbone yet.")
     table = Table(
         "Which backbone came out best for what, in the results stored here",
-        ["Use", "Data and test", "Best here", "Not told apart from it"],
+        ["Use", "Data and test", "Best here", "Interval overlaps with its own"],
         body,
     )
     return "\n".join([f"**{_answer(found, uses)}**\n", fragments.tables(table), _beside(found, uses), *_times(found)])
@@ -124,12 +132,33 @@ def _answer(found: Results, uses: list) -> str:
             where = use.partition(", ")[2] or "all labels"
             leads, other = (rival, best) if ahead else (best, rival)
             near = leads["low"] <= other["high"] and other["low"] <= leads["high"]
+            pair = _pair(found, best, rival)
+            told = f" (in pairs, {_asked(best)} {_verdict(pair)}: {effects.interval(pair)})" if pair is not None else ""
             words.append(
                 f"with {where}, {leads['backbone']} has {metric.upper()} {number(leads['value'])} beside {other['backbone']}'s "
-                f"{number(other['value'])}{', and their intervals overlap' if near else ''}"
+                f"{number(other['value'])}{told or (', and their intervals overlap' if near else '')}"
             )
     words = words or [f"{best_of(uses[0][4], uses[0][3])['backbone']} has the best score"]
     return f"On {fragments.plain(found.title(first))}, {'; '.join(words)}."
+
+
+def _pair(found: Results, row: pd.Series, rival: pd.Series) -> pd.Series | None:
+    """The stored difference, on the same windows, of a backbone's frozen Simple head and a simple method, both asked as these rows are."""
+    of = found.effects if row["test"] == "split" else found.external_effects
+    named = {"question": f"frozen - {rival['backbone']}", "source": "", **{name: row[name] for name in PAIRED}}
+    for name, value in named.items():
+        of = of[of[name] == value]
+    of = at(of, row["label_fraction"])
+    return of.iloc[0] if len(of) else None
+
+
+def _asked(row: pd.Series) -> str:
+    """ "frozen CSAI", with its head where the row's own is another than the one that pairs are asked of."""
+    return f"frozen {row['backbone']}" + ("" if row["head"] == "simple" else " with the Simple head")
+
+
+def _verdict(pair: pd.Series) -> str:
+    return "cannot be told from it" if pair["verdict"] == "cannot tell" else f"is {fragments.plain(pair['verdict'])}"
 
 
 def _times(found: Results) -> list[str]:
@@ -169,29 +198,36 @@ def _beside(found: Results, uses: list) -> str:
             continue
         best = best_of(simple, metric)
         ahead = int(((rows["value"] > best["value"]) == HIGHER_IS_BETTER[metric]).sum())
+        pairs = [pair for _, row in rows.iterrows() if (pair := _pair(found, row, best)) is not None]
         near = int(((rows["low"] <= best["high"]) & (rows["high"] >= best["low"])).sum())
         case = wins[use.partition(",")[0]]
         case[0], case[1] = case[0] + (not ahead), case[1] + 1
-        out.append(f"{where}: {best['backbone']} reaches {said(best)}; {_networks(rows, ahead, near)}.")
+        out.append(f"{where}: {best['backbone']} reaches {said(best)}; {_networks(rows, ahead, near, pairs)}.")
     if not out:
         return ""
     said_ = [f"{use[0].lower()}{use[1:]} in {won} of {n} cases" for use, (won, n) in wins.items() if n]
     lead = (
         f"**A method without a pretrained network had the best score: {listed(said_)}.** A case is a cohort, a test and a share of the labels. "
-        "The networks' best is taken from several, which favours them; scores stand side by side, untested, and differences in pairs stand on "
-        "the result pages."
+        "The networks' best is taken from several, which favours them. Overlapping intervals decide nothing; where differences were taken in "
+        "pairs, on the same windows and with the Simple head, they do."
     )
     body = fragments.fold("Case by case", fragments.bullets(out))
     return f"{fragments.heading(2, 'Is a network needed at all?')}\n\n{lead}\n\n{body}"
 
 
-def _networks(rows: pd.DataFrame, ahead: int, near: int) -> str:
-    """How many of the networks have a better score than the best simple method, and how many intervals overlap with its own."""
+def _networks(rows: pd.DataFrame, ahead: int, near: int, pairs: list[pd.Series]) -> str:
+    """How many of the networks have a better score than the best simple method; what pairs say of all, or how many intervals overlap."""
+    paired = len(pairs) == len(rows)
+    if len(rows) == 1 and paired:
+        better = f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score"
+        return f"{better}; in pairs, frozen, it {_verdict(pairs[0])}: {effects.interval(pairs[0])}"
     if len(rows) == 1:
         overlap = "and their intervals overlap" if near else "and their intervals lie apart"
         return f"the one network run, {rows['backbone'].iloc[0]}, has {'a' if ahead else 'no'} better score, {overlap}"
     none = "neither" if len(rows) == 2 else "none"
     better = f"{count(ahead, none)} of the {plural(len(rows), 'network')} run {'have' if ahead > 1 else 'has'} a better score"
+    if paired:
+        return f"{better}; in pairs, frozen: {effects.each(pd.DataFrame(pairs))}"
     if not near:
         return f"{better}, and no interval overlaps with its own"
     return f"{better}, and the {'interval' if near == 1 else 'intervals'} of {count(near)} overlap{'s' if near == 1 else ''} with its own"

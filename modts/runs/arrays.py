@@ -25,12 +25,18 @@ _SMALL = 2**28  # bytes that any file may unpack to
 _PACKED = 500  # times its own size that a larger file may unpack to; zip reaches some 1,000
 
 
-def write_arrays(path: Path, recipe: str = "", **arrays: np.ndarray) -> None:
-    """Arrays as npz, written whole, with their recipe's key and a hash of their content."""
+def write_arrays(path: Path, recipe: str = "", packing: int = zipfile.ZIP_DEFLATED, **arrays: np.ndarray) -> None:
+    """Arrays as npz, written whole, with their recipe's key and a hash of their content.
+
+    packing : zipfile's; `ZIP_LZMA` is smaller and slower, and numpy reads it too.
+    """
     arrays = {name: np.asarray(values) for name, values in arrays.items()}
     seal = np.array(json.dumps({"recipe": recipe, "content": _content(arrays)}))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays, **{SEAL: seal})
+    with zipfile.ZipFile(buffer, "w", packing) as file:
+        for name, values in {**arrays, SEAL: seal}.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                npy.write_array(entry, values, allow_pickle=False)
     atomic_write(path, buffer.getvalue())
 
 

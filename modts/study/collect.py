@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from pathlib import Path
 
 from modts import runs
@@ -214,7 +215,7 @@ def publish(name: str) -> list[str]:
         predictions = local / "predictions" / f"{run}.npz"
         if predictions.is_file():
             few = needed(runs.read_arrays(predictions, run, unsealed=True), record["stage"])
-            runs.write_arrays(results / "predictions" / predictions.name, run, **few)
+            runs.write_arrays(results / "predictions" / predictions.name, run, zipfile.ZIP_LZMA, **few)
         runs.atomic_write(runs.published_path(run), compact(record))
     published = read_runs(results / "runs")
     found, more = _effects(published, [name], old)

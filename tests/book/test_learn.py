@@ -384,7 +384,7 @@ def test_every_term_that_was_asked_for_is_in_the_glossary():
     wanted = (
         "Arm,Boosted trees,Backbone,Head,Frozen,Latent,Linear probe,AUROC,AUPRC,MAE,LOCF,Delta,Decay,MCAR,MAR,MNAR,ORT,MIT,Equivalence,Holm,"
         "Calibration,Fusion,Stacked,Cohort,Window,Stay,End to end,Fine-tuning,Untrained,z-score,"
-        "As shipped,Bootstrap,Cap,Draw of labels,External test,Interval,Pooling,p-value,PyPOTS,Test split"
+        "As shipped,Bootstrap,Cap,Draw of labels,External test,Interval,Multiple imputation,Pooling,p-value,PyPOTS,Test split"
     )
     assert sorted(terms) == sorted(wanted.split(","))
 

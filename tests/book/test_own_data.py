@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -31,7 +32,7 @@ def found(tmp_path, monkeypatch):
     return results.collect()
 
 
-def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found):
+def test_the_best_backbone_and_whose_interval_overlaps_follow_the_rows(found):
     rows = pd.DataFrame(
         {
             "backbone": ["BRITS", "SAITS", "CSAI"],
@@ -55,6 +56,52 @@ def test_the_best_backbone_and_who_cannot_be_told_from_it_follow_the_rows(found)
     assert "If answers must be quick" in text and "nan" not in text.lower()
     assert any(f"{name} reaches" in text for name in ("Linear interpolation", "LOCF", "Mean"))
     assert text.startswith("**On ") and "fills gaps with the least error; with all labels, " in text.partition("\n")[0]
+
+
+def test_what_pairs_say_comes_before_intervals_that_overlap():
+    def row(backbone, value, **more):
+        made = {"cohort": "icu", "task": "classification", "metric": "auroc", "profile": "study", "test": "external"}
+        spread = {"value": value, "low": value - 0.02, "high": value + 0.02, "label_fraction": 1.0}
+        return pd.Series(made | {"backbone": backbone, "head": "simple"} | spread | more)
+
+    def pair(backbone, verdict, **more):
+        same = {"question": "frozen - LightGBM", "source": "", "difference": -0.02, "low": -0.03, "high": -0.01}
+        return row(backbone, 0.8).to_dict() | same | {"verdict": verdict} | more
+
+    none = pd.DataFrame([pair("GRU-D", "worse")]).iloc[:0]
+    kept = [pair("GRU-D", "worse"), pair("SAITS", "cannot tell"), pair("GRU-D", "better", label_fraction=0.1)]
+    some = SimpleNamespace(effects=none, external_effects=pd.DataFrame(kept), title=str.upper)
+    trees = row("LightGBM", 0.858)
+    uses = [
+        (
+            "Predicting an outcome",
+            "icu",
+            which.OUTSIDE,
+            "auroc",
+            pd.DataFrame([row("GRU-D", 0.837)]),
+            trees.to_frame().T,
+        )
+    ]
+    words = which._answer(some, uses)
+    assert words == (
+        "On ICU, with all labels, LightGBM has AUROC 0.858 beside GRU-D's 0.837 (in pairs, frozen GRU-D is worse: −0.020 (−0.030 to −0.010))."
+    )
+    assert "GRU-D's 0.837, and their intervals overlap." in which._answer(replace_effects(some, none), uses)
+    assert which._pair(some, row("GRU-D", 0.8, test="split"), trees) is None
+    assert which._pair(some, row("GRU-D", 0.8, label_fraction=0.1), trees)["verdict"] == "better"
+    rows = pd.DataFrame([row("GRU-D", 0.837), row("SAITS", 0.835)])
+    pairs = [which._pair(some, one, trees) for _, one in rows.iterrows()]
+    assert which._networks(rows, 0, 2, pairs).endswith(
+        "in pairs, frozen: GRU-D worse (−0.020), SAITS cannot tell (−0.020)"
+    )
+    assert which._networks(rows, 0, 2, pairs[:1]).endswith("and the intervals of two overlap with its own")
+    assert which._networks(rows[1:], 0, 1, pairs[1:]).endswith(
+        "in pairs, frozen, it cannot be told from it: −0.020 (−0.030 to −0.010)"
+    )
+
+
+def replace_effects(some, rows):
+    return SimpleNamespace(**vars(some) | {"external_effects": rows})
 
 
 def test_own_data_without_a_title_are_told_apart_by_their_name(found):
