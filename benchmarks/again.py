@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from modts import runs
-from modts.book.columns import AGAIN
+from modts.book.columns import AGAIN, ROWS_AGAIN
 from modts.study.collect import KEY, read_runs, read_table, table
 
 NEW = (70, 71)  # splits that nobody used
@@ -94,7 +94,7 @@ def only(folder: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10)
+    parser.add_argument("--rows", type=int, default=ROWS_AGAIN)
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--profile", default="study")
     parser.add_argument("--metric", default="auroc")

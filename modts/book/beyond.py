@@ -71,7 +71,7 @@ def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
             some, title = effects.effects_of(found, cohort, profile), fragments.plain(found.title(cohort))
             clause = _first_answer(some, answers.OTHERS)
             if clause:
-                alike.setdefault(clause, []).append(title)
+                alike.setdefault(clause, []).append(f"{title} ({_whose(some)})")
             if _first_answer(some, {TREES: answers.OTHERS[TREES]}).startswith(answers.VERBS["worse"]):
                 behind.append(title)
         said = [f"frozen {clause} on {listed(titles)}" for clause, titles in alike.items()]
@@ -115,6 +115,16 @@ def _moved(found: Results) -> list[str]:
     start = f"**Moved to other patients** ([](results/transfer.md), {names}): the frozen imputer"
     lost = "A moved network also loses the variables that two cohorts do not share."
     return [f"{start} {'; it '.join(said)}. {''.join(f'{other}. ' for other in others)}{lost}"]
+
+
+def _whose(some: pd.DataFrame) -> str:
+    """ "GRU-D, three splits": the networks that answer with all labels, and how many splits, or origins of a series, they answer for."""
+    for metric in ("auroc", "mae"):
+        for row in answers.means(some, metric, 1.0).values():
+            names = set(some["backbone"]) - {ALL}
+            who = plural(len(names), "network") if row["backbone"] == ALL else fragments.plain(row["backbone"])
+            return f"{who}, {plural(int(row['n_splits']), 'split')}"
+    return ""
 
 
 def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:

@@ -289,7 +289,7 @@ def p7(results, figures):
         return []
     every = len(better) == len(rows) and rows["backbone"].nunique() >= MOST
     open_ = len(better) and not rows["verdict"].isin(["worse", "equivalent"]).any()
-    word = AGREES if every else PARTLY_AGREES if open_ else NOISE
+    word = AGREES if every else PARTLY_AGREES if open_ else NOISE if rows["backbone"].nunique() >= MOST else CANNOT_TELL
     return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0, tally=tally)]
 
 
@@ -298,7 +298,8 @@ def p8(results, figures):
     if rows.empty:
         return []
     against = float(better["p_holm"].min()) if len(better) and not len(worse) else 1.0
-    return [Part(AGREES if len(worse) else NOISE, words, ran, against, tally=tally)]
+    few = NOISE if rows["backbone"].nunique() >= MOST else CANNOT_TELL
+    return [Part(AGREES if len(worse) else few, words, ran, against, tally=tally)]
 
 
 def p9(results, figures):

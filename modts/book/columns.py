@@ -37,6 +37,7 @@ CHOICES = (
     "epochs", "best_epoch", "capped", "seconds", "code", "hardware",
 )  # fmt: skip
 CARELESS = ("cohort", "backbone", "seed", "ways", "validation", "test", "steps", "seconds", "code", "hardware")
+ROWS_AGAIN = 10  # that benchmarks/again.py draws, each on a split of its own and on a new one
 AGAIN = (
     "cohort", "variant", "task", "backbone", "arm", "head", "pooling", "label_fraction", "pattern", "test", "metric", "source", "run", "seed",
     "kind", "published", "mean", "low", "high", "value", "difference", "inside", "seconds", "code", "hardware",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from . import fragments
 from .figures import grid, legend, save
-from .prose import plural
+from .prose import count, listed, plural
 from .results import Results
 from .tables import Cell, Table, number, percent
 
@@ -106,9 +106,13 @@ def answer(crossed: pd.DataFrame) -> list[str]:
             continue
         worst = own.idxmax()
         lead = f"{fragments.plain(name)} pretrained on single values"
+        untold = [NAMES[gap] for gap in mine.columns if gap in NAMES and gap != "point" and gap not in own]
+        beside = f" Pretraining on {listed(untold)} was not run, or taught it nothing." if untold else ""
         if own[worst] < CLOSE:
+            kinds = "every other kind of gap" if not untold else listed([NAMES[gap] for gap in own.index])
+            that = "that kind" if len(own) > 1 else "these"
             out.append(
-                f"{lead} fills every kind of gap as well as one pretrained on that kind, within {percent(CLOSE)}, or better."
+                f"{lead} fills {kinds} as well as one pretrained on {that}, within {percent(CLOSE)}, or better.{beside}"
             )
             continue
         real = f", on natural gaps {_more(own['natural'])}" if "natural" in own and worst != "natural" else ""
@@ -121,9 +125,15 @@ def answer(crossed: pd.DataFrame) -> list[str]:
         out.insert(
             0,
             f"Over all gaps asked, pretraining on {' and on '.join(first)} {verb} nearest to the best: {near} above "
-            f"it on average; {NAMES[by.idxmax()]} is farthest, {far} above.",
+            f"it on average; {NAMES[by.idxmax()]} is farthest, {far} above{_of_few(crossed, by)}.",
         )
     return out or ["Only one pattern has been pretrained on so far."]
+
+
+def _of_few(crossed: pd.DataFrame, by: pd.Series) -> str:
+    """How many kinds stand beside each other, where not every kind that is asked was pretrained on by every network."""
+    asked = sum(gap in NAMES for gap in crossed)
+    return f" (of the {count(len(by))} kinds that every network was pretrained on)" if len(by) < asked else ""
 
 
 def _above_best(crossed: pd.DataFrame) -> pd.Series:

@@ -12,6 +12,7 @@ from modts.backbones import BACKBONES, SIX
 from modts.study import arm_name, tuned_path
 
 from . import checks, fragments
+from .columns import ROWS_AGAIN
 from .prose import count, plural
 from .results import ABOUT, PROFILES, Results, rank, written
 from .tables import Cell, Table, number, percent, signed
@@ -104,11 +105,16 @@ def again(found: Results) -> str:
     apart = pd.to_numeric(rows["difference"])
     same, new = rows[rows["kind"] == "same split"], rows[rows["kind"] == "new split"]
     words = []
+    left = ROWS_AGAIN - len(new)
+    if left > 0:
+        words.append(
+            f"{count(len(new), 'none').capitalize()} of {count(ROWS_AGAIN)} rows drawn by lot have been made again so far."
+        )
     if len(same):
         far = apart[same.index].abs()
         words.append(
             f"On a split of the published run, {count(int((far < HALF).sum()))} of {plural(len(same), 'number')} came back to the third digit; "
-            f"the largest difference is {number(float(far.max()))}."
+            f"the largest difference is {number(float(far.max()))}. (A head's third digit depends on what is trained in the same pass.)"
         )
     if len(new):
         inside, reach = int(pd.to_numeric(new["inside"]).sum()), apart[new.index]

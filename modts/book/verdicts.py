@@ -8,7 +8,7 @@ A verdict is computed from rows and never typed. What stored rows say to the par
 - *differs at small size*: the same by runs of less chance, which decide nothing against the paper;
 - *inside the noise*: the data cannot decide;
 - *partly agrees*, *partly differs*: one of a claim's parts does, and of the others nothing can be said;
-- *cannot tell yet*: the figure has no known error, or a best over all data sets is asked and not all were run;
+- *cannot tell yet*: the figure has no known error, or all data sets or backbones are asked and few were run;
 - *not tested here yet*: no row answers.
 
 Only real data count: the simulated cohorts prove nothing about the paper.

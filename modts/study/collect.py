@@ -16,6 +16,7 @@ from modts import runs
 from modts.errors import ModtsError
 
 from .compared import compared
+from .jobs import Job
 from .profiles import Profile, read_profile
 from .stored import compact, needed, unpacked
 
@@ -243,6 +244,7 @@ def compare() -> list[str]:
             f"There is nothing to compare: {runs.results_dir() / 'runs'} holds no run; publish a profile first."
         )
     old = kept.read_effects(runs.results_dir())
+    kept.check_predictions(runs.results_dir())
     found, said = _effects(published, sorted({record["profile"] for record in published}), old)
     runs.atomic_write(runs.results_dir() / "effects.csv", table(found, EFFECT_COLUMNS))
     kept.write_checksums()
@@ -299,7 +301,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
             continue
         if name not in profiles:
             try:
-                profiles[name] = read_profile(name)
+                profiles[name] = _whole_profile(name)
             except ModtsError as error:
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
@@ -312,10 +314,21 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
     return found, notes
 
 
-def _params_why(profile: Profile | None, record: dict):
-    if profile is None:
+def _whole_profile(name: str) -> dict[str, Job]:
+    """The jobs of a profile: those of its file, and of the files beside it that publish under its name."""
+    first = read_profile(name)
+    beside = (path for path in sorted(first.path.parent.glob("*.yaml")) if path != first.path)
+    more = [
+        read_profile(path) for path in beside if f"profile: {name}" in path.read_text(encoding="utf-8").splitlines()
+    ]
+    return {run: job for profile in (*more, first) for run, job in profile.jobs.items()}
+
+
+def _params_why(jobs: dict[str, Job] | None, record: dict):
+    if jobs is None:
         return
-    job = profile.jobs.get(record["run"])
+    run, label = record["run"], str(record.get("cohort", ""))
+    job = jobs.get(run) or jobs.get(run.replace(label, label.partition(".")[0], 1))  # of a cohort file that is not here
     if job is None:
         yield "no longer in its profile"
     elif not job.same_as(record):

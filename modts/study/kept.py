@@ -109,9 +109,33 @@ def unpredicted(records: list[dict], folder: Path) -> list[str]:
 
 
 def write_checksums() -> None:
-    """Write down the hash of the published effects as they are now."""
+    """Write down the hashes of the published effects and predictions as they are now."""
     folder = runs.results_dir()
-    runs.write_json(folder / CHECKSUMS, {"effects.csv": _hash(folder / "effects.csv")})
+    paths = [folder / "effects.csv", *sorted((folder / "predictions").glob("*.npz"))]
+    runs.write_json(folder / CHECKSUMS, {path.relative_to(folder).as_posix(): _hash(path) for path in paths})
+
+
+def check_predictions(folder: Path) -> None:
+    """Refuse predictions that are not those that were written last; a copy of the results without any is not compared.
+
+    Raises
+    ------
+    ModtsError
+        One has changed, or is missing, or no hash was written down for it.
+    """
+    if not (folder / "predictions").is_dir():
+        return
+    beside = folder / CHECKSUMS
+    said = runs.read_json(beside) if beside.is_file() else {}
+    found = {path.relative_to(folder).as_posix() for path in (folder / "predictions").glob("*.npz")}
+    for name in sorted(found | {name for name in said if name.startswith("predictions/")}):
+        path = folder / name
+        if not path.is_file():
+            raise ModtsError(f"{path} is missing; {runs.remedy(path)}.")
+        if name not in said:
+            raise ModtsError(f"{beside} names no hash of {name}; {runs.remedy(beside)}.")
+        if _hash(path) != said[name]:
+            raise ModtsError(f"{path} has changed since it was published; {runs.remedy(path)}.")
 
 
 def check_effects(folder: Path) -> None:

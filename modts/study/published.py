@@ -14,7 +14,7 @@ from modts import runs
 from modts.errors import ModtsError
 
 from .collect import KEY, LATENCY_COLUMNS, latency_rows, metric_rows, read_runs
-from .kept import check_effects
+from .kept import check_effects, check_predictions
 from .stored import seal
 
 _TIMED = tuple(name for name in LATENCY_COLUMNS if name not in ("p50_ms", "p99_ms", "repeats", "hardware"))
@@ -23,11 +23,11 @@ _REMEDY = "bring it back from git, or publish its profile again."
 
 def check_published() -> None:
     """Compare the files of `results/` with each other: run files with their hashes, metrics.csv and latency.csv with what the runs say, and
-    effects.csv with its hash in checksums.json.
+    effects.csv and predictions with their hashes in checksums.json.
 
     A run file that was published before there were hashes is not checked by one; its rows are. Effects are not made anew (`modts effects` does
-    that): they are those that were written last, whose hash may be absent, and then they are not checked. Nothing else in `results/` is covered:
-    not the predictions, whose own seals are looked at when they are read, nor the tables of benchmarks and searches.
+    that): they are those that were written last, whose hash may be absent, and then they are not checked. The tables of benchmarks and searches
+    are not covered.
 
     Raises
     ------
@@ -48,6 +48,7 @@ def check_published() -> None:
     _compare(folder / "metrics.csv", runs.COLUMNS, metric_rows(records), KEY)
     _compare(folder / "latency.csv", LATENCY_COLUMNS, latency_rows(records), _TIMED)
     check_effects(folder)
+    check_predictions(folder)
 
 
 def _compare(path: Path, columns: tuple[str, ...], said: list[dict], key: tuple[str, ...]) -> None:

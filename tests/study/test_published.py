@@ -151,6 +151,47 @@ def test_damage_of_every_kind_is_one_sentence(published, which):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("damage", ["changed", "missing", "added"])
+def test_predictions_that_are_not_those_that_were_published_are_named(published, damage):
+    name = "quick-heads-simulated_icu-SAITS.npz"
+    (published / "predictions").mkdir()
+    for path in (HOME / "results" / "predictions").glob("*.npz"):
+        (published / "predictions" / path.name).symlink_to(path)
+    check_published()
+    path = published / "predictions" / name
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    if damage == "changed":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    if damage == "added":
+        path.write_bytes(content)
+        (path.parent / "other.npz").write_bytes(content)
+    says = {
+        "changed": f"{name} has changed since",
+        "missing": f"{name} is missing",
+        "added": "names no hash of predictions/other.npz",
+    }
+    with pytest.raises(ModtsError, match=says[damage]):
+        check_published()
+    with pytest.raises(ModtsError, match=says[damage]):
+        collect.compare()
+
+
+def test_a_profile_in_two_files_is_one_profile():
+    jobs = collect._whole_profile("study")
+    assert jobs["study-baselines-physionet_2012"].params["cohort"] == "physionet_2012"
+    (stay,) = (job for run, job in jobs.items() if run.startswith("study-baselines-eicu_stay"))
+    (record,) = (
+        one
+        for one in collect.read_runs(HOME / "results" / "runs")
+        if one["run"].startswith("study-baselines-eicu_stay")
+    )
+    for known in (stay.run, "study-baselines-eicu_stay"):  # with the cohort's file here, and without
+        assert list(collect._params_why({known: stay}, record)) == []
+    assert list(collect._params_why({}, record)) == ["no longer in its profile"]
+
+
 def test_effects_without_a_hash_are_not_compared(published):
     (published / "checksums.json").unlink()
     path = published / "effects.csv"
