@@ -159,6 +159,11 @@ def command(record: dict) -> str:
     return " ".join([start, *parts])
 
 
+def _surroundings(record: dict) -> str:
+    """What stood before the command: PyTorch's variable for matrix products in TF32, where the run's hardware says so."""
+    return "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 " if "TF32" in str(record.get("hardware", "")) else ""
+
+
 def anchor(run: str) -> str:
     """The fragment of the status page that a run's row carries."""
     return "run-" + "".join(mark if mark.isalnum() else "-" for mark in run.lower())
@@ -176,7 +181,7 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
     for run in ids:
         record = records.get(run, {})
         link = f'<a href="{status}#{anchor(run)}">{html.escape(run)}</a>' if record else html.escape(run)
-        code = html.escape(command(record)) if record else "no provenance file beside the rows"
+        code = html.escape(_surroundings(record) + command(record)) if record else "no provenance file beside the rows"
         body.append(
             f'<tr><th scope="row">{link}</th><td data-label="Made on">{html.escape(str(record.get("started", ""))[:10])}</td>'
             f"<td data-label='Code'><code>{html.escape(str(record.get('code_version', '')))}</code></td>"
@@ -187,7 +192,8 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
         '<thead><tr><th scope="col">Run</th><th scope="col">Made on</th><th scope="col">Code</th>'
         '<th scope="col">Command</th></tr></thead><tbody>' + "\n".join(body) + "</tbody></table></div>"
     )
-    return at_cap(ids, records) + f"::::{{dropdown}} How this was made\n{raw(table)}::::\n"
+    first = "A command makes the same numbers again at its row's code (`git checkout`) and packages (in the run's file in `results/runs/`).\n"
+    return at_cap(ids, records) + f"::::{{dropdown}} How this was made\n{first}\n{raw(table)}::::\n"
 
 
 def made_by(rows: pd.DataFrame, minutes: str) -> str:

@@ -64,6 +64,19 @@ def record(stage, **more):
     return about | {"params": {"cohort": "icu", "backbone": "SAITS", "epochs": 3}, "code_version": "1", **more}
 
 
+def test_a_command_stands_with_what_stood_before_it():
+    made = {
+        "one": {"hardware": "GPU H, matrix products in TF32", "command": "x"},
+        "two": {"hardware": "GPU H", "command": "y"},
+    }
+    text = fragments.how_made(["one", "two"], made)
+    assert (
+        "<code>TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 x</code>" in text
+        and "<code>y</code>" in text
+        and "git checkout" in text
+    )
+
+
 @pytest.mark.parametrize("capped", [["pretrain seed 0"], []])
 def test_pages_say_which_training_ended_at_its_cap(capped):
     made = {r["run"]: r for r in (record("pretrain", capped=capped), record("heads", capped=["a", "b"]))}
