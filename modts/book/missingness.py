@@ -36,12 +36,18 @@ def missingness(found: Results) -> str:
     if found.missingness.empty:
         return fragments.note("No pattern has been crossed yet: `python benchmarks/missingness.py` does.")
     parts = found.missingness.groupby("cohort", sort=False)
-    return "\n".join(
-        _cohort(found, name, part) for name, part in sorted(parts, key=lambda pair: pair[0].startswith("simulated"))
+    first, *others = sorted(
+        parts, key=lambda pair: (pair[0].startswith("simulated"), not pair[0].startswith("physionet"))
     )
+    out = [*_cohort(found, *first)]
+    for name, part in others:
+        lead, rest = _cohort(found, name, part)
+        out += [lead, fragments.fold("All answers, the picture, the tables", rest)]
+    return "\n".join(out)
 
 
-def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
+def _cohort(found: Results, name: str, rows: pd.DataFrame) -> tuple[str, str]:
+    """The heading with the answer, and all else."""
     title, crossed = found.title(name), table(rows)
     said = [*answer(crossed), *beside(crossed), *other_rates(rows), *heads(rows)]
     said[0] = f"With {percent(RATE)} of the values hidden: {said[0][0].lower()}{said[0][1:]}"
@@ -72,7 +78,8 @@ def _cohort(found: Results, name: str, rows: pd.DataFrame) -> str:
     out.append(
         fragments.fold("Downloads and machines", fragments.downloads(f"missingness-{name}", rows, tables) + _made(rows))
     )
-    return "\n".join(out)
+    lead = 2 + len(made_up)
+    return "\n".join(out[:lead]), "\n".join(out[lead:])
 
 
 def table(rows: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:

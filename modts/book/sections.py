@@ -10,10 +10,12 @@ import pandas as pd
 from modts.study import SEARCHED
 
 from . import answers, fragments
+from .prose import listed
 from .results import ABOUT, Results, blocks
 
 DECIDED = "Settings were searched on these stays, so they decide nothing here: this section shows how the study's instrument reads.\n"
 OWN_SECTION = 2  # so many cohorts of a page have a section of their own
+OWN_BOX = 3  # so many more have a box of their own; what is left shares one
 SIMULATED = "They show that everything runs, and prove nothing about the paper.\n"
 
 
@@ -21,7 +23,8 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
     """A section for each real cohort, unfolded for the `leading` or else the first one; simulated ones in boxes below, or the first unfolded.
 
     `block(key, rows)` gives the answer, which always shows, and all else; a cohort that it says nothing of is left out. What other profiles say
-    of a cohort stands in boxes below the first one's, and so do cohorts after the second, the answer in the title of each.
+    of a cohort stands in boxes below the first one's, and so do cohorts after the second, the answer in the title of each; what is more than
+    `OWN_BOX` of these shares a box.
     """
     made = [(key, *block(key, part)) for key, part in blocks(rows, leading)]
     made = [one for one in made if one[2]]
@@ -34,13 +37,18 @@ def parted(found: Results, rows: pd.DataFrame, block, leading: str = "") -> str:
         decided = DECIDED if name in SEARCHED else ""
         if place >= OWN_SECTION:
             whole = "\n".join([decided, answer, rest, *(_other(key[1], title, *texts) for key, *texts in others)])
-            more.append(fragments.fold(title + _in_short(answer, title), whole))
+            more.append((title, fragments.fold(title + _in_short(answer, title), whole)))
             continue
         lead, _, further = answer.partition("\n\n") if place else (answer, "", "")
         out += [fragments.heading(2, title), decided, f"{lead}\n"]
         out.append(fragments.fold("All answers, the figure, the table", f"{further}\n{rest}") if place else rest)
         out += [_other(key[1], title, *texts) for key, *texts in others]
-    out += [fragments.heading(2, "More cohorts"), *more] if more else []
+    boxes, rest = [box for _, box in more], more[OWN_BOX:]
+    if len(rest) > 1:
+        boxes[OWN_BOX:] = [
+            fragments.fold(f"Further: {listed([title for title, _ in rest])}", "\n".join(boxes[OWN_BOX:]))
+        ]
+    out += [fragments.heading(2, "More cohorts"), *boxes] if more else []
     closed = [one for one in made if one not in real]
     if closed:
         boxes = [

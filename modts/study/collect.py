@@ -301,7 +301,7 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
             continue
         if name not in profiles:
             try:
-                profiles[name] = _whole_profile(name)
+                profiles[name] = _whole_profile(name, notes)
             except ModtsError as error:
                 profiles[name] = None
                 notes.append(f"parameters of profile {name} are not checked: {error}")
@@ -314,21 +314,32 @@ def stale(only: str | None = None, data: bool = True) -> tuple[list[tuple[str, s
     return found, notes
 
 
-def _whole_profile(name: str) -> dict[str, Job]:
-    """The jobs of a profile: those of its file, and of the files beside it that publish under its name."""
+def _whole_profile(name: str, notes: list[str]) -> dict[str, Job]:
+    """The jobs of a profile: those of its file, and of the files beside it that publish under its name.
+
+    A note on each of these that cannot be read, as one may ask for a cohort file that is not here.
+    """
     first = read_profile(name)
-    beside = (path for path in sorted(first.path.parent.glob("*.yaml")) if path != first.path)
-    more = [
-        read_profile(path) for path in beside if f"profile: {name}" in path.read_text(encoding="utf-8").splitlines()
-    ]
-    return {run: job for profile in (*more, first) for run, job in profile.jobs.items()}
+    jobs: dict[str, Job] = {}
+    for path in sorted(first.path.parent.glob("*.yaml")):
+        if path != first.path and f"profile: {name}" in path.read_text(encoding="utf-8").splitlines():
+            try:
+                jobs |= read_profile(path).jobs
+            except ModtsError as error:
+                notes.append(f"runs of {path.name} are not checked for their parameters: {error}")
+    return jobs | first.jobs
 
 
 def _params_why(jobs: dict[str, Job] | None, record: dict):
     if jobs is None:
         return
-    run, label = record["run"], str(record.get("cohort", ""))
-    job = jobs.get(run) or jobs.get(run.replace(label, label.partition(".")[0], 1))  # of a cohort file that is not here
+    job = jobs.get(record["run"])
+    if (
+        job is None
+        and str(record["params"].get("cohort")).endswith(".npz")
+        and not Path(record["params"]["cohort"]).is_file()
+    ):
+        return  # a cohort file that is not here: its jobs cannot be read
     if job is None:
         yield "no longer in its profile"
     elif not job.same_as(record):

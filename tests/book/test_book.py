@@ -651,9 +651,10 @@ def test_verdicts_are_corrected_over_all_claims():
         (["better"] * 4, [0.001] * 4, checks.AGREES),
         (["better", "better"], [0.001, 0.001], checks.PARTLY_AGREES),  # of two networks, for a claim about every one
         (["better", "cannot tell"], [0.001, 0.5], checks.PARTLY_AGREES),
-        (["cannot tell", "equivalent"], [0.5, 0.5], checks.NOISE),
+        (["cannot tell", "equivalent"], [0.5, 0.5], checks.CANNOT_TELL),  # few networks
+        (["cannot tell", "equivalent"] * 2, [0.5] * 4, checks.NOISE),
         (["worse", "cannot tell"], [0.0002, 0.5], checks.SMALL),
-        (["worse", "cannot tell"], [0.03, 0.5], checks.NOISE),  # not among ten claims
+        (["worse", "cannot tell"], [0.03, 0.5], checks.CANNOT_TELL),  # not worse among ten claims
     ],
 )
 def test_the_claim_on_heads_follows_the_corrected_tests(words, p, word):

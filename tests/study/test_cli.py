@@ -221,8 +221,8 @@ def test_published_predictions_that_are_gone_are_said(made, capsys):
     assert cli.main(["publish", "tiny"]) == 0
     (runs.results_dir() / "predictions" / f"{made['heads'].run}.npz").unlink()
     capsys.readouterr()
-    assert cli.main(["effects"]) == 0
-    assert f"{made['heads'].run} has no predictions" in (said := capsys.readouterr().out) and "back from git" in said
+    assert cli.main(["effects"]) == 2
+    assert f"{made['heads'].run}.npz is missing" in (said := capsys.readouterr().err) and "back from git" in said
 
 
 def in_line(text, column, value):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from core_fixture import places  # noqa: F401
+from project_fixture import make_project
 
 from modts import runs
 from modts.errors import ModtsError
@@ -178,18 +179,21 @@ def test_predictions_that_are_not_those_that_were_published_are_named(published,
         collect.compare()
 
 
-def test_a_profile_in_two_files_is_one_profile():
-    jobs = collect._whole_profile("study")
-    assert jobs["study-baselines-physionet_2012"].params["cohort"] == "physionet_2012"
-    (stay,) = (job for run, job in jobs.items() if run.startswith("study-baselines-eicu_stay"))
-    (record,) = (
-        one
-        for one in collect.read_runs(HOME / "results" / "runs")
-        if one["run"].startswith("study-baselines-eicu_stay")
-    )
-    for known in (stay.run, "study-baselines-eicu_stay"):  # with the cohort's file here, and without
-        assert list(collect._params_why({known: stay}, record)) == []
-    assert list(collect._params_why({}, record)) == ["no longer in its profile"]
+def test_a_profile_in_two_files_is_one_profile(tmp_path, monkeypatch):
+    one = "profile: tiny\ncohorts: {simulated_icu: {stages: [pretrain], backbones: [SAITS]}}\n"
+    make_project(tmp_path, monkeypatch, tiny=one)
+    written = runs.root() / "profiles" / "more.yaml"
+    written.write_text("profile: tiny\ncohorts: {simulated_ward: {stages: [pretrain], backbones: [SAITS]}}\n")
+    notes = []
+    jobs = collect._whole_profile("tiny", notes)
+    assert {"tiny-pretrain-simulated_icu-SAITS", "tiny-pretrain-simulated_ward-SAITS"} <= set(jobs) and not notes
+    written.write_text("profile: tiny\ncohorts: {work/gone.npz: {stages: [pretrain], backbones: [SAITS]}}\n")
+    assert "tiny-pretrain-simulated_icu-SAITS" in collect._whole_profile("tiny", notes)
+    assert notes[0].startswith("runs of more.yaml are not checked") and "work/gone.npz" in notes[0]
+    record = {"run": "tiny-pretrain-gone.1-SAITS", "params": {"cohort": "work/gone.npz"}}
+    assert not list(collect._params_why(jobs, record))
+    record["params"]["cohort"] = "simulated_icu"
+    assert list(collect._params_why(jobs, record)) == ["no longer in its profile"]
 
 
 def test_effects_without_a_hash_are_not_compared(published):
