@@ -223,17 +223,21 @@ def heads(rows: pd.DataFrame) -> list[str]:
         if wide.shape[1] < 2:
             continue
         mean = wide.mean(axis=1)
-        gaps = [
-            mean[name].max() - mean[name].min()
-            for name in dict.fromkeys(mean.index.get_level_values(0))
-            if len(mean[name]) > 1
-        ]
+        names = [name for name in dict.fromkeys(mean.index.get_level_values(0)) if len(mean[name]) > 1]
+        gaps = [mean[name].max() - mean[name].min() for name in names]
         if gaps:
             apart = wide.max(axis=1) - wide.min(axis=1)
+            several = len(names) > 1
+            whose = "a network" if several else fragments.plain(names[0])
+            far = (
+                f"{number(np.mean(gaps))} on average and {number(max(gaps))} at most"
+                if several
+                else f"{number(gaps[0])} at most"
+            )
             out.append(
-                f"Heads on the latents, {percent(float(share))} of the labels: between a network's pretrainings the AUROC moves by "
-                f"{number(np.mean(gaps))} on average and {number(max(gaps))} at most, between the splits of one pretraining by "
-                f"{number(apart.mean())} and {number(apart.max())}. {plural(wide.shape[1], 'split').capitalize()} are too few to test "
+                f"Heads on the latents, {percent(float(share))} of the labels: between {whose}'s pretrainings the AUROC moves by {far}, "
+                f"between the splits of one pretraining by {number(apart.mean())} on average and {number(apart.max())} at most. "
+                f"{plural(wide.shape[1], 'split').capitalize()} are too few to test "
                 "the pretrainings in pairs."
             )
     return out

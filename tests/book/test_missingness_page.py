@@ -92,8 +92,8 @@ def test_interpolation_and_what_was_not_learnt_are_told():
 def test_heads_are_told_beside_the_splits():
     (said,) = missingness.heads(found().missingness)
     assert said.endswith(
-        "10 % of the labels: between a network's pretrainings the AUROC moves by 0.000 on average and 0.000 at most, between the splits of one "
-        "pretraining by 0.030 and 0.040. Two splits are too few to test the pretrainings in pairs."
+        "10 % of the labels: between SAITS's pretrainings the AUROC moves by 0.000 at most, between the splits of one "
+        "pretraining by 0.030 on average and 0.040 at most. Two splits are too few to test the pretrainings in pairs."
     )
 
 
