@@ -130,13 +130,14 @@ def over_cohorts(found: Results, task: str, metrics: tuple[str, ...]) -> str:
         of = found.effects[(found.effects["profile"] == profile) & (found.effects["task"] == task)]
         if of["cohort"].nunique() < 4:  # ALL among them
             continue
-        first, *others = facts(part[~part["question"].isin(FURTHER)], metrics)
+        about = (
+            f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "
+            "the interval of Hartung and Knapp; they speak of the cohorts above and of no others.\n"
+        )
+        said = fragments.bullets(facts(part[~part["question"].isin(FURTHER)], metrics), markup=True)
         out += [
             "## Over these cohorts\n",
-            f"[profile {fragments.plain(profile)}]{{.modts-badge}} random-effects means with "
-            "the interval of Hartung and Knapp; they speak of the cohorts above and of no others.\n",
-            fragments.bullets([first], markup=True),
-            fragments.fold("The other questions, over these cohorts", fragments.bullets(others, markup=True)),
+            fragments.fold("The means over them, question by question", f"{about}\n{said}"),
             fragments.fold(
                 "Further questions",
                 fragments.bullets(facts(part[part["question"].isin(FURTHER)], metrics), markup=True),
