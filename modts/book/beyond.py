@@ -69,9 +69,9 @@ def elsewhere(found: Results, rows: pd.DataFrame) -> list[str]:
         for cohort in dict.fromkeys(real.loc[real["task"] == task, "cohort"]):
             profile = min(real.loc[(real["cohort"] == cohort) & (real["task"] == task), "profile"], key=rank)
             some, title = effects.effects_of(found, cohort, profile), fragments.plain(found.title(cohort))
-            clause = _first_answer(some, answers.OTHERS)
+            clause, whose = _first(some, answers.OTHERS)
             if clause:
-                alike.setdefault(clause, []).append(f"{title} ({_whose(some)})")
+                alike.setdefault(clause, []).append(f"{title} ({whose})")
             if _first_answer(some, {TREES: answers.OTHERS[TREES]}).startswith(answers.VERBS["worse"]):
                 behind.append(title)
         said = [f"frozen {clause} on {listed(titles)}" for clause, titles in alike.items()]
@@ -117,19 +117,16 @@ def _moved(found: Results) -> list[str]:
     return [f"{start} {'; it '.join(said)}. {''.join(f'{other}. ' for other in others)}{lost}"]
 
 
-def _whose(some: pd.DataFrame) -> str:
-    """ "GRU-D, three splits": the networks that answer with all labels, and how many splits, or origins of a series, they answer for."""
+def _first(some: pd.DataFrame, sides: dict[str, str]) -> tuple[str, str]:
+    """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"; and who
+    answers it, on how many splits or origins of a series: "GRU-D, three splits"."""
     for metric in ("auroc", "mae"):
-        for row in answers.means(some, metric, 1.0).values():
-            names = set(some["backbone"]) - {ALL}
+        for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
+            names = set(some.loc[some["question"] == question, "backbone"]) - {ALL}
             who = plural(len(names), "network") if row["backbone"] == ALL else fragments.plain(row["backbone"])
-            return f"{who}, {plural(int(row['n_splits']), 'split')}"
-    return ""
+            return f"{answers.verb(row)} {sides[question]}", f"{who}, {plural(int(row['n_splits']), 'split')}"
+    return "", ""
 
 
 def _first_answer(some: pd.DataFrame, sides: dict[str, str]) -> str:
-    """The leading question that these effects answer with all labels, in words: "does worse than training everything end to end"."""
-    for metric in ("auroc", "mae"):
-        for question, row in answers.means(some, metric, 1.0, tuple(sides)).items():
-            return f"{answers.verb(row)} {sides[question]}"
-    return ""
+    return _first(some, sides)[0]

@@ -282,6 +282,11 @@ def _tally(rows: pd.DataFrame) -> str:
     return ", ".join([first, *told, *([f"and in {left} it cannot be told"] if left else [])])
 
 
+def _undecided(rows: pd.DataFrame) -> str:
+    """The word for pairs that decide nothing: of few backbones nothing is said of all."""
+    return NOISE if rows["backbone"].nunique() >= MOST else CANNOT_TELL
+
+
 def p7(results, figures):
     """The claim is about every backbone: one in which the heads are equal is a pair in which it does not hold."""
     rows, better, worse, words, tally, ran = _heads(results, SERIES, "mae")
@@ -289,7 +294,7 @@ def p7(results, figures):
         return []
     every = len(better) == len(rows) and rows["backbone"].nunique() >= MOST
     open_ = len(better) and not rows["verdict"].isin(["worse", "equivalent"]).any()
-    word = AGREES if every else PARTLY_AGREES if open_ else NOISE if rows["backbone"].nunique() >= MOST else CANNOT_TELL
+    word = AGREES if every else PARTLY_AGREES if open_ else _undecided(rows)
     return [Part(word, words, ran, float(worse["p_holm"].min()) if len(worse) else 1.0, tally=tally)]
 
 
@@ -298,9 +303,8 @@ def p8(results, figures):
     if rows.empty:
         return []
     against = float(better["p_holm"].min()) if len(better) and not len(worse) else 1.0
-    few = NOISE if rows["backbone"].nunique() >= MOST else CANNOT_TELL
     often = AGREES if 2 * len(worse) >= len(rows) else PARTLY_AGREES  # the claim says "often"
-    return [Part(often if len(worse) else few, words, ran, against, tally=tally)]
+    return [Part(often if len(worse) else _undecided(rows), words, ran, against, tally=tally)]
 
 
 def p9(results, figures):

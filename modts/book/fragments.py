@@ -143,9 +143,10 @@ def downloads(stem: str, rows: pd.DataFrame, tables: list[Table]) -> str:
 
 
 def command(record: dict) -> str:
-    """The command that makes a run again, from its stored parameters."""
+    """The command that makes a run again, from its stored parameters; before it PyTorch's variable for TF32, where its hardware says so."""
+    before = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 " if "TF32" in str(record.get("hardware", "")) else ""
     if record.get("command"):
-        return record["command"]
+        return before + record["command"]
     parts, stage = [], record.get("stage", "")
     for name, value in record.get("params", {}).items():
         if isinstance(value, (list, dict)):
@@ -156,12 +157,7 @@ def command(record: dict) -> str:
         elif value not in ("", None):
             parts.append(f"-p {shlex.quote(name)} {shlex.quote(str(value))}")
     start = f"papermill notebooks/{stage}.ipynb out.ipynb" if stage in NOTEBOOKS else f"modts {shlex.quote(stage)}"
-    return " ".join([start, *parts])
-
-
-def _surroundings(record: dict) -> str:
-    """What stood before the command: PyTorch's variable for matrix products in TF32, where the run's hardware says so."""
-    return "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 " if "TF32" in str(record.get("hardware", "")) else ""
+    return before + " ".join([start, *parts])
 
 
 def anchor(run: str) -> str:
@@ -181,7 +177,7 @@ def how_made(ids: list[str], records: dict, status: str = "../status.html") -> s
     for run in ids:
         record = records.get(run, {})
         link = f'<a href="{status}#{anchor(run)}">{html.escape(run)}</a>' if record else html.escape(run)
-        code = html.escape(_surroundings(record) + command(record)) if record else "no provenance file beside the rows"
+        code = html.escape(command(record)) if record else "no provenance file beside the rows"
         body.append(
             f'<tr><th scope="row">{link}</th><td data-label="Made on">{html.escape(str(record.get("started", ""))[:10])}</td>'
             f"<td data-label='Code'><code>{html.escape(str(record.get('code_version', '')))}</code></td>"

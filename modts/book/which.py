@@ -24,14 +24,8 @@ USES = {  # (task, metric): the use
     ("classification", "auroc"): "Predicting an outcome",
     ("regression", "mae"): "Predicting a number",
 }
-PAIRED = (
-    "cohort",
-    "task",
-    "metric",
-    "backbone",
-    "profile",
-    "test",
-)  # what a row and its difference from a simple method share
+# what a row and its difference from a simple method share
+PAIRED = ("cohort", "task", "metric", "backbone", "profile", "test")
 OWN, OUTSIDE = "its own test splits", "the external test"
 
 

@@ -333,12 +333,8 @@ def _whole_profile(name: str, notes: list[str]) -> dict[str, Job]:
 def _params_why(jobs: dict[str, Job] | None, record: dict):
     if jobs is None:
         return
-    job = jobs.get(record["run"])
-    if (
-        job is None
-        and str(record["params"].get("cohort")).endswith(".npz")
-        and not Path(record["params"]["cohort"]).is_file()
-    ):
+    job, cohort = jobs.get(record["run"]), str(record["params"].get("cohort"))
+    if job is None and cohort.endswith(".npz") and not Path(cohort).is_file():
         return  # a cohort file that is not here: its jobs cannot be read
     if job is None:
         yield "no longer in its profile"

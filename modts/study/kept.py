@@ -115,6 +115,18 @@ def write_checksums() -> None:
     runs.write_json(folder / CHECKSUMS, {path.relative_to(folder).as_posix(): _hash(path) for path in paths})
 
 
+def check_effects(folder: Path) -> None:
+    """Refuse an effects.csv that is not the one that was written last; without hashes in the folder nothing is compared.
+
+    Raises
+    ------
+    ModtsError
+        It has changed, or it is missing, or what should hold its hash does not.
+    """
+    if (folder / CHECKSUMS).is_file():
+        _compare(folder, lambda said: ["effects.csv"])
+
+
 def check_predictions(folder: Path) -> None:
     """Refuse predictions that are not those that were written last; a copy of the results without any is not compared.
 
@@ -123,39 +135,25 @@ def check_predictions(folder: Path) -> None:
     ModtsError
         One has changed, or is missing, or no hash was written down for it.
     """
-    if not (folder / "predictions").is_dir():
-        return
+    within = folder / "predictions"
+    if within.is_dir():
+        found = {path.relative_to(folder).as_posix() for path in within.glob("*.npz")}
+        _compare(folder, lambda said: sorted(found | {name for name in said if name.startswith("predictions/")}))
+
+
+def _compare(folder: Path, chosen) -> None:
+    """Hold the files that `chosen` picks from the hashes that were written down against these."""
     beside = folder / CHECKSUMS
     said = runs.read_json(beside) if beside.is_file() else {}
-    found = {path.relative_to(folder).as_posix() for path in (folder / "predictions").glob("*.npz")}
-    for name in sorted(found | {name for name in said if name.startswith("predictions/")}):
+    said = said if isinstance(said, dict) else {}
+    for name in chosen(said):
         path = folder / name
-        if not path.is_file():
-            raise ModtsError(f"{path} is missing; {runs.remedy(path)}.")
         if name not in said:
             raise ModtsError(f"{beside} names no hash of {name}; {runs.remedy(beside)}.")
+        if not path.is_file():
+            raise ModtsError(f"{path} is missing; {runs.remedy(path)}.")
         if _hash(path) != said[name]:
             raise ModtsError(f"{path} has changed since it was published; {runs.remedy(path)}.")
-
-
-def check_effects(folder: Path) -> None:
-    """Refuse an effects.csv that is not the one that was written last; without its hash in the folder nothing is compared.
-
-    Raises
-    ------
-    ModtsError
-        It has changed, or it is missing, or what should hold its hash does not.
-    """
-    path, beside = folder / "effects.csv", folder / CHECKSUMS
-    if not beside.is_file():
-        return
-    said = runs.read_json(beside)
-    if not isinstance(said, dict) or "effects.csv" not in said:
-        raise ModtsError(f"{beside} names no hash of effects.csv; {runs.remedy(beside)}.")
-    if not path.is_file():
-        raise ModtsError(f"{path} is missing; {runs.remedy(path)}.")
-    if _hash(path) != said["effects.csv"]:
-        raise ModtsError(f"{path} has changed since it was published; {runs.remedy(path)}.")
 
 
 def _hash(path: Path) -> str:
